@@ -1,0 +1,1 @@
+"""A small data centre on loopback: a simulated fleet behind the Kubernetes API subset and an exporter page."""

@@ -1,0 +1,1 @@
+"""The paint: Textual widgets that take fleet values in and give messages out. They fetch nothing."""
