@@ -5,8 +5,30 @@ Nothing here does anything. `tui.wiring` gives each port an adapter; writers go 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
+
+from fleet.category import Category
+from fleet.health import Finding
+from fleet.journal import Record
+from fleet.node import NodeKey
+from fleet.observation import Observation
+from fleet.operation import Effect, Operation, Outcome, Progress
+from fleet.plan import NodeFacts, Permission, SourceIdentity, Step, Verb
+from fleet.telemetry import GpuTelemetry, NodeTelemetry
+
+Report = Callable[[Sequence[Observation]], None]
+"""Where a feed hands its observations. It never blocks and never fails."""
+
+
+@dataclass(frozen=True, slots=True)
+class TelemetryRead:
+    """One reading of a fleet's telemetry: by the series' own node names, and what the source warned of."""
+
+    nodes: Mapping[str, NodeTelemetry]
+    warnings: tuple[str, ...] = ()
 
 
 class Clock(Protocol):
@@ -22,4 +44,85 @@ class Clock(Protocol):
 
     async def sleep(self, span: timedelta) -> None:
         """Return once `span` has passed on this clock."""
+        ...
+
+
+class Feed(Protocol):
+    """A stream of facts that never ends by itself: it backs off, comes back and says how it is (`FeedChanged`)."""
+
+    async def follow(self, report: Report) -> None:
+        """Report observations until cancelled. Failures are reported as the feed's state, not raised."""
+        ...
+
+
+class Reader(Protocol):
+    """Authoritative, uncached reads of one source, for plans and for checks before a step."""
+
+    @property
+    def source(self) -> str: ...
+
+    async def identity(self) -> SourceIdentity:
+        """Which cluster this is. Raises FleetError."""
+        ...
+
+    async def read(self, nodes: Sequence[NodeKey]) -> Mapping[NodeKey, NodeFacts]:
+        """Facts of the nodes that are there; an absent one is left out. Raises FleetError."""
+        ...
+
+    async def allowed(self, verbs: Sequence[Verb]) -> Mapping[Verb, Permission]:
+        """Whether we may. Raises FleetError."""
+        ...
+
+
+class Writer(Protocol):
+    """Changes to one source. Only the dispatcher has one."""
+
+    @property
+    def source(self) -> str: ...
+
+    async def perform(self, step: Step, progress: Callable[[Progress], None]) -> Outcome:
+        """Do one step to its end; a `Check` comes as the `ApplyVerdict` it led to. "Already so" is an outcome (SKIPPED), never an error.
+
+        Raises Conflict (changed since read), Missing, Denied, Rejected, Unreachable (nothing was sent), TimedOut (a deadline
+        passed; the outcome says what is left), OutcomeUnknown (sent, answer lost). Cancelling it stops at a safe point.
+        """
+        ...
+
+    async def effect_of(self, step: Step) -> Effect:
+        """Whether a step whose outcome was lost took effect, told from the orchestrator and `step.before`."""
+        ...
+
+
+class Checker(Protocol):
+    """Runs a category's gate checks against fresh facts. Unreadable is a finding of UNKNOWN, not an error."""
+
+    async def findings(self, facts: NodeFacts, category: Category) -> Sequence[Finding]: ...
+
+
+class TelemetrySource(Protocol):
+    """GPU telemetry from Prometheus or from exporter pages."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def by_node(self) -> TelemetryRead:
+        """Aggregates of every node that has series, keyed by whatever name the series carry. Raises FleetError."""
+        ...
+
+    async def by_gpu(self, names: Collection[str]) -> Mapping[str, Sequence[GpuTelemetry]]:
+        """Raw rows of the nodes named (full or short names, as `by_node` gave them). Raises FleetError."""
+        ...
+
+
+class Journal(Protocol):
+    """What was intended and what came of it, durable on return. Raises JournalFailed."""
+
+    async def append(self, records: Sequence[Record]) -> None: ...
+
+    async def operations(self, limit: int = 200) -> Sequence[Operation]:
+        """Operations, newest first, as the records tell."""
+        ...
+
+    async def records(self, limit: int = 1000) -> Sequence[Record]:
+        """The audit trail, newest first."""
         ...

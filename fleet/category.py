@@ -1,0 +1,36 @@
+"""Categories: nodes that share one image and one configuration. The unit of change is the category."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class CheckPolicy:
+    """How one gate check is read for a category: `needed` checks that are unknown keep the gate closed."""
+
+    enabled: bool = True
+    needed: bool = True
+    limit: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """What is configured of a category. None or empty: nothing was said, so nothing is assumed.
+
+    `imager` is the adapter's name (`recreate`) or empty: reimage is disabled for it. `durations` of the steps of past
+    operations are the journal's, not configuration.
+    """
+
+    name: str
+    desired_image: str | None = None
+    expected_gpus: int | None = None
+    driver: str | None = None
+    imager: str = ""
+    gate_by_cordon: bool = False
+    max_unavailable: str = "10%"  # a count or a share of the category
+    boot_deadline: timedelta = timedelta(minutes=30)
+    drain_deadline: timedelta = timedelta(hours=1)
+    checks: Mapping[str, CheckPolicy] = field(default_factory=dict)

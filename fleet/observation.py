@@ -1,0 +1,52 @@
+"""Facts from outside, each absolute: applying one twice, or only the last of many, gives the same fleet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fleet.feeds import FeedState
+from fleet.node import Node, NodeKey
+from fleet.telemetry import NodeTelemetry
+from fleet.workload import NodeWork
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSeen:
+    node: Node
+
+
+@dataclass(frozen=True, slots=True)
+class NodeGone:
+    key: NodeKey
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A complete list of a source's nodes ended: whoever is not in it is gone."""
+
+    source: str
+    names: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkSeen:
+    """The work on one node; None where it is not known any more."""
+
+    key: NodeKey
+    work: NodeWork | None
+
+
+@dataclass(frozen=True, slots=True)
+class TelemetrySeen:
+    """The telemetry of one node; None where it is not known any more."""
+
+    key: NodeKey
+    telemetry: NodeTelemetry | None
+
+
+@dataclass(frozen=True, slots=True)
+class FeedChanged:
+    state: FeedState
+
+
+Observation = NodeSeen | NodeGone | Listed | WorkSeen | TelemetrySeen | FeedChanged

@@ -1,0 +1,320 @@
+"""A plan is a value: what a verb would do, node by node, why it can't, and what it would cost.
+
+The confirm screen, `quarterdeck plan`, the dry run and the journal all show this same value. Nothing here does anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum
+
+from fleet.health import Finding, GateRecord
+from fleet.holder import Hold
+from fleet.node import Node, NodeKey, Stage
+from fleet.policy import TYPED_CONFIRMATION_ABOVE
+from fleet.workload import Placement, WorkloadId
+
+
+class Verb(Enum):
+    """What an operator can ask for. PROVISION makes a node; the others take one through its life."""
+
+    GATE = "gate"
+    CORDON = "cordon"
+    UNCORDON = "uncordon"
+    DRAIN = "drain"
+    REIMAGE = "reimage"
+    RETIRE = "retire"
+    PROVISION = "provision"
+
+
+@dataclass(frozen=True, slots=True)
+class DrainOptions:
+    """kubectl's drain filters. `grace` None leaves each pod its own; `deadline` None takes the category's."""
+
+    ignore_daemonsets: bool = True
+    delete_emptydir: bool = False
+    force: bool = False
+    grace: timedelta | None = None
+    deadline: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a verb is to be done. `image` for reimage and provision; `take_over` names the foreign holders to lift."""
+
+    drain: DrainOptions = DrainOptions()
+    image: str | None = None
+    category: str | None = None
+    check_only: bool = False
+    take_over: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A verb as it was asked for: of which nodes, by whom, why. `operation` is the id it will run under."""
+
+    verb: Verb
+    nodes: tuple[NodeKey, ...]
+    by: str
+    reason: str
+    operation: str
+    options: Options = Options()
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """The node as it was when a step was planned, so that its effect can be told afterwards."""
+
+    uid: str = ""
+    boot_id: str = ""
+    image: str | None = None
+    unschedulable: bool = False
+    holds: tuple[Hold, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Close admission: write the hold and the stage in one guarded change; behind the gate where `gate`."""
+
+    hold: Hold
+    stage: Stage | None = None
+    gate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Lift our holds of `operations` (all of ours where empty) and the `take_over` ones by name; open when none is left."""
+
+    operations: tuple[str, ...] = ()
+    take_over: tuple[str, ...] = ()
+    stage: Stage | None = Stage.IN_SERVICE
+    open_gate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MoveWork:
+    """Evict, within the rules of the orchestrator, until nothing that must go is left, or the deadline passes."""
+
+    options: DrainOptions
+    deadline: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class PutImage:
+    """Have the imager start `image`. `stage` and `hold` are what the node carries when it comes back."""
+
+    image: str
+    imager: str
+    hold: Hold
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitBoot:
+    """Wait until the node itself reports `image` and a boot that differs from the one recorded."""
+
+    image: str
+    deadline: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Run the category's checks, record the verdict on the node and apply it: PASS lifts the gate's own hold.
+
+    With `flag_only` the verdict is recorded and the node's admission left alone (a node in service); `write` False writes nothing.
+    """
+
+    operation: str
+    by: str
+    flag_only: bool = False
+    write: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyVerdict:
+    """What the runner makes of a `Check` once the findings are in: the record, and what it does to the node.
+
+    `admit` opens the gate and lifts the gate's own holds and those of `operation`, never a colleague's; `quarantine` closes it
+    with `hold` and the stage quarantined. With neither, only the record is written.
+    """
+
+    record: GateRecord
+    operation: str
+    admit: bool = False
+    quarantine: bool = False
+    hold: Hold | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Write the stage, with nothing else changed."""
+
+    stage: Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Delete the node from its orchestrator's truth, by uid, only while no work is bound to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Make a new node, gated, at `image`."""
+
+    category: str
+    image: str
+    hold: Hold
+
+
+Action = Close | Release | MoveWork | PutImage | AwaitBoot | Check | ApplyVerdict | Mark | Remove | Create
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing done to one node. `id` is unique within the operation and stable over a resume; `says` is for people."""
+
+    id: str
+    node: NodeKey
+    action: Action
+    says: str
+    before: Before = Before()
+
+
+class BlockerKind(Enum):
+    """Why a verb can't run. An OPTION blocker goes away with the option its message names; a HARD one doesn't."""
+
+    HARD = "hard"
+    OPTION = "option"
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """Why a node (or, with `node` None, the whole plan) can't go, and how to go on."""
+
+    node: NodeKey | None
+    says: str
+    go_on: str = ""
+    kind: BlockerKind = BlockerKind.HARD
+
+
+@dataclass(frozen=True, slots=True)
+class Radius:
+    """What it would cost, as found now: shown before it runs, and compared again at each node's turn.
+
+    `jobs_lost` are workloads that do not come back by themselves; `waits_for` are budgets that hold a pod now, with their
+    owners; `capacity_left` is (GPUs usable after, GPUs usable now) of the categories touched, None where unknown.
+    """
+
+    nodes: int = 0
+    workloads: tuple[WorkloadId, ...] = ()
+    jobs_lost: tuple[str, ...] = ()
+    pods: int = 0
+    gpus: int = 0
+    waits_for: tuple[str, ...] = ()
+    capacity_left: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NodePlan:
+    """One node's share of a plan. `already` says what is so already and needs no step."""
+
+    node: NodeKey
+    steps: tuple[Step, ...] = ()
+    blockers: tuple[Blocker, ...] = ()
+    already: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    moves: tuple[Placement, ...] = ()
+    found: str = ""  # stage, admission and image in words, as found
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What would be done. `hash` covers what the confirm promises, and not pods, jobs or times."""
+
+    request: Request
+    nodes: tuple[NodePlan, ...]
+    radius: Radius
+    hash: str
+    at: datetime
+    waves: int = 1
+    max_unavailable: int | None = None
+    blockers: tuple[Blocker, ...] = ()
+
+    @property
+    def verb(self) -> Verb:
+        return self.request.verb
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        return tuple(step for node in self.nodes for step in node.steps)
+
+    @property
+    def all_blockers(self) -> tuple[Blocker, ...]:
+        return self.blockers + tuple(blocker for node in self.nodes for blocker in node.blockers)
+
+    @property
+    def free_to_run(self) -> bool:
+        return not self.all_blockers
+
+    @property
+    def typed(self) -> bool:
+        """Whether the confirmation must be typed rather than pressed."""
+        return self.verb in (Verb.RETIRE, Verb.REIMAGE) or len(self.nodes) > TYPED_CONFIRMATION_ABOVE
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFacts:
+    """A node read fresh from its orchestrator for a plan or a step: authoritative, uncached.
+
+    `version` is the orchestrator's version of the node, to guard the next change. `kept_out` names agents (device plugin,
+    exporter) whose pods the gate taint would keep out. `unschedulable` is what the orchestrator enforces now.
+    """
+
+    node: Node
+    version: str = ""
+    unschedulable: bool = False
+    placements: tuple[Placement, ...] = ()
+    kept_out: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+def plan_hash(promise: Mapping[str, object]) -> str:
+    """Twelve hexadecimal digits of what is promised, the same for the same promise on every machine."""
+    text = json.dumps(promise, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceIdentity:
+    """Which cluster this is: its name here, and its own identity (uid of kube-system)."""
+
+    source: str
+    identity: str = ""
+    server: str = ""
+
+
+class Permission(Enum):
+    """Whether the orchestrator lets us do a verb. UNKNOWN is not a yes, and is said."""
+
+    ALLOWED = "allowed"
+    DENIED = "denied"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """The immutable view a plan is made over.
+
+    `facts` by node; `missing` are nodes asked for that are not there; `permissions` by verb; `capacity` by category: (usable
+    GPUs, all GPUs, nodes, nodes unavailable) for the radius and the brakes.
+    """
+
+    facts: Mapping[NodeKey, NodeFacts]
+    identity: Mapping[str, SourceIdentity] = field(default_factory=dict)
+    permissions: Mapping[tuple[str, Verb], Permission] = field(default_factory=dict)
+    capacity: Mapping[str, tuple[int, int, int, int]] = field(default_factory=dict)
+    missing: tuple[NodeKey, ...] = ()
+    stale_feeds: tuple[str, ...] = ()

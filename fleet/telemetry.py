@@ -1,0 +1,56 @@
+"""GPU telemetry as facets of a node. Absent, blank, stale or refused is None: unknown is never zero."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NodeTelemetry:
+    """One node's GPUs summed up.
+
+    `gpu_util` percent, mean over GPUs; `gpu_util_min` percent; `gpu_temp_max` degrees Celsius; `fb_used_ratio` 0 to 1 of
+    framebuffer used of all; `power_watts` summed; `gpus_seen` how many GPUs reported; `xid` the last nonzero XID of any GPU
+    (its age unknown unless `xid_at`), 0 when every GPU reports none; `at` when it was sampled.
+    """
+
+    at: datetime
+    gpus_seen: int | None = None
+    gpu_util: float | None = None
+    gpu_util_min: float | None = None
+    gpu_temp_max: float | None = None
+    fb_used_ratio: float | None = None
+    power_watts: float | None = None
+    xid: int | None = None
+    xid_at: datetime | None = None
+    row_remap_failure: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GpuTelemetry:
+    """One GPU (or MIG instance) as its exporter shows it. Units as in `NodeTelemetry`; clocks in MHz; memory in MiB."""
+
+    gpu: str
+    uuid: str = ""
+    instance: str = ""  # MIG: GPU_I_ID, with the profile in `profile`
+    profile: str = ""
+    model: str = ""
+    pci_bus_id: str = ""
+    driver: str = ""
+    util: float | None = None
+    tensor_active: float | None = None
+    temp: float | None = None
+    memory_temp: float | None = None
+    power_watts: float | None = None
+    fb_used_mib: float | None = None
+    fb_total_mib: float | None = None
+    sm_clock: float | None = None
+    memory_clock: float | None = None
+    xid: int | None = None
+    pcie_replays: float | None = None
+    remapped_uncorrectable: float | None = None
+    remapped_correctable: float | None = None
+    row_remap_failure: bool | None = None
+    ecc_dbe_volatile: float | None = None
+    held_by: str = ""  # namespace/pod that has the device

@@ -1,0 +1,82 @@
+"""Work on nodes: pods of an owner, jobs of a user. A gang is one workload, on however many nodes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import NamedTuple
+
+
+class WorkloadId(NamedTuple):
+    """The owner of pods (a Job, a Deployment), or a job. Two pods with one WorkloadId are one workload."""
+
+    namespace: str
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.kind}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeWork:
+    """The facet of a node that says how busy it is: what the fleet table shows.
+
+    `gpus_used` counts GPUs requested by live work (whole devices; a MIG instance counts as one of `mig_used`).
+    `workloads` leaves out what belongs to the node itself (DaemonSet and mirror pods).
+    """
+
+    gpus_used: int = 0
+    mig_used: int = 0
+    pods: int = 0
+    workloads: tuple[WorkloadId, ...] = ()
+
+
+class Keeper(Enum):
+    """Who would bring a placement back."""
+
+    NOBODY = "nobody"
+    CONTROLLER = "controller"
+    DAEMON = "daemon"  # belongs to the node: left alone by a drain
+    MIRROR = "mirror"  # the node's own static pod
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A disruption budget as it stands. `allowed` is how many may go now; `owner` is whose it is, as far as told."""
+
+    namespace: str
+    name: str
+    allowed: int
+    healthy: int = 0
+    needed: int = 0
+    owner: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """One piece of work bound to one node: a pod, or a job's share of the node, read fresh for a plan.
+
+    `gone_alone` is false where taking it away ends more than itself (a gang). `budgets` names the budgets that cover it.
+    `grace` is how long it may take to stop. `loses_scratch` says it keeps node-local scratch (emptyDir).
+    """
+
+    namespace: str
+    name: str
+    uid: str
+    workload: WorkloadId
+    keeper: Keeper
+    gpus: int = 0
+    phase: str = ""
+    finished: bool = False
+    terminating_since: datetime | None = None
+    grace: timedelta = timedelta(seconds=30)
+    loses_scratch: bool = False
+    budgets: tuple[Budget, ...] = ()
+    user: str = ""
+    time_left: timedelta | None = None
+
+    @property
+    def label(self) -> str:
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
