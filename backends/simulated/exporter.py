@@ -1,0 +1,190 @@
+"""The pages a dcgm-exporter would serve for simulated machines, in Prometheus' text format.
+
+Families, types and HELP texts are those of dcgm-exporter's default-counters.csv (commit d5e5f51); the driver version is
+a label, as there. What a product lacks shows as DCGM's blank, or not at all for NVLink.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from backends.simulated.machines import Machine
+from backends.simulated.sensors import GpuReading, read_gpu
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_XID = "DCGM_FI_DEV_XID_ERRORS"
+_NVLINK = "DCGM_FI_DEV_NVLINK_BANDWIDTH_TOTAL"
+_LINES_A_CHUNK = 500
+
+_XID_MESSAGES = {
+    31: "GPU memory page fault",
+    43: "GPU stopped processing",
+    45: "Preemptive cleanup, due to previous errors -- Most likely to see when running multiple cuda",
+    48: "Double Bit ECC Error",
+    63: "ECC page retirement or row remapping recording event",
+    64: "ECC page retirement or row remapper recording failure",
+    74: "NVLINK Error",
+    79: "GPU has fallen off the bus",
+    94: "Contained ECC error",
+    95: "Uncontained ECC error",
+    119: "GSP RPC timeout",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Family:
+    name: str
+    type: str
+    help: str
+    value: Callable[[GpuReading], str]
+
+
+def _whole(name: str) -> Callable[[GpuReading], str]:
+    return lambda reading: str(getattr(reading, name))
+
+
+def _ratio(name: str) -> Callable[[GpuReading], str]:
+    return lambda reading: f"{getattr(reading, name):.6f}"
+
+
+FAMILIES = (
+    _Family("DCGM_FI_DEV_SM_CLOCK", "gauge", "SM clock frequency (in MHz).", _whole("sm_clock")),
+    _Family("DCGM_FI_DEV_MEM_CLOCK", "gauge", "Memory clock frequency (in MHz).", _whole("memory_clock")),
+    _Family("DCGM_FI_DEV_MEMORY_TEMP", "gauge", "Memory temperature (in C).", _whole("memory_celsius")),
+    _Family("DCGM_FI_DEV_GPU_TEMP", "gauge", "GPU temperature (in C).", _whole("celsius")),
+    _Family("DCGM_FI_DEV_POWER_USAGE", "gauge", "Power draw (in W).", lambda reading: f"{reading.watts:.3f}"),
+    _Family(
+        "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION",
+        "counter",
+        "Total energy consumption since boot (in mJ).",
+        _whole("energy_mj"),
+    ),
+    _Family(
+        "DCGM_FI_DEV_PCIE_REPLAY_COUNTER", "counter", "Total number of PCIe retries.", _whole("pcie_replays")
+    ),
+    _Family("DCGM_FI_DEV_GPU_UTIL", "gauge", "GPU utilization (in %).", _whole("util")),
+    _Family("DCGM_FI_DEV_MEM_COPY_UTIL", "gauge", "Memory utilization (in %).", _whole("memory_util")),
+    _Family("DCGM_FI_DEV_ENC_UTIL", "gauge", "Encoder utilization (in %).", lambda _: "0"),
+    _Family("DCGM_FI_DEV_DEC_UTIL", "gauge", "Decoder utilization (in %).", lambda _: "0"),
+    _Family(_XID, "gauge", "Value of the last XID error encountered.", lambda _: "0"),
+    _Family("DCGM_FI_DEV_FB_FREE", "gauge", "Framebuffer memory free (in MiB).", _whole("free_mib")),
+    _Family("DCGM_FI_DEV_FB_USED", "gauge", "Framebuffer memory used (in MiB).", _whole("used_mib")),
+    _Family(
+        "DCGM_FI_DEV_FB_RESERVED", "gauge", "Framebuffer memory reserved (in MiB).", _whole("reserved_mib")
+    ),
+    _Family(
+        _NVLINK, "counter", "Total number of NVLink bandwidth counters for all lanes.", _whole("nvlink_mb")
+    ),
+    _Family("DCGM_FI_DEV_VGPU_LICENSE_STATUS", "gauge", "vGPU License status", lambda _: "0"),
+    _Family(
+        "DCGM_FI_DEV_UNCORRECTABLE_REMAPPED_ROWS",
+        "counter",
+        "Number of remapped rows for uncorrectable errors",
+        _whole("remapped_uncorrectable"),
+    ),
+    _Family(
+        "DCGM_FI_DEV_CORRECTABLE_REMAPPED_ROWS",
+        "counter",
+        "Number of remapped rows for correctable errors",
+        _whole("remapped_correctable"),
+    ),
+    _Family(
+        "DCGM_FI_DEV_ROW_REMAP_FAILURE",
+        "gauge",
+        "Whether remapping of rows has failed",
+        _whole("row_remap_failure"),
+    ),
+    _Family(
+        "DCGM_FI_PROF_GR_ENGINE_ACTIVE",
+        "gauge",
+        "Ratio of time the graphics engine is active.",
+        _ratio("engine_active"),
+    ),
+    _Family(
+        "DCGM_FI_PROF_PIPE_TENSOR_ACTIVE",
+        "gauge",
+        "Ratio of cycles the tensor (HMMA) pipe is active.",
+        _ratio("tensor_active"),
+    ),
+    _Family(
+        "DCGM_FI_PROF_DRAM_ACTIVE",
+        "gauge",
+        "Ratio of cycles the device memory interface is active sending or receiving data.",
+        _ratio("memory_active"),
+    ),
+    _Family(
+        "DCGM_FI_PROF_PCIE_TX_BYTES",
+        "gauge",
+        "The rate of data transmitted over the PCIe bus - including both protocol headers and data payloads - "
+        "in bytes per second.",
+        _whole("pcie_sent"),
+    ),
+    _Family(
+        "DCGM_FI_PROF_PCIE_RX_BYTES",
+        "gauge",
+        "The rate of data received over the PCIe bus - including both protocol headers and data payloads - "
+        "in bytes per second.",
+        _whole("pcie_received"),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One GPU of the page. A GPU that fell off the bus has no reading, and shows its last XID alone."""
+
+    labels: str
+    reading: GpuReading | None
+    xid: int
+    has_nvlink: bool
+
+
+def page(machines: Iterable[Machine], at: float) -> Iterator[str]:
+    """The page of those machines' GPUs at `at` simulated seconds, in pieces of some hundred lines."""
+    rows = [row for machine in machines for row in _rows(machine, at)]
+    for family in FAMILIES:
+        samples = list(_samples(family, rows))
+        if not samples:
+            continue
+        yield f"# HELP {family.name} {family.help}\n# TYPE {family.name} {family.type}\n"
+        for start in range(0, len(samples), _LINES_A_CHUNK):
+            yield "".join(samples[start : start + _LINES_A_CHUNK])
+
+
+def _rows(machine: Machine, at: float) -> Iterator[_Row]:
+    working = machine.working_gpus
+    for gpu in range(machine.category.gpus):
+        xid = machine.xids.get(gpu, 0)
+        if gpu in working:
+            yield _Row(
+                _labels(machine, gpu), read_gpu(machine, gpu, at), xid, machine.category.model.has_nvlink
+            )
+        elif xid:
+            yield _Row(_labels(machine, gpu), None, xid, has_nvlink=False)
+
+
+def _samples(family: _Family, rows: Sequence[_Row]) -> Iterator[str]:
+    for row in rows:
+        if family.name == _XID:
+            yield f"{family.name}{{{row.labels}{_error(row.xid)}}} {row.xid}\n"
+        elif row.reading is not None and (row.has_nvlink or family.name != _NVLINK):
+            yield f"{family.name}{{{row.labels}}} {family.value(row.reading)}\n"
+
+
+def _labels(machine: Machine, gpu: int) -> str:
+    driver = machine.category.image(machine.image).driver
+    labels = (
+        f'gpu="{gpu}",UUID="{machine.gpu_uuid(gpu)}",pci_bus_id="{machine.bus_id(gpu)}",device="nvidia{gpu}",'
+        f'modelName="{machine.category.model.name}",Hostname="{machine.name}",DCGM_FI_DRIVER_VERSION="{driver}"'
+    )
+    holder = machine.holders[gpu]
+    if holder is None:
+        return labels
+    return f'{labels},container="{holder.container}",namespace="{holder.namespace}",pod="{holder.pod}"'
+
+
+def _error(xid: int) -> str:
+    if not xid:
+        return ""
+    return f',err_code="{xid}",err_msg="{_XID_MESSAGES.get(xid, "Unknown Error")}"'
