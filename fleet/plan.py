@@ -67,13 +67,17 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """The node as it was when a step was planned, so that its effect can be told afterwards."""
+    """The node as it was when a step was planned, so that its effect can be told afterwards.
+
+    `manifest` is the whole node as it is to be made again (JSON), where the step deletes it: a crash between can be mended.
+    """
 
     uid: str = ""
     boot_id: str = ""
     image: str | None = None
     unschedulable: bool = False
     holds: tuple[Hold, ...] = ()
+    manifest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +129,14 @@ class Check:
     """Run the category's checks, record the verdict on the node and apply it: PASS lifts the gate's own hold.
 
     With `flag_only` the verdict is recorded and the node's admission left alone (a node in service); `write` False writes nothing.
+    For as long as `settle` a node that does not pass yet is asked again: after a boot its agents and telemetry come late.
     """
 
     operation: str
     by: str
     flag_only: bool = False
     write: bool = True
+    settle: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,8 +80,16 @@ class Writer(Protocol):
     @property
     def source(self) -> str: ...
 
+    async def prepare(self, step: Step) -> Step:
+        """The step with `before` as the orchestrator shows the node now: journalled with the intent, ahead of `perform`.
+
+        A resumed step is performed with the `before` of its journalled intent and is not prepared again. Raises FleetError;
+        Conflict where the node is not the machine the step was planned for.
+        """
+        ...
+
     async def perform(self, step: Step, progress: Callable[[Progress], None]) -> Outcome:
-        """Do one step to its end; a `Check` comes as the `ApplyVerdict` it led to. "Already so" is an outcome (SKIPPED), never an error.
+        """Do one step to its end; a `Check` comes as the `ApplyVerdict` it led to. "Already so" is an outcome (SKIPPED).
 
         Raises Conflict (changed since read), Missing, Denied, Rejected, Unreachable (nothing was sent), TimedOut (a deadline
         passed; the outcome says what is left), OutcomeUnknown (sent, answer lost). Cancelling it stops at a safe point.
