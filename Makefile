@@ -35,7 +35,7 @@ test: setup servers
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy fleet backends widgets tui tests .ci/setup.py
 	$(BIN)/pyright
 	$(BIN)/lint-imports --no-logo
 
