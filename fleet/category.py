@@ -33,4 +33,5 @@ class Category:
     max_unavailable: str = "10%"  # a count or a share of the category
     boot_deadline: timedelta = timedelta(minutes=30)
     drain_deadline: timedelta = timedelta(hours=1)
+    settle_deadline: timedelta = timedelta(minutes=5)  # after a boot, until agents and telemetry must show
     checks: Mapping[str, CheckPolicy] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -51,6 +52,7 @@ class GateRecord:
     at: datetime | None = None
     by: str = ""
     digest: str = ""
+    boot_id: str = ""  # the boot that was judged: evidence newer than a fault is another boot
 
 
 def verdict_of(findings: Iterable[Finding]) -> Verdict:
@@ -62,3 +64,22 @@ def verdict_of(findings: Iterable[Finding]) -> Verdict:
     if not verdicts:
         return Verdict.UNKNOWN
     return max(verdicts, key=_ORDER.index)
+
+
+def failing(findings: Iterable[Finding]) -> str:
+    """The findings that keep a node closed, each in a few words."""
+    return "; ".join(
+        f"{finding.check} {finding.verdict.value}" + (f" ({_seen(finding)})" if finding.value else "")
+        for finding in findings
+        if not finding.verdict.admits
+    )
+
+
+def digest(findings: Iterable[Finding]) -> str:
+    """Twelve hexadecimal digits of what was found, the same for the same findings whenever they are made."""
+    text = "\n".join(f"{item.check} {item.verdict.value} {item.value} {item.threshold}" for item in findings)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _seen(finding: Finding) -> str:
+    return f"{finding.value}, wants {finding.threshold}" if finding.threshold else finding.value

@@ -248,6 +248,7 @@ class Plan:
     waves: int = 1
     max_unavailable: int | None = None
     blockers: tuple[Blocker, ...] = ()
+    sources: tuple[SourceIdentity, ...] = ()
 
     @property
     def verb(self) -> Verb:

@@ -1,0 +1,181 @@
+"""The journal in one SQLite file: WAL, synchronous=FULL, one writer thread, so that a record is durable on return.
+
+Several programs may have the file open (a dashboard and a command); SQLite's own lock orders their writes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from backends.journal_sqlite.codec import decode, encode
+from fleet.errors import Garbled, JournalFailed
+from fleet.journal import Kind, Record, fold
+from fleet.operation import Operation
+
+SCHEMA = 1
+
+_CREATE = """
+create table if not exists records (
+    id integer primary key,
+    at text not null,
+    kind text not null,
+    operation text not null,
+    by text not null,
+    verb text not null,
+    source text not null,
+    identity text not null,
+    node text not null,
+    step_id text not null,
+    state text not null,
+    says text not null,
+    evidence text not null,
+    plan text,
+    step text
+);
+create index if not exists records_by_operation on records (operation);
+"""
+
+_COLUMNS = "at, kind, operation, by, verb, source, identity, node, step_id, state, says, evidence, plan, step"
+_BUSY_SECONDS = 10.0
+
+T = TypeVar("T")
+
+
+class SqliteJournal:
+    """A `fleet.ports.Journal` in the file `path`, made with its folder (mode 0700) where it is not there yet.
+
+    Raises JournalFailed naming the file, at opening too, so that nothing is begun that can't be written down.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
+        self._connection: sqlite3.Connection | None = None
+
+    async def append(self, records: Sequence[Record]) -> None:
+        """Write `records` in one transaction; durable on return."""
+        await self._in_thread(lambda connection: _insert(connection, records))
+
+    async def records(self, limit: int = 1000) -> Sequence[Record]:
+        """The audit trail, newest first, without plans (an operation has its own)."""
+        return await self._in_thread(lambda connection: _newest(connection, limit))
+
+    async def operations(self, limit: int = 200) -> Sequence[Operation]:
+        """The last `limit` operations, newest first; one with no end is INTERRUPTED."""
+        return fold(await self._in_thread(lambda connection: _of_operations(connection, limit)))
+
+    async def close(self) -> None:
+        """Close the file, after what was asked before."""
+        if self._connection is not None:
+            await self._in_thread(lambda connection: connection.close())
+            self._connection = None
+        self._thread.shutdown(wait=False)
+
+    async def _in_thread(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        loop = asyncio.get_running_loop()
+        return await asyncio.shield(loop.run_in_executor(self._thread, self._do, work))
+
+    def _do(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            if self._connection is None:
+                self._connection = _open(self._path)
+            return work(self._connection)
+        except (sqlite3.Error, OSError) as error:
+            raise JournalFailed(f"the journal can't be used: {error}", about=str(self._path)) from error
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    connection.execute("pragma journal_mode=wal")
+    connection.execute("pragma synchronous=full")
+    version = connection.execute("pragma user_version").fetchone()[0]
+    if version > SCHEMA:
+        connection.close()
+        raise JournalFailed("a newer Quarterdeck wrote this journal", about=str(path))
+    connection.executescript(_CREATE)
+    connection.execute(f"pragma user_version={SCHEMA}")
+    path.chmod(0o600)
+    return connection
+
+
+def _insert(connection: sqlite3.Connection, records: Sequence[Record]) -> None:
+    rows = [_row(record) for record in records]
+    marks = ", ".join("?" * len(_COLUMNS.split(", ")))
+    connection.execute("begin immediate")
+    try:
+        connection.executemany(f"insert into records ({_COLUMNS}) values ({marks})", rows)  # noqa: S608 - constants
+        connection.execute("commit")
+    except sqlite3.Error:
+        connection.execute("rollback")
+        raise
+
+
+def _row(record: Record) -> tuple[Any, ...]:
+    return (
+        record.at.isoformat(),
+        record.kind.value,
+        record.operation,
+        record.by,
+        record.verb,
+        record.source,
+        record.identity,
+        record.node,
+        record.step_id,
+        record.state,
+        record.says,
+        record.evidence,
+        encode(record.plan) if record.plan else None,
+        encode(record.step) if record.step else None,
+    )
+
+
+def _newest(connection: sqlite3.Connection, limit: int) -> list[Record]:
+    found = connection.execute(
+        f"select {_COLUMNS} from records order by id desc limit ?",  # noqa: S608 - constants
+        (limit,),
+    )
+    return [_record((*row[:-2], None, None)) for row in found]
+
+
+def _of_operations(connection: sqlite3.Connection, limit: int) -> list[Record]:
+    found = connection.execute(
+        f"""select {_COLUMNS} from records where operation in
+            (select operation from records where kind = 'started' order by id desc limit ?) order by id""",  # noqa: S608 - constants
+        (limit,),
+    )
+    return [_record(row) for row in found]
+
+
+def _record(row: tuple[Any, ...]) -> Record:
+    """A row as a record. A plan or step that can't be read any more is left out, and the record says so."""
+    at, kind, operation, by, verb, source, identity, node, step_id, state, says, evidence, plan, step = row
+    values: list[Any] = []
+    for text in (plan, step):
+        try:
+            values.append(decode(text) if text else None)
+        except Garbled as error:
+            values.append(None)
+            says = f"{says} ({error})"
+    return Record(
+        at=datetime.fromisoformat(at),
+        kind=Kind(kind),
+        operation=operation,
+        by=by,
+        verb=verb,
+        source=source,
+        identity=identity,
+        node=node,
+        step_id=step_id,
+        state=state,
+        says=says,
+        evidence=evidence,
+        plan=values[0],
+        step=values[1],
+    )

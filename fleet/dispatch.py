@@ -1,0 +1,231 @@
+"""The dispatcher: the one way from a request to the writers. It plans, refuses, starts, stops and resumes.
+
+Read-only is enforced here, and so is everything a plan's confirmation promised: at each node's turn the node is read again,
+and one that is not as it was shown goes back to be confirmed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from fleet.errors import Blocked, FleetError, Missing
+from fleet.journal import Kind, Record
+from fleet.node import NodeKey
+from fleet.operation import Operation, OperationState
+from fleet.plan import Ground, NodeFacts, NodePlan, Permission, Plan, Request, SourceIdentity, Verb
+from fleet.planning import plan as make_plan
+from fleet.policy import Policy
+from fleet.ports import Checker, Clock, Journal, Reader, Writer
+from fleet.runner import Bench, OperationRun, Stop, new_operation
+
+Capacity = Mapping[str, tuple[int, int, int, int]]
+"""By category: GPUs usable, GPUs in all, nodes, nodes unavailable."""
+
+
+class Dispatcher:
+    """Plans and runs verbs over the sources it was given readers and writers for."""
+
+    def __init__(
+        self,
+        *,
+        readers: Mapping[str, Reader],
+        writers: Mapping[str, Writer],
+        checker: Checker,
+        journal: Journal,
+        clock: Clock,
+        policy: Policy,
+        owner: str,
+        capacity: Callable[[], Capacity] = dict,
+        stale: Callable[[], Sequence[str]] = tuple,
+        changed: Callable[[OperationRun], None] = lambda run: None,
+    ) -> None:
+        self._readers = readers
+        self._writers = {} if policy.read_only else writers
+        self._checker = checker
+        self._journal = journal
+        self._clock = clock
+        self._policy = policy
+        self._owner = owner
+        self._capacity = capacity
+        self._stale = stale
+        self._changed = changed
+        self._identity: dict[str, SourceIdentity] = {}
+        self._runs: dict[str, OperationRun] = {}
+        self._tasks: dict[str, asyncio.Task[Operation]] = {}
+
+    @property
+    def read_only(self) -> bool:
+        return self._policy.read_only
+
+    @property
+    def runs(self) -> Mapping[str, OperationRun]:
+        """Operations of this program, by id, in the order they were started."""
+        return self._runs
+
+    async def plan(self, request: Request) -> Plan:
+        """Read the ground fresh and plan `request` over it. Nothing is changed. Raises FleetError."""
+        return make_plan(request, await self.ground(request), self._policy, self._clock.now())
+
+    async def ground(self, request: Request) -> Ground:
+        """Everything the plan stands on, read now from each source that the request names."""
+        facts: dict[NodeKey, NodeFacts] = {}
+        permissions: dict[tuple[str, Verb], Permission] = {}
+        for source in dict.fromkeys(key.source for key in request.nodes):
+            reader = self._reader(source)
+            if source not in self._identity:
+                self._identity[source] = await reader.identity()
+            facts.update(await reader.read([key for key in request.nodes if key.source == source]))
+            for verb, permission in (await reader.allowed([request.verb])).items():
+                permissions[source, verb] = permission
+        sources = {key.source for key in request.nodes}
+        return Ground(
+            facts=facts,
+            identity={name: found for name, found in self._identity.items() if name in sources},
+            permissions=permissions,
+            capacity=self._capacity(),
+            missing=tuple(key for key in request.nodes if key not in facts),
+            stale_feeds=tuple(self._stale()),
+        )
+
+    def start(self, plan: Plan) -> OperationRun:
+        """Begin a confirmed plan in a task of its own. Raises Blocked where it may not run."""
+        self._refuse(plan)
+        operation = new_operation(plan, self._clock.now(), self._owner)
+        return self._launch(operation, resumed=False)
+
+    async def run(self, plan: Plan) -> Operation:
+        """Run a confirmed plan to its end. Raises Blocked, or JournalFailed before anything was done."""
+        run = self.start(plan)
+        return await self._tasks[run.operation.id]
+
+    async def finished(self, operation: str) -> Operation:
+        """The operation of this program as it ended, once it has."""
+        return await self._tasks[operation]
+
+    async def resume(self, operation: Operation) -> OperationRun:
+        """Go on with an operation that was interrupted. Raises Blocked where it is not the cluster it began on."""
+        if self.read_only:
+            raise Blocked("this session is read-only", about=operation.id)
+        if operation.id in self._tasks and not self._tasks[operation.id].done():
+            raise Blocked("it is running", about=operation.id)
+        if operation.state in (OperationState.DONE, OperationState.CANCELLED):
+            raise Blocked(f"it is {operation.state.value}: nothing is left to do", about=operation.id)
+        again = await self.ground(operation.plan.request)
+        self._same_cluster(operation, again)
+        return self._launch(operation, resumed=True)
+
+    def cancel(self, operation: str) -> None:
+        """Stop an operation of this program at the next safe point. Raises Missing."""
+        if operation not in self._runs:
+            raise Missing("no such operation runs here", about=operation)
+        self._runs[operation].request(Stop.CANCEL)
+
+    async def leave(self) -> None:
+        """Leave every operation resumable and return when all have stopped."""
+        for run in self._runs.values():
+            run.request(Stop.LEAVE)
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    def running(self) -> tuple[OperationRun, ...]:
+        return tuple(run for id_, run in self._runs.items() if not self._tasks[id_].done())
+
+    def busy(self, node: NodeKey) -> OperationRun | None:
+        """The operation of this program that works on `node` now."""
+        return next((run for run in self.running() if node in run.plan.request.nodes), None)
+
+    def _launch(self, operation: Operation, *, resumed: bool) -> OperationRun:
+        bench = Bench(
+            readers=self._readers,
+            writers=self._writers,
+            checker=self._checker,
+            journal=self._journal,
+            clock=self._clock,
+            policy=self._policy,
+            identity=self._identity,
+            unavailable=lambda: self._unavailable(operation.plan),
+            stale=self._stale,
+            recheck=self._recheck,
+        )
+        run = OperationRun(bench, operation, self._changed)
+        self._runs[operation.id] = run
+        self._tasks[operation.id] = asyncio.create_task(run.go(resumed=resumed), name=operation.id)
+        return run
+
+    def _refuse(self, plan: Plan) -> None:
+        if self.read_only and not self._harmless(plan):
+            raise Blocked("this session is read-only: nothing was done")
+        if plan.all_blockers:
+            first = plan.all_blockers[0]
+            about = first.node.name if first.node else ""
+            raise Blocked(first.says + (f" ({first.go_on})" if first.go_on else ""), about=about)
+        for key in plan.request.nodes:
+            if (other := self.busy(key)) is not None:
+                raise Blocked(
+                    f"operation {other.operation.id} ({other.plan.verb.value}) runs on it", about=key.name
+                )
+            if key.source not in self._writers and not self._harmless(plan):
+                raise Blocked(f"nothing may be changed in {key.source}", about=key.name)
+
+    @staticmethod
+    def _harmless(plan: Plan) -> bool:
+        return plan.verb is Verb.GATE and plan.request.options.check_only
+
+    def _reader(self, source: str) -> Reader:
+        if source not in self._readers:
+            raise Missing(f"there is no source {source}", about=source)
+        return self._readers[source]
+
+    def _unavailable(self, plan: Plan) -> int:
+        return min((found[3] for found in self._capacity().values()), default=0) if plan.nodes else 0
+
+    @staticmethod
+    def _same_cluster(operation: Operation, ground: Ground) -> None:
+        """Refuse to resume on a cluster, or on a node, that only has the same name."""
+        for began in operation.plan.sources:
+            now = ground.identity.get(began.source)
+            if now is None or (began.identity and now.identity != began.identity):
+                raise Blocked(f"{began.source} is another cluster than it began on", about=operation.id)
+        for node in operation.plan.nodes:
+            facts = ground.facts.get(node.node)
+            uid = node.steps[0].before.uid if node.steps else ""
+            ours = facts is not None and facts.node.operation == operation.id
+            if facts is not None and uid and facts.node.uid != uid and not ours:
+                raise Blocked("another node has its name now", about=node.node.name)
+
+    async def _recheck(self, plan: Plan, shown: NodePlan) -> str:
+        """What of this node is not as it was shown: another node, new holders, a new blocker, work beyond the radius."""
+        request = replace(plan.request, nodes=(shown.node,))
+        try:
+            ground = await self.ground(request)
+        except FleetError as error:
+            return str(error)
+        now = make_plan(request, ground, self._policy, self._clock.now())
+        fresh = now.nodes[0]
+        if fresh.blockers:
+            return fresh.blockers[0].says
+        if not _same_promise(shown, fresh):
+            return "it has changed since it was shown: confirm it again"
+        known = set(plan.radius.workloads) | {item.workload for item in shown.moves}
+        more = [item.label for item in fresh.moves if item.workload not in known and not item.finished]
+        if more:
+            return f"work has landed that was not shown ({more[0]}): confirm it again"
+        return ""
+
+    async def refused(self, request: Request, why: str) -> None:
+        """Write down that a request was refused, so that the audit trail has it."""
+        record = Record(
+            self._clock.now(), Kind.REFUSED, request.operation, request.by, request.verb.value, says=why
+        )
+        await self._journal.append([record])
+
+
+def _same_promise(shown: NodePlan, fresh: NodePlan) -> bool:
+    """Whether uid, admission, holders and steps are what was confirmed."""
+    if [step.id for step in shown.steps] != [step.id for step in fresh.steps]:
+        return False
+    if not shown.steps:
+        return True
+    before, now = shown.steps[0].before, fresh.steps[0].before
+    return (before.uid, before.unschedulable, before.holds) == (now.uid, now.unschedulable, now.holds)

@@ -1,0 +1,181 @@
+"""From a request and the ground to a plan. Pure: the same question gets the same plan, and nothing is done."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import datetime
+
+from fleet.brakes import at_once, max_unavailable
+from fleet.node import NodeKey
+from fleet.plan import (
+    Blocker,
+    Ground,
+    NodePlan,
+    Permission,
+    Plan,
+    Radius,
+    Request,
+    Verb,
+    plan_hash,
+)
+from fleet.policy import Policy
+from fleet.verbs.common import Question, block
+from fleet.verbs.cordon import plan_cordon, plan_uncordon
+from fleet.verbs.drain import plan_drain
+from fleet.verbs.gate import plan_gate
+from fleet.verbs.provision import plan_provision
+from fleet.verbs.reimage import image_of, imager_of, plan_reimage
+from fleet.verbs.retire import plan_retire
+from fleet.workload import Keeper
+
+_VERBS: dict[Verb, Callable[[Question], NodePlan]] = {
+    Verb.GATE: plan_gate,
+    Verb.CORDON: plan_cordon,
+    Verb.UNCORDON: plan_uncordon,
+    Verb.DRAIN: plan_drain,
+    Verb.REIMAGE: plan_reimage,
+    Verb.RETIRE: plan_retire,
+}
+
+_CLOSING = (Verb.CORDON, Verb.DRAIN, Verb.REIMAGE, Verb.RETIRE)
+
+
+def plan(request: Request, ground: Ground, policy: Policy, now: datetime) -> Plan:
+    """What `request` would do over `ground`: steps, blockers and cost, with the hash that a confirmation names."""
+    nodes = tuple(plan_node(request, key, ground, policy, now) for key in dict.fromkeys(request.nodes))
+    allowed, parallel = _brakes(request, ground, policy, len(nodes))
+    return Plan(
+        request=request,
+        nodes=nodes,
+        radius=_radius(request, nodes, ground),
+        hash=plan_hash(_promise(request, ground, policy, now)),
+        at=now,
+        waves=-(-len(nodes) // parallel) if nodes else 0,
+        max_unavailable=allowed,
+        blockers=_whole_blockers(ground, nodes),
+        sources=tuple(ground.identity[name] for name in sorted(ground.identity)),
+    )
+
+
+def plan_node(request: Request, key: NodeKey, ground: Ground, policy: Policy, now: datetime) -> NodePlan:
+    """One node's share, planned by its verb. A node that is not there is a blocker, never an error."""
+    permission = ground.permissions.get((key.source, request.verb), Permission.UNKNOWN)
+    facts = ground.facts.get(key)
+    if request.verb is Verb.PROVISION:
+        category = policy.category(request.options.category or "")
+        return plan_provision(request, key, category, permission, exists=facts is not None)
+    if facts is None:
+        says = f"there is no node {key.name} in {key.source}"
+        return NodePlan(key, blockers=(block(key, says, go_on="check the name"),), found="not there")
+    category = policy.category(facts.node.category)
+    question = Question(request, facts, category, policy, now, permission)
+    return _VERBS[request.verb](question)
+
+
+def _whole_blockers(ground: Ground, nodes: tuple[NodePlan, ...]) -> tuple[Blocker, ...]:
+    blockers = [
+        block(None, f"the feed {feed} is stale", go_on="wait until it is live, or plan one node at a time")
+        for feed in ground.stale_feeds
+        if len(nodes) > 1
+    ]
+    if not nodes:
+        blockers.append(block(None, "no node is named"))
+    return tuple(blockers)
+
+
+def _brakes(request: Request, ground: Ground, policy: Policy, targets: int) -> tuple[int | None, int]:
+    """The tightest max-unavailable of the categories touched, and how many nodes may be under way at once."""
+    allowed: int | None = None
+    unavailable = 0
+    for name in {facts.node.category for facts in ground.facts.values()}:
+        found = ground.capacity.get(name)
+        if found is None:
+            continue
+        limit = max_unavailable(policy.category(name), found[2])
+        if allowed is None or limit - found[3] < allowed - unavailable:
+            allowed, unavailable = limit, found[3]
+    return allowed, at_once(request.verb, targets, policy, allowed, unavailable)
+
+
+def _radius(request: Request, nodes: tuple[NodePlan, ...], ground: Ground) -> Radius:
+    moves = [item for node in nodes for item in node.moves if not item.finished]
+    held = {
+        f"{budget.namespace}/{budget.name}" + (f" ({budget.owner})" if budget.owner else "")
+        for item in moves
+        for budget in item.budgets
+        if budget.allowed <= 0
+    }
+    return Radius(
+        nodes=sum(bool(node.steps) for node in nodes),
+        workloads=tuple(sorted({item.workload for item in moves})),
+        jobs_lost=tuple(sorted(item.label for item in moves if item.keeper is Keeper.NOBODY)),
+        pods=len(moves),
+        gpus=sum(item.gpus for item in moves),
+        waits_for=tuple(sorted(held)),
+        capacity_left=_capacity_left(request, ground),
+    )
+
+
+def _capacity_left(request: Request, ground: Ground) -> tuple[int, int] | None:
+    """(GPUs usable after, GPUs usable now) of the categories touched; None where any of it is unknown."""
+    if request.verb not in _CLOSING:
+        return None
+    lost: defaultdict[str, int] = defaultdict(int)
+    for facts in ground.facts.values():
+        node = facts.node
+        usable = node.admission.value == "open" and node.readiness.value == "ready"
+        lost[node.category] += (node.gpus_allocatable or 0) if usable else 0
+    found = [ground.capacity.get(name) for name in lost]
+    known = [item for item in found if item is not None]
+    if not known or len(known) != len(found):
+        return None
+    now = sum(item[0] for item in known)
+    return max(0, now - sum(lost.values())), now
+
+
+def _promise(request: Request, ground: Ground, policy: Policy, now: datetime) -> dict[str, object]:
+    """What a confirmation covers: verb, clusters, node uids, image, options, admission, holders, imager."""
+    nodes: dict[str, object] = {}
+    for key in sorted(set(request.nodes)):
+        facts = ground.facts.get(key)
+        if facts is None:
+            nodes[str(key)] = None
+            continue
+        question = Question(request, facts, policy.category(facts.node.category), policy, now)
+        nodes[str(key)] = {
+            "uid": facts.node.uid,
+            "admission": facts.node.admission.value,
+            "holders": sorted((hold.kind.value, hold.by, hold.operation) for hold in facts.node.holds),
+            "imager": imager_of(question) if request.verb is Verb.REIMAGE else "",
+        }
+    options, drain = request.options, request.options.drain
+    return {
+        "verb": request.verb.value,
+        "sources": {name: found.identity for name, found in sorted(ground.identity.items())},
+        "nodes": nodes,
+        "image": _image(request, ground, policy, now),
+        "options": [
+            drain.ignore_daemonsets,
+            drain.delete_emptydir,
+            drain.force,
+            drain.grace,
+            drain.deadline,
+            options.category,
+            options.check_only,
+            options.take_over,
+        ],
+    }
+
+
+def _image(request: Request, ground: Ground, policy: Policy, now: datetime) -> object:
+    if request.verb is Verb.PROVISION:
+        return request.options.image or policy.category(request.options.category or "").desired_image
+    if request.verb is not Verb.REIMAGE:
+        return None
+    return sorted(
+        {
+            image_of(Question(request, facts, policy.category(facts.node.category), policy, now)) or ""
+            for facts in ground.facts.values()
+        }
+    )

@@ -1,0 +1,140 @@
+"""What every verb's plan shares: the question it answers, the blockers that any verb has, and how steps are named."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from fleet.category import Category
+from fleet.holder import Hold, HolderKind
+from fleet.node import Admission, Node, NodeKey, Readiness, Stage
+from fleet.plan import (
+    Action,
+    Before,
+    Blocker,
+    BlockerKind,
+    NodeFacts,
+    Permission,
+    Request,
+    Step,
+    Verb,
+)
+from fleet.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One node's share of a request: may this verb run here, and how?"""
+
+    request: Request
+    facts: NodeFacts
+    category: Category
+    policy: Policy
+    now: datetime
+    permission: Permission = Permission.UNKNOWN
+
+    @property
+    def node(self) -> Node:
+        return self.facts.node
+
+    def hold(self, verb: Verb, *, step: str = "") -> Hold:
+        """Our hold for this request, as it is written on the node with the change itself."""
+        return Hold(
+            by=self.request.by,
+            reason=self.request.reason,
+            kind=HolderKind.OURS,
+            verb=verb.value,
+            operation=self.request.operation,
+            since=self.now,
+            found=self.node.admission.value,
+            step=step,
+        )
+
+
+def found(facts: NodeFacts) -> str:
+    """The node as found, in the fleet's words: `in-service, open, ready, v1`."""
+    node = facts.node
+    words = [node.stage.value, node.admission.value, node.readiness.value]
+    if node.image.running:
+        words.append(node.image.running)
+    return ", ".join(words)
+
+
+def number(question: Question, actions: list[tuple[Action, str]]) -> tuple[Step, ...]:
+    """Steps with ids that stay the same over a resume: `NODE/1-close`."""
+    node = question.node
+    before = Before(
+        uid=node.uid,
+        boot_id=node.boot_id,
+        image=node.image.running,
+        unschedulable=question.facts.unschedulable,
+        holds=node.holds,
+    )
+    return tuple(
+        Step(
+            id=f"{node.key}/{ordinal}-{type(action).__name__.lower()}",
+            node=node.key,
+            action=action,
+            says=says,
+            before=before,
+        )
+        for ordinal, (action, says) in enumerate(actions, start=1)
+    )
+
+
+def general_blockers(question: Question) -> list[Blocker]:
+    """Blockers that any verb has: no permission, a node that is being deleted, a retired one."""
+    node, verb = question.node, question.request.verb
+    blockers = []
+    if question.permission is Permission.DENIED:
+        blockers.append(
+            block(
+                node.key,
+                f"you are not permitted to {verb.value} here",
+                go_on="ask for the role, or use another context",
+            )
+        )
+    if node.deleting:
+        blockers.append(block(node.key, "it is being deleted", go_on="wait until it is gone"))
+    if node.stage is Stage.RETIRED and verb is not Verb.CORDON:
+        blockers.append(block(node.key, "it is retired", go_on="provision it anew"))
+    return blockers
+
+
+def block(node: NodeKey | None, says: str, *, go_on: str = "", option: bool = False) -> Blocker:
+    """A blocker; with `option` one that an option lifts, which `go_on` then names."""
+    return Blocker(node, says, go_on, BlockerKind.OPTION if option else BlockerKind.HARD)
+
+
+def describe_hold(hold: Hold) -> str:
+    """Who, why and since when, as far as it is known."""
+    who = hold.by or "somebody unnamed"
+    why = f": {hold.reason}" if hold.reason else ""
+    since = f" since {hold.since:%Y-%m-%d %H:%M} UTC" if hold.since else ""
+    return f"{who}{since}{why}"
+
+
+def foreign_holds(question: Question) -> tuple[Hold, ...]:
+    """Holds that are not this person's own: a colleague's, a controller's, an unnamed one."""
+    by = question.request.by
+    return tuple(hold for hold in question.node.holds if hold.kind is not HolderKind.OURS or hold.by != by)
+
+
+def behind_the_gate(node: Node) -> bool:
+    """Whether only a gate may open this node."""
+    return node.admission is Admission.GATED or node.stage in (
+        Stage.PROVISIONING,
+        Stage.GATED,
+        Stage.REIMAGING,
+        Stage.QUARANTINED,
+    )
+
+
+def keeps_its_stage(node: Node) -> bool:
+    """Whether a drain must leave the stage alone, so that it can't be a way round the gate."""
+    return behind_the_gate(node) or node.stage is Stage.RETIRING
+
+
+def unreachable(node: Node) -> bool:
+    """Whether the node's agent is not heard of, so that nothing there ever finishes."""
+    return node.readiness is Readiness.UNKNOWN

@@ -1,0 +1,125 @@
+"""Drain: close the node, then move its work away within the orchestrator's rules, and say what that costs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from fleet.node import Stage
+from fleet.plan import Action, Blocker, Close, Mark, MoveWork, NodePlan
+from fleet.verbs.common import Question, block, found, general_blockers, keeps_its_stage, number, unreachable
+from fleet.verbs.drain_filters import Sorted, sort_placements
+from fleet.workload import Keeper, Placement
+
+
+def plan_drain(question: Question) -> NodePlan:
+    """Close, move the work, mark as drained. A node behind the gate keeps its stage: a drain is no way round it."""
+    node = question.node
+    sorting = sort_placements(question.facts.placements, question.request.options.drain)
+    keeps = keeps_its_stage(node)
+    actions: list[tuple[Action, str]] = [*close_and_move(question, None if keeps else Stage.DRAINING)]
+    if not keeps:
+        actions.append((Mark(Stage.DRAINED), f"mark {node.key.name} as drained"))
+    blockers = general_blockers(question) + moving_blockers(question, sorting)
+    if not sorting.evict and node.stage is Stage.DRAINED and not blockers:
+        return NodePlan(node.key, already=("drained",), found=found(question.facts))
+    return NodePlan(
+        node.key,
+        steps=number(question, actions),
+        blockers=tuple(blockers),
+        warnings=moving_warnings(sorting.evict),
+        moves=tuple(sorting.evict),
+        found=found(question.facts),
+    )
+
+
+def close_and_move(question: Question, stage: Stage | None) -> list[tuple[Action, str]]:
+    """The two steps every verb begins with that takes work away."""
+    node, verb = question.node, question.request.verb
+    sorting = sort_placements(question.facts.placements, question.request.options.drain)
+    count = len(sorting.evict)
+    what = "nothing to move" if not count else f"move {count} pod{'s' if count > 1 else ''} away"
+    return [
+        (Close(question.hold(verb), stage=stage), f"close {node.key.name} to new work"),
+        (
+            MoveWork(question.request.options.drain, deadline(question)),
+            f"{what}, for at most {_span(deadline(question))}",
+        ),
+    ]
+
+
+def deadline(question: Question) -> timedelta:
+    """The drain's deadline: the one asked for, else the category's."""
+    return question.request.options.drain.deadline or question.category.drain_deadline
+
+
+def moving_blockers(question: Question, sorting: Sorted) -> list[Blocker]:
+    """Why the work can't be moved: filters, a grace longer than the deadline, a node that is not heard of."""
+    node = question.node
+    blockers = [
+        block(node.key, f"{_some(names)} {says}", go_on=f"allow it with {option}", option=True)
+        for (option, says), names in _stops_by_option(sorting).items()
+    ]
+    if unreachable(node) and sorting.must_go:
+        blockers.append(
+            block(
+                node.key,
+                f"it is unreachable, so {len(sorting.must_go)} pods there would never finish an eviction",
+                go_on="bring it back or power it off first; cordon it meanwhile",
+            )
+        )
+    grace = question.request.options.drain.grace
+    longest = max(
+        (grace if grace is not None else item.grace for item in sorting.evict), default=timedelta(0)
+    )
+    if longest >= deadline(question):
+        blockers.append(
+            block(
+                node.key,
+                f"the deadline {_span(deadline(question))} is not longer than a pod's grace of {_span(longest)}",
+                go_on="give a longer --timeout, or a shorter --grace-period",
+                option=True,
+            )
+        )
+    return blockers
+
+
+def moving_warnings(evicted: tuple[Placement, ...]) -> tuple[str, ...]:
+    """What the confirm screen says of work that does not come back, and of budgets that hold it now."""
+    warnings = []
+    bare = [item.label for item in evicted if item.keeper is Keeper.NOBODY and not item.finished]
+    if bare:
+        warnings.append(f"{len(bare)} without a controller will not come back: {_some(bare)}")
+    scratch = [item.label for item in evicted if item.loses_scratch and not item.finished]
+    if scratch:
+        warnings.append(f"{len(scratch)} will lose node-local scratch: {_some(scratch)}")
+    held = {
+        f"{budget.namespace}/{budget.name}" + (f" ({budget.owner})" if budget.owner else "")
+        for item in evicted
+        for budget in item.budgets
+        if budget.allowed <= 0
+    }
+    warnings += [f"will wait for budget {name}, which allows none to go now" for name in sorted(held)]
+    if any(not item.finished for item in evicted):
+        warnings.append("evicted pods are started elsewhere or lost; cancelling does not bring them back")
+    return tuple(warnings)
+
+
+def _stops_by_option(sorting: Sorted) -> dict[tuple[str, str], list[str]]:
+    stops: dict[tuple[str, str], list[str]] = {}
+    for stop in sorting.blocked:
+        stops.setdefault((stop.option, stop.says), []).append(stop.placement.label)
+    return stops
+
+
+def _some(names: list[str], most: int = 3) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _span(span: timedelta) -> str:
+    seconds = int(span.total_seconds())
+    if seconds % 3600 == 0 and seconds:
+        return f"{seconds // 3600} h"
+    if seconds % 60 == 0 and seconds:
+        return f"{seconds // 60} min"
+    return f"{seconds} s"

@@ -1,0 +1,60 @@
+"""Provision: make a new node, gated, on a simulated or KWOK fleet, and open it only when it passes."""
+
+from __future__ import annotations
+
+from fleet.category import Category
+from fleet.holder import Hold, HolderKind
+from fleet.node import NodeKey
+from fleet.plan import (
+    Action,
+    AwaitBoot,
+    Before,
+    Blocker,
+    Check,
+    Create,
+    NodePlan,
+    Permission,
+    Request,
+    Step,
+    Verb,
+)
+from fleet.verbs.common import block
+
+
+def plan_provision(
+    request: Request, key: NodeKey, category: Category, permission: Permission, *, exists: bool
+) -> NodePlan:
+    """Create, wait for the node's own word, gate. Refused where a node of that name is there already."""
+    image = request.options.image or category.desired_image
+    blockers: list[Blocker] = []
+    if permission is Permission.DENIED:
+        blockers.append(block(key, "you are not permitted to make nodes here"))
+    if exists:
+        blockers.append(block(key, "a node of that name is there already", go_on="choose another name"))
+    if not request.options.category:
+        blockers.append(block(key, "no category was given", go_on="give one with --category", option=True))
+    if image is None:
+        blockers.append(
+            block(key, "no image is desired of its category", go_on="give one with --image", option=True)
+        )
+        return NodePlan(key, blockers=tuple(blockers), found="not there")
+    hold = Hold(
+        by=request.by,
+        reason=request.reason,
+        kind=HolderKind.OURS,
+        verb=Verb.PROVISION.value,
+        operation=request.operation,
+    )
+    actions: tuple[tuple[Action, str], ...] = (
+        (Create(category.name, image, hold), f"make {key.name} at {image}, behind the gate"),
+        (AwaitBoot(image, category.boot_deadline), f"wait until {key.name} itself reports {image}"),
+        (
+            Check(request.operation, request.by, settle=category.settle_deadline),
+            f"gate {key.name}, and admit it on a PASS",
+        ),
+    )
+    steps = tuple(
+        Step(f"{key}/{ordinal}-{type(action).__name__.lower()}", key, action, says, Before())
+        for ordinal, (action, says) in enumerate(actions, start=1)
+    )
+    return NodePlan(key, steps=steps, blockers=tuple(blockers), found="not there")
