@@ -1,0 +1,119 @@
+"""The `gate` annotation: a verdict with the findings that failed, small enough to live on a Node.
+
+The full record is in the journal; this one is what a colleague sees on the node, at most 4 KiB.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from backends.kubernetes.stamps import read_stamp, stamp
+from fleet.health import Finding, GateRecord, Verdict
+from fleet.text import clean
+
+LIMIT = 4096
+_TEXT = 200
+
+
+class FindingNote(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One finding that did not pass, its texts trimmed."""
+
+    check: str = ""
+    verdict: str = ""
+    value: str = ""
+    threshold: str = ""
+    source: str = ""
+    at: str = ""
+    clears: str = ""
+
+
+class GateNote(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The annotation. `more` counts findings that did not fit."""
+
+    verdict: str = ""
+    failing: list[FindingNote] = []
+    digest: str = ""
+    at: str = ""
+    by: str = ""
+    more: int = 0
+
+
+def write_gate(record: GateRecord) -> str:
+    """The annotation's value: findings that did not pass, worst first, as many as fit into 4 KiB."""
+    failing = [finding for finding in record.findings if finding.verdict is not Verdict.PASS]
+    failing.sort(key=lambda finding: finding.verdict is not Verdict.FAIL)
+    notes = [_note(finding) for finding in failing]
+    for count in range(len(notes), -1, -1):
+        note = GateNote(
+            verdict=record.verdict.value,
+            failing=notes[:count],
+            digest=_fit(record.digest),
+            at=stamp(record.at),
+            by=_fit(record.by),
+            more=len(notes) - count,
+        )
+        text = msgspec.json.encode(note)
+        if len(text) <= LIMIT:
+            break
+    return text.decode()
+
+
+def read_gate(text: str | None) -> GateRecord | None:
+    """The record in the annotation; None where there is none, or none that can be read. Nothing in it raises."""
+    if not text:
+        return None
+    try:
+        note = msgspec.json.decode(text, type=GateNote)
+        verdict = Verdict(note.verdict)
+    except (msgspec.DecodeError, UnicodeEncodeError, ValueError):
+        return None
+    findings = tuple(_finding(line) for line in note.failing[:100])
+    return GateRecord(
+        verdict, findings, read_stamp(note.at), clean(note.by, _TEXT), clean(note.digest, _TEXT)
+    )
+
+
+def same_finding(text: str | None, record: GateRecord) -> bool:
+    """Whether the annotation says already what `record` says, whenever and by whomever it was found."""
+    there = read_gate(text)
+    if (
+        there is None
+        or there.verdict is not record.verdict
+        or there.digest != clean(_fit(record.digest), _TEXT)
+    ):
+        return False
+    fresh = read_gate(write_gate(record))
+    return fresh is not None and _gist(fresh) == _gist(there)
+
+
+def _gist(record: GateRecord) -> list[tuple[str, Verdict]]:
+    return [(finding.check, finding.verdict) for finding in record.findings]
+
+
+def _note(finding: Finding) -> FindingNote:
+    return FindingNote(
+        check=_fit(finding.check),
+        verdict=finding.verdict.value,
+        value=_fit(finding.value),
+        threshold=_fit(finding.threshold),
+        source=_fit(finding.source),
+        at=stamp(finding.at),
+        clears=_fit(finding.clears),
+    )
+
+
+def _finding(note: FindingNote) -> Finding:
+    verdicts = {verdict.value: verdict for verdict in Verdict}
+    return Finding(
+        check=clean(note.check, _TEXT),
+        verdict=verdicts.get(note.verdict, Verdict.UNKNOWN),
+        value=clean(note.value, _TEXT),
+        threshold=clean(note.threshold, _TEXT),
+        source=clean(note.source, _TEXT),
+        at=read_stamp(note.at),
+        clears=clean(note.clears, _TEXT),
+    )
+
+
+def _fit(text: str) -> str:
+    return clean(text, _TEXT)
