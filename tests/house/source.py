@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import shutil
 import subprocess
 import tomllib
 from collections.abc import Iterator
@@ -12,7 +13,10 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("fleet", "backends", "widgets", "tui")
-LEFT_BY_TOOLS = {".git", ".venv", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis", "dist"}
+LEFT_BY_TOOLS = {
+    *(".git", ".venv", "dist", "__pycache__"),
+    *(".mypy_cache", ".pytest_cache", ".ruff_cache", ".import_linter_cache", ".hypothesis"),
+}
 
 
 def product_files() -> list[Path]:
@@ -40,9 +44,9 @@ def pyproject() -> dict[str, Any]:
 
 
 def tracked_files() -> list[Path]:
-    """What the repository holds; outside a clone, everything that no tool left behind."""
-    if not (ROOT / ".git").exists():
-        return sorted(file for file in _walk(ROOT) if "__pycache__" not in file.parts)
+    """What the repository holds; outside a clone, or without git, everything that no tool left behind."""
+    if not (ROOT / ".git").exists() or not shutil.which("git"):
+        return sorted(_walk(ROOT))
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
     return sorted(ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file())
 
