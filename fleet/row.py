@@ -1,0 +1,67 @@
+"""One node with its three facets, as the store keeps it, and what is worked out of them once for every change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fleet.naming import natural
+from fleet.node import Node, NodeKey
+from fleet.policy import Policy
+from fleet.severity import Severity, standing
+from fleet.tally import hottest_of, tally_of
+from fleet.telemetry import NodeTelemetry
+from fleet.workload import NodeWork
+
+
+@dataclass(frozen=True, slots=True)
+class FleetRow:
+    """A node as the fleet knows it. `work` and `telemetry` are None where they are unknown.
+
+    `pending` says what was asked of the node and is not seen yet, empty if nothing is. `revision` is the store's when the
+    row last changed. The rest is derived: `order` sorts by name (numbers as numbers), `severity` leaves the time out,
+    `tally` and `hottest` are the node's share of its groups' totals.
+    """
+
+    node: Node
+    work: NodeWork | None
+    telemetry: NodeTelemetry | None
+    revision: int
+    pending: str
+    order: str
+    severity: Severity
+    tally: int
+    hottest: int | None
+
+    @property
+    def key(self) -> NodeKey:
+        return self.node.key
+
+
+def order_of(key: NodeKey) -> str:
+    """The sort key of a node's name; its name as written and its source settle ties."""
+    return f"{natural(key.name)}\0{key.name}\0{key.source}"
+
+
+def row_of(
+    node: Node,
+    work: NodeWork | None,
+    telemetry: NodeTelemetry | None,
+    policy: Policy,
+    *,
+    revision: int = 0,
+    pending: str = "",
+    order: str = "",
+) -> FleetRow:
+    """A row with all that is derived. `order` may be handed in where it is known from the row before."""
+    severity = standing(node, telemetry, policy)
+    return FleetRow(
+        node=node,
+        work=work,
+        telemetry=telemetry,
+        revision=revision,
+        pending=pending,
+        order=order or order_of(node.key),
+        severity=severity,
+        tally=tally_of(node, work, telemetry, severity, policy),
+        hottest=hottest_of(telemetry),
+    )

@@ -1,0 +1,203 @@
+"""What is wrong with a node, ranked, so that a row's health cell, the node pane and "worst first" all say the same.
+
+Pure. Texts hold outside words (reasons, names) as they came; whoever paints them makes them safe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import IntEnum
+from typing import Protocol
+
+from fleet.health import Verdict
+from fleet.node import Admission, Node, Readiness, Stage
+from fleet.policy import Policy
+from fleet.telemetry import NodeTelemetry
+
+
+class Severity(IntEnum):
+    """How badly a node wants attention. Higher is worse."""
+
+    OK = 0
+    UNKNOWN = 1  # something that should be known is not
+    NOTICE = 2  # drift, an old XID, a label that disagrees
+    CLOSED = 3  # no work lands, on purpose
+    SUSPECT = 4  # works, but something says it will not for long
+    STUCK = 5  # under way for longer than its deadline
+    FAULT = 6  # broken, unreachable or quarantined
+
+
+@dataclass(frozen=True, slots=True)
+class Concern:
+    """One thing wrong with a node. `about` is a short fixed word (`xid`, `gate`, `drift`), `text` is for people."""
+
+    severity: Severity
+    about: str
+    text: str
+
+
+class _Row(Protocol):
+    @property
+    def node(self) -> Node: ...
+    @property
+    def telemetry(self) -> NodeTelemetry | None: ...
+
+
+_AWAY = frozenset(
+    stage.value for stage in (Stage.PROVISIONING, Stage.REIMAGING, Stage.RETIRING, Stage.RETIRED)
+)
+_READY, _OPEN, _GATED = Readiness.READY, Admission.OPEN, Admission.GATED
+_IN_SERVICE, _QUARANTINED, _DRAINING = Stage.IN_SERVICE, Stage.QUARANTINED, Stage.DRAINING
+
+
+def concerns(row: _Row, now: datetime | None, policy: Policy) -> tuple[Concern, ...]:
+    """Everything wrong with a node, worst first; empty is a healthy node.
+
+    With `now` None, what depends on the time (a drain past its deadline, telemetry grown old) is left out: those
+    are the concerns that change only when the node does.
+    """
+    return _concerns(row.node, row.telemetry, now, policy)
+
+
+def standing(node: Node, telemetry: NodeTelemetry | None, policy: Policy) -> Severity:
+    """The worst concern of a node, whatever the time is."""
+    found = _concerns(node, telemetry, None, policy)
+    return found[0].severity if found else Severity.OK
+
+
+def severity_at(row: _Row, now: datetime, policy: Policy) -> Severity:
+    """The worst concern of a node at `now`."""
+    found = _concerns(row.node, row.telemetry, now, policy)
+    return found[0].severity if found else Severity.OK
+
+
+def expected_gpus(node: Node, policy: Policy) -> int | None:
+    """How many GPUs a node should have: its category's word, else what it says of itself; None where nobody says."""
+    category = policy.categories.get(node.category)
+    if category is not None and category.expected_gpus is not None:
+        return category.expected_gpus
+    return node.gpus_capacity
+
+
+def _concerns(
+    node: Node, telemetry: NodeTelemetry | None, now: datetime | None, policy: Policy
+) -> tuple[Concern, ...]:
+    found = [
+        *_of_state(node),
+        *_of_evidence(node, telemetry, policy),
+        *_of_gpus(node, telemetry, policy),
+        *_of_image(node),
+    ]
+    if now is not None:
+        found += _of_time(node, telemetry, now, policy)
+    if len(found) > 1:
+        found.sort(key=lambda concern: -concern.severity)
+    return tuple(found)
+
+
+def _of_state(node: Node) -> list[Concern]:
+    found: list[Concern] = []
+    if node.stage is not _IN_SERVICE:
+        severity = Severity.FAULT if node.stage is _QUARANTINED else Severity.CLOSED
+        found.append(Concern(severity, "stage", _with_reason(node.stage.value, node)))
+    elif node.admission is not _OPEN:
+        found.append(Concern(Severity.CLOSED, "admission", _with_reason(node.admission.value, node)))
+    if node.readiness is not _READY:
+        away = node.stage.value in _AWAY
+        text = "not ready" if node.readiness is Readiness.NOT_READY else "not heard of"
+        found.append(Concern(Severity.CLOSED if away else Severity.FAULT, "ready", text))
+    if node.deleting:
+        found.append(Concern(Severity.SUSPECT, "deleting", "being deleted"))
+    if node.upgrade:
+        found.append(Concern(Severity.NOTICE, "upgrade", node.upgrade))
+    if node.label_stage and node.label_stage != node.stage.value:
+        found.append(Concern(Severity.NOTICE, "label", f"labelled {node.label_stage}, is {node.stage.value}"))
+    return found
+
+
+def _with_reason(word: str, node: Node) -> str:
+    holder = node.holder
+    if holder is None:
+        return word
+    return f"{word} by {holder.by}: {holder.reason}" if holder.reason else f"{word} by {holder.by}"
+
+
+def _of_evidence(node: Node, telemetry: NodeTelemetry | None, policy: Policy) -> Iterator[Concern]:
+    gate = node.gate
+    if gate is not None and gate.verdict is not Verdict.PASS:
+        failing = ", ".join(finding.check for finding in gate.findings if finding.verdict is gate.verdict)
+        text = f"gate {gate.verdict.value}: {failing}" if failing else f"gate {gate.verdict.value}"
+        yield Concern(Severity.FAULT if gate.verdict is Verdict.FAIL else Severity.SUSPECT, "gate", text)
+    for condition in node.conditions:
+        if condition.bad and condition.type != "Ready":
+            reason = f": {condition.reason}" if condition.reason else ""
+            yield Concern(Severity.SUSPECT, "condition", condition.type + reason)
+    if telemetry is None:
+        return
+    if telemetry.row_remap_failure:
+        yield Concern(Severity.FAULT, "row-remap", "row remapping failed")
+    if telemetry.xid:
+        forbids = telemetry.xid in policy.forbidden_xids and not _passed_since(node, telemetry.xid_at)
+        age = "" if telemetry.xid_at is not None else ", age unknown"
+        yield Concern(Severity.FAULT if forbids else Severity.NOTICE, "xid", f"last XID {telemetry.xid}{age}")
+
+
+def _passed_since(node: Node, fault: datetime | None) -> bool:
+    gate = node.gate
+    if gate is None or gate.at is None or fault is None:
+        return False
+    return gate.verdict.admits and gate.at > fault
+
+
+def _of_gpus(node: Node, telemetry: NodeTelemetry | None, policy: Policy) -> Iterator[Concern]:
+    expected = expected_gpus(node, policy)
+    if not expected:
+        return
+    if node.mig_allocatable == 0:
+        if node.gpus_allocatable is None:
+            yield Concern(Severity.SUSPECT, "gpus", f"no GPUs advertised of {expected}")
+        elif node.gpus_allocatable < expected:
+            yield Concern(Severity.SUSPECT, "gpus", f"{node.gpus_allocatable} of {expected} GPUs advertised")
+    if telemetry is None:
+        yield Concern(Severity.UNKNOWN, "telemetry", "no telemetry")
+    elif telemetry.gpus_seen is not None and telemetry.gpus_seen < expected and node.mig_allocatable == 0:
+        yield Concern(
+            Severity.SUSPECT, "telemetry", f"telemetry from {telemetry.gpus_seen} of {expected} GPUs"
+        )
+
+
+def _of_image(node: Node) -> Iterator[Concern]:
+    image = node.image
+    if image.desired is None:
+        return
+    if image.running is None:
+        yield Concern(Severity.UNKNOWN, "drift", f"image unknown, wants {image.desired}")
+    elif image.running != image.desired:
+        yield Concern(Severity.NOTICE, "drift", f"runs {image.running}, wants {image.desired}")
+
+
+def _of_time(node: Node, telemetry: NodeTelemetry | None, now: datetime, policy: Policy) -> Iterator[Concern]:
+    if node.stage is _DRAINING:
+        yield from _overdue(node, now, policy.category(node.category).drain_deadline)
+    elif node.stage is Stage.REIMAGING or node.stage is Stage.PROVISIONING:
+        yield from _overdue(node, now, policy.category(node.category).boot_deadline)
+    if telemetry is not None and now - telemetry.at > policy.telemetry_fresh:
+        yield Concern(Severity.UNKNOWN, "telemetry", f"telemetry is {_span(now - telemetry.at)} old")
+
+
+def _overdue(node: Node, now: datetime, deadline: timedelta) -> Iterator[Concern]:
+    starts = [hold.since for hold in node.holds if hold.since is not None]
+    since = max(starts) if starts else node.created if node.stage is Stage.PROVISIONING else None
+    if since is not None and now - since > deadline:
+        text = f"{node.stage.value} for {_span(now - since)}, deadline {_span(deadline)}"
+        yield Concern(Severity.STUCK, "stuck", text)
+
+
+def _span(span: timedelta) -> str:
+    seconds = int(span.total_seconds())
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= 2 * size:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
