@@ -54,3 +54,4 @@ class GpuTelemetry:
     row_remap_failure: bool | None = None
     ecc_dbe_volatile: float | None = None
     held_by: str = ""  # namespace/pod that has the device
+    at: datetime | None = None  # when it was sampled; None where its source can't tell

@@ -1,0 +1,218 @@
+"""From exporter samples to one row a GPU, and from rows to their node: shared by every source of DCGM metrics.
+
+A GPU's samples come one a metric, and labels that change with the value (`err_code` beside an XID) or with the holder do
+not make it another GPU: index, UUID and MIG instance do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from fleet import sentinels, xid
+from fleet.telemetry import GpuTelemetry, NodeTelemetry
+from fleet.text import clean
+
+Labels = Mapping[str, str]
+
+_FIELDS: Mapping[str, str] = {
+    sentinels.GPU_UTIL: "util",
+    sentinels.TENSOR_ACTIVE: "tensor_active",
+    sentinels.GPU_TEMP: "temp",
+    sentinels.MEMORY_TEMP: "memory_temp",
+    sentinels.POWER_USAGE: "power_watts",
+    sentinels.FB_USED: "fb_used_mib",
+    sentinels.FB_TOTAL: "fb_total_mib",
+    sentinels.SM_CLOCK: "sm_clock",
+    sentinels.MEM_CLOCK: "memory_clock",
+    sentinels.PCIE_REPLAYS: "pcie_replays",
+    sentinels.REMAPPED_UNCORRECTABLE: "remapped_uncorrectable",
+    sentinels.REMAPPED_CORRECTABLE: "remapped_correctable",
+    sentinels.ECC_DBE_VOLATILE: "ecc_dbe_volatile",
+}
+METRICS = frozenset(
+    {*_FIELDS, sentinels.FB_FREE, sentinels.FB_RESERVED, sentinels.XID_ERRORS, sentinels.ROW_REMAP_FAILURE}
+)
+"""The metrics that a row is made of; a source need ask for no others."""
+
+_TEXT_LIMIT = 120
+
+
+@dataclass(slots=True)
+class _Row:
+    labels: dict[str, str]
+    readings: dict[str, float] = field(default_factory=dict)
+    at: datetime | None = None
+
+
+class GpuRows:
+    """Gathers samples, in any order, into rows by node. `name_of` says from a sample's labels whose it is; empty: nobody's."""
+
+    def __init__(self, name_of: Callable[[Labels], str]) -> None:
+        self._name_of = name_of
+        self._rows: dict[tuple[str, str, str, str], _Row] = {}
+        self._seen: dict[int, tuple[Labels, _Row | None]] = {}
+
+    def add(self, metric: str, labels: Labels, value: float, at: datetime | None = None) -> None:
+        """Take one sample in. Blank and impossible values leave a row that knows nothing, so that the GPU still counts as named."""
+        row = self._row(labels)
+        if row is None:
+            return
+        if at is not None:
+            row.at = at if row.at is None else min(row.at, at)
+        known = sentinels.reading(metric, value)
+        if known is not None:
+            kept = row.readings.get(metric)
+            row.readings[metric] = known if kept is None else _stronger(metric, kept, known)
+
+    def by_node(self, at: datetime | None = None) -> dict[str, tuple[GpuTelemetry, ...]]:
+        """Rows of each node in order of GPU and instance. `at` stands for samples that brought no time of their own."""
+        nodes: dict[str, list[GpuTelemetry]] = {}
+        for (node, *_), row in self._rows.items():
+            nodes.setdefault(node, []).append(_telemetry(row, at))
+        return {node: tuple(sorted(rows, key=_order)) for node, rows in nodes.items()}
+
+    def _row(self, labels: Labels) -> _Row | None:
+        # An exporter page repeats the same labels for every metric, and its parser hands out the same object again.
+        seen = self._seen.get(id(labels))
+        if seen is not None:
+            return seen[1]
+        row = self._find(labels)
+        self._seen[id(labels)] = (labels, row)
+        return row
+
+    def _find(self, labels: Labels) -> _Row | None:
+        gpu, uuid = labels.get("gpu", ""), labels.get("UUID") or labels.get("uuid", "")
+        node = self._name_of(labels)
+        if not node or not (gpu or uuid):
+            return None
+        row = self._rows.setdefault((node, gpu, uuid, labels.get("GPU_I_ID", "")), _Row({}))
+        for name, value in labels.items():
+            if value:
+                row.labels.setdefault(name, value)
+        return row
+
+
+def node_from_gpus(rows: Sequence[GpuTelemetry], at: datetime) -> NodeTelemetry:
+    """What the rows of one node come to. The oldest row's time counts; a value that no row knows is None.
+
+    MIG instances share their GPU's power, heat and index, so power and the number of GPUs count each GPU once.
+    """
+    devices = _devices(rows)
+    utils = [row.util for row in rows if row.util is not None]
+    return NodeTelemetry(
+        at=min((row.at for row in rows if row.at is not None), default=at),
+        gpus_seen=sum(any(map(_knows, instances)) for instances in devices),
+        gpu_util=sum(utils) / len(utils) if utils else None,
+        gpu_util_min=min(utils, default=None),
+        gpu_temp_max=max((row.temp for row in rows if row.temp is not None), default=None),
+        fb_used_ratio=_used_ratio(rows),
+        power_watts=_total(_most(row.power_watts for row in instances) for instances in devices),
+        xid=_xid(rows),
+        row_remap_failure=_any_failed(rows),
+    )
+
+
+def _stronger(metric: str, kept: float, known: float) -> float:
+    """Which of two samples of one thing to believe: two series of one GPU are a leftover and its follower."""
+    if metric == sentinels.XID_ERRORS:
+        return xid.worst((int(kept), int(known))) or 0
+    return max(kept, known)
+
+
+def _telemetry(row: _Row, at: datetime | None) -> GpuTelemetry:
+    labels, readings = row.labels, row.readings
+    values: dict[str, Any] = {name: readings.get(metric) for metric, name in _FIELDS.items()}
+    code, failed = readings.get(sentinels.XID_ERRORS), readings.get(sentinels.ROW_REMAP_FAILURE)
+    if values["fb_total_mib"] is None:
+        values["fb_total_mib"] = _memory(readings)
+    return GpuTelemetry(
+        gpu=_text(labels, "gpu"),
+        uuid=_text(labels, "UUID", "uuid"),
+        instance=_text(labels, "GPU_I_ID"),
+        profile=_text(labels, "GPU_I_PROFILE"),
+        model=_text(labels, "modelName", "model_name"),
+        pci_bus_id=_text(labels, "pci_bus_id"),
+        driver=_text(labels, "DCGM_FI_DRIVER_VERSION"),
+        xid=None if code is None or code != int(code) else int(code),
+        row_remap_failure=None if failed is None else failed > 0,
+        held_by=_holder(labels),
+        at=row.at or at,
+        **values,
+    )
+
+
+def _memory(readings: Mapping[str, float]) -> float | None:
+    used, free = readings.get(sentinels.FB_USED), readings.get(sentinels.FB_FREE)
+    if used is None or free is None:
+        return None
+    return used + free + readings.get(sentinels.FB_RESERVED, 0.0)
+
+
+def _holder(labels: Labels) -> str:
+    """The pod that has the device. Where Prometheus renamed the exporter's `pod`, the plain one is the exporter itself."""
+    for prefix, suffix in (("exported_", ""), ("", ""), ("", "_name")):
+        pod = labels.get(f"{prefix}pod{suffix}", "")
+        if pod and not (prefix == "" and "dcgm-exporter" in pod):
+            space = labels.get(f"{prefix}namespace") or labels.get(f"{prefix}pod_namespace", "")
+            return clean(f"{space}/{pod}" if space else pod, _TEXT_LIMIT)
+    return ""
+
+
+def _text(labels: Labels, *names: str) -> str:
+    return clean(next((labels[name] for name in names if labels.get(name)), ""), _TEXT_LIMIT)
+
+
+def _order(row: GpuTelemetry) -> tuple[bool, int, str, str, int, str]:
+    return (
+        not row.gpu.isdecimal(),
+        int(row.gpu) if row.gpu.isdecimal() else 0,
+        row.gpu,
+        row.uuid,
+        int(row.instance) if row.instance.isdecimal() else -1,
+        row.instance,
+    )
+
+
+def _devices(rows: Iterable[GpuTelemetry]) -> list[list[GpuTelemetry]]:
+    """Rows grouped by physical GPU: MIG instances and their parent together."""
+    devices: dict[str, list[GpuTelemetry]] = {}
+    for row in rows:
+        devices.setdefault(row.uuid or row.gpu, []).append(row)
+    return list(devices.values())
+
+
+def _knows(row: GpuTelemetry) -> bool:
+    return any(value is not None for value in (row.util, row.temp, row.power_watts, row.fb_used_mib))
+
+
+def _most(values: Iterable[float | None]) -> float | None:
+    return max((value for value in values if value is not None), default=None)
+
+
+def _total(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def _used_ratio(rows: Iterable[GpuTelemetry]) -> float | None:
+    known = [
+        (row.fb_used_mib, row.fb_total_mib)
+        for row in rows
+        if row.fb_used_mib is not None and row.fb_total_mib is not None
+    ]
+    total = sum(total for _, total in known)
+    return sum(used for used, _ in known) / total if total else None
+
+
+def _xid(rows: Sequence[GpuTelemetry]) -> int | None:
+    """The hardest code of any GPU; 0 only where every one of them says that it has none."""
+    code = xid.worst(row.xid for row in rows if row.xid is not None)
+    return None if code == 0 and any(row.xid is None for row in rows) else code
+
+
+def _any_failed(rows: Iterable[GpuTelemetry]) -> bool | None:
+    known = [row.row_remap_failure for row in rows if row.row_remap_failure is not None]
+    return any(known) if known else None

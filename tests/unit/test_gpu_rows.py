@@ -1,0 +1,168 @@
+"""Samples become rows, and rows become their node."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleet import sentinels
+from fleet.gpu_rows import GpuRows, node_from_gpus
+from fleet.telemetry import GpuTelemetry
+
+AT = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
+BLANK = 9223372036854775794.0
+
+
+def rows_of(*samples: tuple[str, dict[str, str], float]) -> tuple[GpuTelemetry, ...]:
+    rows = GpuRows(lambda labels: labels.get("Hostname", ""))
+    for metric, labels, value in samples:
+        rows.add(metric, {"Hostname": "gpu-1", **labels}, value)
+    return rows.by_node(AT).get("gpu-1", ())
+
+
+def gpu(index: int, **labels: str) -> dict[str, str]:
+    return {"gpu": str(index), "UUID": f"GPU-{index}", **labels}
+
+
+def test_samples_of_one_gpu_are_one_row() -> None:
+    (row,) = rows_of(
+        (sentinels.GPU_UTIL, gpu(0, modelName="NVIDIA H100 80GB HBM3", DCGM_FI_DRIVER_VERSION="560.35"), 97),
+        (sentinels.GPU_TEMP, gpu(0), 61),
+        (sentinels.FB_USED, gpu(0), 100),
+        (sentinels.FB_FREE, gpu(0), 700),
+        (sentinels.FB_RESERVED, gpu(0), 200),
+        (sentinels.XID_ERRORS, gpu(0, err_code="31", err_msg="MMU fault"), 31),
+        (sentinels.ROW_REMAP_FAILURE, gpu(0), 1),
+    )
+    assert (row.gpu, row.uuid, row.model, row.driver) == ("0", "GPU-0", "NVIDIA H100 80GB HBM3", "560.35")
+    assert (row.util, row.temp, row.fb_used_mib, row.fb_total_mib) == (97, 61, 100, 1000)
+    assert (row.xid, row.row_remap_failure, row.at) == (31, True, AT)
+
+
+def test_what_is_not_exported_is_unknown() -> None:
+    (row,) = rows_of((sentinels.GPU_UTIL, gpu(0), 0))
+    assert row.util == 0
+    assert (row.temp, row.xid, row.row_remap_failure, row.ecc_dbe_volatile, row.fb_total_mib) == (None,) * 5
+
+
+def test_a_blank_leaves_a_row_that_knows_nothing() -> None:
+    rows = rows_of((sentinels.GPU_UTIL, gpu(0), BLANK), (sentinels.FB_USED, gpu(0), BLANK))
+    assert [(row.gpu, row.util, row.fb_used_mib) for row in rows] == [("0", None, None)]
+    assert node_from_gpus(rows, AT).gpus_seen == 0
+
+
+def test_instances_of_a_mig_gpu_are_rows_of_one_gpu() -> None:
+    rows = rows_of(
+        (sentinels.POWER_USAGE, gpu(0, GPU_I_ID="13", GPU_I_PROFILE="1g.5gb"), 116),
+        (sentinels.POWER_USAGE, gpu(0, GPU_I_ID="5", GPU_I_PROFILE="2g.10gb"), 116.2),
+        (sentinels.POWER_USAGE, gpu(1), 60),
+    )
+    assert [(row.gpu, row.instance, row.profile) for row in rows] == [
+        ("0", "5", "2g.10gb"),
+        ("0", "13", "1g.5gb"),
+        ("1", "", ""),
+    ]
+    node = node_from_gpus(rows, AT)
+    assert (node.gpus_seen, node.power_watts) == (2, 176.2)
+
+
+def test_rows_are_in_the_order_of_their_numbers() -> None:
+    rows = rows_of(*((sentinels.GPU_UTIL, gpu(index), index) for index in (10, 2, 0)))
+    assert [row.gpu for row in rows] == ["0", "2", "10"]
+
+
+def test_a_sample_that_names_no_gpu_or_no_node_is_nobodys() -> None:
+    rows = GpuRows(lambda labels: labels.get("Hostname", ""))
+    rows.add(sentinels.GPU_UTIL, {"Hostname": "gpu-1"}, 5)
+    rows.add(sentinels.GPU_UTIL, {"gpu": "0"}, 5)
+    assert rows.by_node(AT) == {}
+
+
+def test_the_old_names_of_labels_are_read() -> None:
+    (row,) = rows_of(
+        (sentinels.GPU_UTIL, {"gpu": "0", "uuid": "GPU-x", "pod_name": "job-1", "pod_namespace": "team"}, 1),
+    )
+    assert (row.uuid, row.held_by) == ("GPU-x", "team/job-1")
+
+
+def test_the_holder_is_the_pod_that_prometheus_renamed() -> None:
+    (row,) = rows_of(
+        (
+            sentinels.GPU_UTIL,
+            gpu(
+                0,
+                pod="nvidia-dcgm-exporter-x1",
+                namespace="gpu-operator",
+                exported_pod="job-1",
+                exported_namespace="a",
+            ),
+            1,
+        ),
+    )
+    assert row.held_by == "a/job-1"
+
+
+def test_an_idle_gpu_is_not_held_by_its_exporter() -> None:
+    (row,) = rows_of((sentinels.GPU_UTIL, gpu(0, pod="nvidia-dcgm-exporter-x1", namespace="gpu-operator"), 1))
+    assert row.held_by == ""
+
+
+def test_an_empty_pod_is_nobody() -> None:
+    (row,) = rows_of((sentinels.GPU_UTIL, gpu(0, pod="", namespace="", container=""), 1))
+    assert row.held_by == ""
+
+
+def test_escapes_in_labels_are_taken_out() -> None:
+    (row,) = rows_of((sentinels.GPU_UTIL, gpu(0, modelName="\x1b[31mred\x07" + "x" * 40_000), 1))
+    assert row.model.startswith("red xxx")
+    assert len(row.model) <= 120
+
+
+def test_a_node_sums_up_its_gpus() -> None:
+    rows = (
+        GpuTelemetry("0", "a", util=90, temp=60, power_watts=500, fb_used_mib=50, fb_total_mib=100, xid=0),
+        GpuTelemetry("1", "b", util=10, temp=71, power_watts=100, fb_used_mib=0, fb_total_mib=100, xid=0),
+    )
+    node = node_from_gpus(rows, AT)
+    assert (node.gpu_util, node.gpu_util_min, node.gpu_temp_max) == (50, 10, 71)
+    assert (node.power_watts, node.fb_used_ratio, node.gpus_seen, node.xid) == (600, 0.25, 2, 0)
+    assert node.row_remap_failure is None
+
+
+def test_a_gpu_whose_xid_is_unreadable_keeps_the_nodes_unknown() -> None:
+    assert node_from_gpus([GpuTelemetry("0", xid=0), GpuTelemetry("1")], AT).xid is None
+    assert node_from_gpus([GpuTelemetry("0", xid=79), GpuTelemetry("1")], AT).xid == 79
+
+
+def test_the_hardest_xid_of_a_node_is_shown() -> None:
+    assert node_from_gpus([GpuTelemetry("0", xid=154), GpuTelemetry("1", xid=79)], AT).xid == 79
+
+
+def test_the_oldest_sample_dates_the_node() -> None:
+    old = AT - timedelta(minutes=4)
+    assert node_from_gpus([GpuTelemetry("0", at=AT), GpuTelemetry("1", at=old)], AT).at == old
+
+
+def test_a_node_without_rows_knows_nothing() -> None:
+    node = node_from_gpus([], AT)
+    assert (node.gpus_seen, node.gpu_util, node.xid, node.power_watts) == (0, None, None, None)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([*sentinels.PLAUSIBLE, "DCGM_FI_DEV_OTHER"]),
+            st.dictionaries(
+                st.sampled_from(["gpu", "UUID", "GPU_I_ID", "pod", "modelName"]), st.text(max_size=5)
+            ),
+            st.floats(),
+        )
+    )
+)
+def test_whatever_comes_a_node_is_within_its_ranges(samples: list[tuple[str, dict[str, str], float]]) -> None:
+    node = node_from_gpus(rows_of(*samples), AT)
+    assert node.gpu_util is None or 0 <= node.gpu_util <= 100
+    assert node.fb_used_ratio is None or 0 <= node.fb_used_ratio <= 1
+    assert node.xid is None or 0 <= node.xid <= 9999
