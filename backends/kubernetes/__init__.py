@@ -1,0 +1,1 @@
+"""The Kubernetes edge: configuration, transport, lists, watches and writes of one cluster. `kubernetes.aio` lives only here."""
