@@ -63,8 +63,11 @@ def pytest_configure(config: pytest.Config) -> None:
     patch.setenv("LANG", "C.UTF-8")
     patch.setenv("TZ", "UTC")
     time.tzset()
-    if not config.getoption("--cluster"):
+    kubeconfig = config.getoption("--cluster")
+    if not kubeconfig:
         network.stay_inside(patch)
+    elif not Path(kubeconfig).expanduser().is_file():
+        raise pytest.UsageError(f"--cluster: no such kubeconfig: {kubeconfig}")
 
 
 @pytest.fixture(autouse=True)
