@@ -35,6 +35,7 @@ class GateNote(msgspec.Struct, frozen=True, omit_defaults=True):
     digest: str = ""
     at: str = ""
     by: str = ""
+    boot: str = ""
     more: int = 0
 
 
@@ -50,6 +51,7 @@ def write_gate(record: GateRecord) -> str:
             digest=_fit(record.digest),
             at=stamp(record.at),
             by=_fit(record.by),
+            boot=_fit(record.boot_id),
             more=len(notes) - count,
         )
         text = msgspec.json.encode(note)
@@ -76,11 +78,9 @@ def read_gate(text: str | None) -> GateRecord | None:
 def same_finding(text: str | None, record: GateRecord) -> bool:
     """Whether the annotation says already what `record` says, whenever and by whomever it was found."""
     there = read_gate(text)
-    if (
-        there is None
-        or there.verdict is not record.verdict
-        or there.digest != clean(_fit(record.digest), _TEXT)
-    ):
+    if there is None or there.verdict is not record.verdict or there.digest != _fit(record.digest):
+        return False
+    if there.boot_id != _fit(record.boot_id):
         return False
     fresh = read_gate(write_gate(record))
     return fresh is not None and _gist(fresh) == _gist(there)

@@ -1,0 +1,268 @@
+"""What each change of admission makes of a Node, as pure edits: close, release, the gate's verdict, a stage.
+
+A hold is ours where Quarterdeck wrote it into `held-by`. What a node was found as before the first of our holds is carried on
+to the hold that outlives it, so that the last one to go puts back what was found, and not what a colleague of ours did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from backends.kubernetes.gate_note import same_finding, write_gate
+from backends.kubernetes.held_by import UNREADABLE, Entry, HeldBy, holds_of, read_held_by
+from backends.kubernetes.node_edit import Draft, NodeObject
+from backends.kubernetes.our_keys import KEEP_AWAY, OurKeys
+from fleet.errors import Conflict, Rejected
+from fleet.holder import Hold, HolderKind
+from fleet.node import Admission, Stage
+from fleet.plan import ApplyVerdict, Close, Mark, Release, Verb
+
+ForeignHolds = Callable[[NodeObject], tuple[Hold, ...]]
+"""Holds of others on a Node, from the keys they left: controllers by name, and one unnamed where nobody said who."""
+
+_KEEPS_AWAY = (Verb.DRAIN.value, Verb.REIMAGE.value, Verb.RETIRE.value)
+_AT_THE_GATE = (Stage.PROVISIONING, Stage.GATED, Stage.REIMAGING, Stage.QUARANTINED)
+UNNAMED = ("", "unnamed", "somebody unnamed")
+"""By which names a closing that nobody signed can be taken over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A node as it should become; `patch` None where it is so already. `says` is for people."""
+
+    patch: bytes | None
+    says: str
+
+
+def close(node: NodeObject, action: Close, keys: OurKeys) -> Change:
+    """Close admission and write the hold. A hold of the same operation is brought up to date, not doubled.
+
+    Raises Conflict where that hold is there and the node was opened all the same: somebody did that on purpose.
+    """
+    draft, held = Draft(node, keys), _held(node, keys)
+    entry, mine = _entry(node, action, keys), held.of(action.hold.operation)
+    if mine is not None and not node.closed(keys):
+        raise Conflict("somebody opened it since we closed it", about=node.name)
+    if mine is None:
+        held = held.with_(entry)
+    else:
+        kept = msgspec.structs.replace(
+            entry,
+            since=mine.since or entry.since,
+            found=mine.found,
+            restore=mine.restore or entry.restore,
+            behind_gate=mine.behind_gate or entry.behind_gate,
+        )
+        held = held if kept == mine else held.swap(mine, kept)
+    _write_holds(draft, held)
+    _shut(draft, gate=action.gate, keep_away=entry.verb in _KEEPS_AWAY, stage=action.stage)
+    return _change(draft, "closed" if not node.closed(keys) else "held", "already so")
+
+
+def release(node: NodeObject, action: Release, keys: OurKeys, foreign: ForeignHolds) -> Change:
+    """Lift our holds (of `operations`; all of ours where neither those nor `take_over` are named), and open when none is left."""
+    everything = not action.operations and not action.take_over
+
+    def lifted(entry: Entry) -> bool:
+        return everything or entry.operation in action.operations or entry.by in action.take_over
+
+    draft = Draft(node, keys)
+    held, gone = _lift(draft, lifted, take_over=action.take_over)
+    others = _others(draft, gone, foreign, action.take_over)
+    if action.open_gate:
+        draft.open_gate()
+    if others:
+        if action.stage is not None and not any(entry.verb in _KEEPS_AWAY for entry in held.entries):
+            draft.labels[keys.lifecycle] = action.stage.value
+        return _change(
+            draft, f"lifted; stays closed: {_named(others)}", f"nothing of ours; held by {_named(others)}"
+        )
+    draft.unschedulable = False
+    if action.stage is not None:
+        draft.labels[keys.lifecycle] = action.stage.value
+    says = "hold lifted; the gate stays shut" if draft.closed else "opened"
+    return _change(draft, says, "already open")
+
+
+def apply_verdict(node: NodeObject, action: ApplyVerdict, keys: OurKeys, foreign: ForeignHolds) -> Change:
+    """Write the record, and with it open the gate or quarantine the node. With neither, nothing but the record changes."""
+    if action.admit and action.quarantine:
+        raise Rejected("a verdict can't admit and quarantine at once", about=node.name)
+    draft = Draft(node, keys)
+    says = f"{action.record.verdict.value} recorded"
+    if action.admit:
+        says = _admit(draft, action, foreign)
+    elif action.quarantine:
+        says = _quarantine(draft, action)
+    if draft.patch() is not None or not same_finding(node.annotations.get(keys.gate), action.record):
+        draft.note(keys.gate, write_gate(action.record))
+    return _change(draft, says, f"{action.record.verdict.value} as before")
+
+
+def mark(node: NodeObject, action: Mark, keys: OurKeys) -> Change:
+    """Write the stage, and nothing else."""
+    draft = Draft(node, keys)
+    draft.labels[keys.lifecycle] = action.stage.value
+    return _change(draft, action.stage.value, "already so")
+
+
+def _admit(draft: Draft, action: ApplyVerdict, foreign: ForeignHolds) -> str:
+    def lifted(entry: Entry) -> bool:
+        ours = entry.operation == action.operation != ""
+        return ours or entry.verb == Verb.GATE.value or entry.behind_gate
+
+    _, gone = _lift(draft, lifted)
+    others = _others(draft, gone, foreign, ())
+    draft.open_gate()
+    draft.labels[draft.keys.lifecycle] = Stage.IN_SERVICE.value
+    if others:
+        return f"passed the gate; stays closed: {_named(others)}"
+    draft.unschedulable = False
+    return "admitted"
+
+
+def _quarantine(draft: Draft, action: ApplyVerdict) -> str:
+    """Close with one hold of the gate: it takes the place of this operation's, and of an earlier gate's by the same person."""
+    node, keys = draft.node, draft.keys
+    held = _held(node, keys)
+    if action.hold is not None:
+        entry = _entry(node, Close(action.hold, Stage.QUARANTINED, gate=True), keys)
+        old = next((there for there in held.entries if _superseded(there, entry)), None)
+        if old is None:
+            held = held.with_(entry)
+        else:
+            kept = msgspec.structs.replace(entry, found=old.found, restore=old.restore or entry.restore)
+            held = held.swap(old, kept)
+        _write_holds(draft, held)
+    _shut(draft, gate=True, keep_away=False, stage=Stage.QUARANTINED)
+    draft.unschedulable = True
+    return "quarantined"
+
+
+def _superseded(there: Entry, entry: Entry) -> bool:
+    return there.operation == entry.operation != "" or (there.verb == entry.verb and there.by == entry.by)
+
+
+def _change(draft: Draft, says: str, already: str) -> Change:
+    patch = draft.patch()
+    return Change(patch, says if patch is not None else already)
+
+
+def _held(node: NodeObject, keys: OurKeys) -> HeldBy:
+    return read_held_by(node.annotations.get(keys.held_by))
+
+
+def _entry(node: NodeObject, action: Close, keys: OurKeys) -> Entry:
+    """The hold as it is written: with what the node is found as now, not when it was planned."""
+    found = Admission.GATED if node.gated(keys) else Admission.OPEN
+    if node.unschedulable:
+        found = Admission.CORDONED
+    restore: dict[str, str | None] = {}
+    if action.hold.verb in _KEEPS_AWAY:
+        restore = {key: node.annotations.get(key) for key in KEEP_AWAY}
+    return msgspec.structs.replace(
+        Entry.of(action.hold),
+        found=found.value,
+        restore=restore,
+        behind_gate=action.gate or action.stage in _AT_THE_GATE,
+    )
+
+
+def _shut(draft: Draft, *, gate: bool, keep_away: bool, stage: Stage | None) -> None:
+    draft.unschedulable = True
+    if gate:
+        draft.shut_gate()
+    if stage is not None:
+        draft.labels[draft.keys.lifecycle] = stage.value
+    if keep_away:
+        draft.annotations.update(dict.fromkeys(KEEP_AWAY, "true"))
+
+
+def _write_holds(draft: Draft, held: HeldBy) -> None:
+    """Write the list; a text that nobody can read is set aside first, beside whatever was set aside before."""
+    keys = draft.keys
+    if held.garbled:
+        before = draft.annotations.get(keys.unreadable)
+        kept = held.garbled if before in (None, held.garbled) else f"{before}\n{held.garbled}"
+        draft.note(keys.unreadable, kept)
+    draft.note(keys.held_by, held.text(node=draft.node.name))
+
+
+def _lift(
+    draft: Draft, lifted: Callable[[Entry], bool], *, take_over: tuple[str, ...] = ()
+) -> tuple[HeldBy, tuple[Entry, ...]]:
+    """Take our holds off the draft. Returns what is left (of others and ours), and what went."""
+    keys = draft.keys
+    held = _held(draft.node, keys)
+    first = next(iter(held.entries), None)
+    held, gone = held.without(lifted)
+    if UNREADABLE in take_over:
+        held = HeldBy(tuple(line for line in held.lines if line.entry is not None))
+        draft.note(keys.unreadable, None)
+        draft.note(keys.held_by, held.text(node=draft.node.name))
+    if not gone:
+        return held, gone
+    if first is not None and first in gone and held.entries:
+        heir = held.entries[0]
+        held = held.swap(heir, msgspec.structs.replace(heir, found=first.found))
+    held = _restore(draft, held, gone)
+    if not held.garbled:
+        draft.note(keys.held_by, held.text(node=draft.node.name))
+    return held, gone
+
+
+def _restore(draft: Draft, held: HeldBy, gone: tuple[Entry, ...]) -> HeldBy:
+    """Put back what was found of the autoscalers' keys, or leave that to the next hold that asked for them."""
+    found = next((entry.restore for entry in gone if entry.restore), None)
+    if found is None:
+        return held
+    heir = next((entry for entry in held.entries if entry.restore), None)
+    if heir is not None:
+        if not all(value == "true" for value in heir.restore.values()):
+            return held
+        return held.swap(heir, msgspec.structs.replace(heir, restore=found))
+    for key, text in found.items():
+        if key in KEEP_AWAY and draft.annotations.get(key) == "true":
+            draft.note(key, text)
+    return held
+
+
+def _others(
+    draft: Draft, gone: tuple[Entry, ...], foreign: ForeignHolds, take_over: tuple[str, ...]
+) -> tuple[Hold, ...]:
+    """Who still keeps the node closed: our other holds, controllers, and whoever closed it before us without a name."""
+    node, keys = draft.node, draft.keys
+    ours = holds_of(draft.annotations.get(keys.held_by), draft.annotations.get(keys.unreadable))
+    if not node.unschedulable:
+        return ours
+    found = [hold for hold in foreign(node) if hold.kind is not HolderKind.OURS]
+    controllers = tuple(
+        hold for hold in found if hold.kind is HolderKind.CONTROLLER and hold.by not in take_over
+    )
+    return ours + controllers + _unnamed(node, keys, gone, found, take_over)
+
+
+def _unnamed(
+    node: NodeObject, keys: OurKeys, gone: tuple[Entry, ...], found: list[Hold], take_over: tuple[str, ...]
+) -> tuple[Hold, ...]:
+    """The cordon that stood before any hold of ours, where nobody signed it and nobody takes it over."""
+    nobody = [hold for hold in found if hold.kind is HolderKind.UNNAMED]
+    names = {*UNNAMED, UNREADABLE, *(hold.by for hold in nobody)}
+    if names & set(take_over) or any(hold.kind is HolderKind.CONTROLLER for hold in found):
+        return ()
+    entries = _held(node, keys).entries
+    before_us = entries[0].found == Admission.CORDONED.value and entries[0] in gone if entries else True
+    if not before_us:
+        return ()
+    return (next(iter(nobody), Hold("", "cordoned before us", HolderKind.UNNAMED)),)
+
+
+def _named(holds: tuple[Hold, ...]) -> str:
+    return ", ".join(_one(hold) for hold in holds)
+
+
+def _one(hold: Hold) -> str:
+    return (hold.by or "somebody unnamed") + (f" ({hold.reason})" if hold.reason else "")
