@@ -1,0 +1,281 @@
+"""Turns a node's facets into what its row shows. Pure: the same row and instant give the same cells.
+
+Everything from outside passes `printable`. What is absent, stale, refused or not a number is drawn as unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+from fleet.holder import HolderKind
+from fleet.node import Admission, Node, NodeKey, Readiness, Stage
+from fleet.policy import Policy
+from fleet.severity import Concern, Severity, concerns
+from fleet.telemetry import NodeTelemetry
+from fleet.workload import NodeWork
+from widgets.columns import DEFAULT_COLUMNS, Column
+from widgets.fitting import printable
+from widgets.glyphs import UNICODE, Glyphs
+from widgets.tones import Tone
+from widgets.wording import UNKNOWN, age, image_change, known, number, of_all, percent
+
+HOT_CELSIUS = 85.0
+WARM_CELSIUS = 78.0
+
+
+class Row(Protocol):
+    """A node with its other facets, as the store keeps it."""
+
+    @property
+    def node(self) -> Node: ...
+    @property
+    def work(self) -> NodeWork | None: ...
+    @property
+    def telemetry(self) -> NodeTelemetry | None: ...
+    @property
+    def pending(self) -> str: ...
+
+
+class Cell(NamedTuple):
+    """What one column shows of one line.
+
+    `bar` is a ratio of 0 to 1 drawn before the text; `sign` is a glyph before it with a tone of its own.
+    """
+
+    text: str
+    tone: Tone = Tone.PLAIN
+    bar: float | None = None
+    sign: str = ""
+    sign_tone: Tone = Tone.PLAIN
+
+
+UNKNOWN_CELL = Cell(UNKNOWN, Tone.UNKNOWN)
+NOTHING = Cell("")
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What rows are seen against: the instant, the policy, the signs, and what operations are doing to nodes."""
+
+    now: datetime
+    policy: Policy = field(default_factory=Policy)
+    glyphs: Glyphs = UNICODE
+    pending: Mapping[NodeKey, str] = field(default_factory=dict)
+
+
+def cells(row: Row, scene: Scene, columns: Sequence[Column] = DEFAULT_COLUMNS) -> tuple[Cell, ...]:
+    """One cell a column."""
+    return tuple(_PAINTERS[column](row, scene) for column in columns)
+
+
+SEVERITY_TONES: dict[Severity, Tone] = {
+    Severity.OK: Tone.GOOD,
+    Severity.UNKNOWN: Tone.UNKNOWN,
+    Severity.NOTICE: Tone.NOTE,
+    Severity.CLOSED: Tone.WARN,
+    Severity.SUSPECT: Tone.WARN,
+    Severity.STUCK: Tone.BAD,
+    Severity.FAULT: Tone.BAD,
+}
+
+
+def severity_glyph(severity: Severity, glyphs: Glyphs) -> str:
+    """The sign beside a severity's colour."""
+    if severity is Severity.UNKNOWN:
+        return glyphs.unknown
+    if severity in (Severity.NOTICE, Severity.CLOSED):
+        return glyphs.note
+    if severity in (Severity.SUSPECT, Severity.STUCK):
+        return glyphs.warn
+    return glyphs.good if severity is Severity.OK else glyphs.bad
+
+
+def _name(row: Row, scene: Scene) -> Cell:
+    return Cell(printable(row.node.key.name, 120) or UNKNOWN, Tone.PLAIN)
+
+
+_STAGE_TONES = {
+    Stage.IN_SERVICE: Tone.GOOD,
+    Stage.QUARANTINED: Tone.BAD,
+    Stage.GATED: Tone.WARN,
+    Stage.RETIRED: Tone.MUTED,
+    Stage.DRAINED: Tone.WARN,
+}
+
+
+def _stage(row: Row, scene: Scene) -> Cell:
+    stage = row.node.stage
+    tone = _STAGE_TONES.get(stage, Tone.NOTE)
+    calm = Tone.MUTED if stage is Stage.IN_SERVICE else tone
+    return Cell(stage.value, calm, sign=scene.glyphs.stages[stage], sign_tone=tone)
+
+
+def _admission(row: Row, scene: Scene) -> Cell:
+    node = row.node
+    if node.readiness is Readiness.NOT_READY:
+        return Cell("NotReady", Tone.BAD)
+    if node.readiness is Readiness.UNKNOWN:
+        return Cell("not heard", Tone.BAD)
+    return Cell(node.admission.value, Tone.MUTED if node.admission is Admission.OPEN else Tone.WARN)
+
+
+def _gpus(row: Row, scene: Scene) -> Cell:
+    node, work = row.node, row.work
+    used = None if work is None else work.gpus_used
+    if node.gpus_allocatable is None and node.mig_allocatable:
+        return Cell(of_all(None if work is None else work.mig_used, node.mig_allocatable) + " MIG")
+    whole = node.gpus_allocatable
+    if whole is None and used is None:
+        return UNKNOWN_CELL
+    if whole is not None and node.gpus_capacity is not None and whole < node.gpus_capacity:
+        return Cell(of_all(used, whole), Tone.WARN)
+    return Cell(of_all(used, whole), Tone.PLAIN if used else Tone.MUTED)
+
+
+def fresh(row: Row, scene: Scene) -> NodeTelemetry | None:
+    """The row's telemetry, unless it is older than the policy believes."""
+    seen = row.telemetry
+    if seen is None or scene.now - seen.at > scene.policy.telemetry_fresh:
+        return None
+    return seen
+
+
+def util_cell(value: float | None) -> Cell:
+    """A utilisation in percent, with its bar."""
+    value = known(value)
+    if value is None:
+        return UNKNOWN_CELL
+    return Cell(percent(value), Tone.PLAIN if value >= 1 else Tone.MUTED, min(1.0, max(0.0, value / 100)))
+
+
+def temp_cell(value: float | None) -> Cell:
+    """A temperature in degrees Celsius: hot ones are bad, and marked so."""
+    value = known(value)
+    if value is None:
+        return UNKNOWN_CELL
+    tone = Tone.BAD if value >= HOT_CELSIUS else Tone.WARN if value >= WARM_CELSIUS else Tone.PLAIN
+    return Cell(number(value) + ("!" if tone is Tone.BAD else ""), tone)
+
+
+def power_cell(watts: float | None) -> Cell:
+    """Power in kilowatts."""
+    watts = known(watts)
+    return UNKNOWN_CELL if watts is None else Cell(number(watts / 1000, 1))
+
+
+def _util(row: Row, scene: Scene) -> Cell:
+    seen = fresh(row, scene)
+    return util_cell(seen.gpu_util if seen else None)
+
+
+def _temp(row: Row, scene: Scene) -> Cell:
+    seen = fresh(row, scene)
+    return temp_cell(seen.gpu_temp_max if seen else None)
+
+
+def _memory(row: Row, scene: Scene) -> Cell:
+    seen = fresh(row, scene)
+    ratio = known(seen.fb_used_ratio) if seen else None
+    return UNKNOWN_CELL if ratio is None else Cell(percent(ratio * 100))
+
+
+def _power(row: Row, scene: Scene) -> Cell:
+    seen = fresh(row, scene)
+    return power_cell(seen.power_watts if seen else None)
+
+
+def _xid(row: Row, scene: Scene) -> Cell:
+    """The last XID with its age; the metric is sticky, so an age nobody told is said to be unknown."""
+    seen = fresh(row, scene)
+    if seen is None or seen.xid is None:
+        return UNKNOWN_CELL
+    if seen.xid == 0:
+        return Cell("none", Tone.MUTED)
+    forbidden = seen.xid in scene.policy.forbidden_xids
+    return Cell(f"{seen.xid} {age(seen.xid_at, scene.now)}", Tone.BAD if forbidden else Tone.WARN)
+
+
+def _image(row: Row, scene: Scene) -> Cell:
+    image = row.node.image
+    if image.running is None and image.desired is None:
+        return UNKNOWN_CELL
+    drifted = image.drifted
+    text = image_change(image.running, image.desired, scene.glyphs.arrow)
+    return Cell(
+        text, Tone.WARN if drifted else Tone.UNKNOWN if drifted is None and not image.running else Tone.MUTED
+    )
+
+
+def _holder(row: Row, scene: Scene) -> Cell:
+    node = row.node
+    hold = node.holder
+    if hold is None:
+        closed = node.admission is not Admission.OPEN
+        return Cell("nobody said", Tone.WARN) if closed else NOTHING
+    who = "nobody said" if hold.kind is HolderKind.UNNAMED and not hold.by else printable(hold.by, 60)
+    more = f" +{len(node.holds) - 1}" if len(node.holds) > 1 else ""
+    reason = f": {printable(hold.reason, 160)}" if hold.reason else ""
+    return Cell(f"{who}{more}{reason}", Tone.NOTE if hold.kind is HolderKind.OURS else Tone.WARN)
+
+
+def _work(row: Row, scene: Scene) -> Cell:
+    work = row.work
+    if work is None:
+        return UNKNOWN_CELL
+    if not work.workloads:
+        return Cell("idle", Tone.MUTED)
+    more = f" +{len(work.workloads) - 1}" if len(work.workloads) > 1 else ""
+    return Cell(f"{printable(work.workloads[0].name, 80)}{more}")
+
+
+def _age(row: Row, scene: Scene) -> Cell:
+    made = row.node.created
+    return UNKNOWN_CELL if made is None else Cell(age(made, scene.now), Tone.MUTED)
+
+
+def _source(row: Row, scene: Scene) -> Cell:
+    return Cell(printable(row.node.key.source, 60), Tone.MUTED)
+
+
+def _status(row: Row, scene: Scene) -> Cell:
+    """What matters about the node now: an operation under way, else the worst concern."""
+    doing = scene.pending.get(row.node.key) or row.pending
+    if doing:
+        return Cell(printable(doing, 160), Tone.NOTE, sign=scene.glyphs.working, sign_tone=Tone.NOTE)
+    found = concerns(row, scene.now, scene.policy)
+    if not found:
+        return NOTHING
+    texts = (printable(_beyond_stage(concern, row.node), 160) for concern in found[:4])
+    says = f" {scene.glyphs.bullet} ".join(text for text in texts if text)
+    if not says:
+        return NOTHING
+    worst = found[0].severity
+    tone = SEVERITY_TONES[worst]
+    return Cell(says, tone, sign=severity_glyph(worst, scene.glyphs), sign_tone=tone)
+
+
+def _beyond_stage(concern: Concern, node: Node) -> str:
+    """A concern's text less the stage's word, which has a column of its own."""
+    return concern.text.removeprefix(node.stage.value).strip() if concern.about == "stage" else concern.text
+
+
+_PAINTERS: dict[Column, Callable[[Row, Scene], Cell]] = {
+    Column.NAME: _name,
+    Column.STAGE: _stage,
+    Column.ADMISSION: _admission,
+    Column.GPUS: _gpus,
+    Column.UTIL: _util,
+    Column.TEMP: _temp,
+    Column.MEMORY: _memory,
+    Column.POWER: _power,
+    Column.XID: _xid,
+    Column.IMAGE: _image,
+    Column.HOLDER: _holder,
+    Column.WORK: _work,
+    Column.AGE: _age,
+    Column.SOURCE: _source,
+    Column.STATUS: _status,
+}

@@ -1,0 +1,123 @@
+"""The columns of the fleet table, and which of them a width has room for. Nothing ever wraps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Column(Enum):
+    """A column of the fleet table. The value is its name in settings and in sort messages."""
+
+    NAME = "name"
+    STAGE = "stage"
+    ADMISSION = "admission"
+    GPUS = "gpus"
+    UTIL = "util"
+    TEMP = "temp"
+    MEMORY = "memory"
+    POWER = "power"
+    XID = "xid"
+    IMAGE = "image"
+    HOLDER = "holder"
+    WORK = "work"
+    AGE = "age"
+    SOURCE = "source"
+    STATUS = "status"
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How a column is laid out: `width` cells at least, of which `bar` draw a ratio."""
+
+    title: str
+    width: int
+    right: bool = False
+    bar: int = 0
+
+
+SHAPES: dict[Column, Shape] = {
+    Column.NAME: Shape("node", 20),
+    Column.STAGE: Shape("stage", 14),
+    Column.ADMISSION: Shape("admission", 10),
+    Column.GPUS: Shape("GPUs used", 10, right=True),
+    Column.UTIL: Shape("util", 10, right=True, bar=5),
+    Column.TEMP: Shape("°C", 5, right=True),
+    Column.MEMORY: Shape("mem", 5, right=True),
+    Column.POWER: Shape("kW", 5, right=True),
+    Column.XID: Shape("XID", 7, right=True),
+    Column.IMAGE: Shape("image", 14),
+    Column.HOLDER: Shape("held by", 16),
+    Column.WORK: Shape("work", 12),
+    Column.AGE: Shape("age", 5, right=True),
+    Column.SOURCE: Shape("source", 10),
+    Column.STATUS: Shape("now", 14),
+}
+
+DEFAULT_COLUMNS: tuple[Column, ...] = tuple(column for column in Column if column is not Column.SOURCE)
+
+_FIRST_TO_GO = (
+    Column.SOURCE,
+    Column.AGE,
+    Column.ADMISSION,
+    Column.POWER,
+    Column.MEMORY,
+    Column.WORK,
+    Column.HOLDER,
+    Column.XID,
+    Column.IMAGE,
+    Column.TEMP,
+    Column.UTIL,
+    Column.GPUS,
+    Column.STAGE,
+)
+_GROWTH = (
+    (Column.STATUS, 24),
+    (Column.NAME, 28),
+    (Column.STATUS, 36),
+    (Column.NAME, 34),
+    (Column.HOLDER, 30),
+    (Column.IMAGE, 24),
+    (Column.WORK, 26),
+    (Column.SOURCE, 14),
+)
+"""Who gets spare cells, and up to how many, in this order; the status takes what is left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A column with the cells it got."""
+
+    column: Column
+    width: int
+
+
+def place(width: int, wanted: Sequence[Column] = DEFAULT_COLUMNS) -> tuple[Placed, ...]:
+    """The wanted columns that `width` cells have room for, with one cell between them, filling it exactly.
+
+    Name and status always stay. The least telling goes first; what is left over goes to the names, then to the status.
+    """
+    kept = [column for column in wanted if column not in (Column.NAME, Column.STATUS)]
+    for column in _FIRST_TO_GO:
+        if _least([Column.NAME, *kept, Column.STATUS]) <= width:
+            break
+        if column in kept:
+            kept.remove(column)
+    columns = [Column.NAME, *kept, Column.STATUS]
+    widths = {column: SHAPES[column].width for column in columns}
+    spare = width - _least(columns)
+    if spare < 0:
+        name = max(0, min(SHAPES[Column.NAME].width, width * 3 // 5))
+        return (Placed(Column.NAME, name), Placed(Column.STATUS, max(0, width - name - 1)))
+    for column, most in _GROWTH:
+        if column in widths:
+            more = min(spare, max(0, most - widths[column]))
+            widths[column] += more
+            spare -= more
+    widths[Column.STATUS] += spare
+    return tuple(Placed(column, widths[column]) for column in columns)
+
+
+def _least(columns: Sequence[Column]) -> int:
+    return sum(SHAPES[column].width for column in columns) + len(columns) - 1

@@ -1,0 +1,141 @@
+"""Builds the painted lines of the fleet table. One call builds one line; the table caches what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
+
+from widgets.cells import Cell
+from widgets.columns import SHAPES, Column, Placed
+from widgets.fitting import fit, fit_middle, width_of
+from widgets.glyphs import Glyphs
+from widgets.table_model import Line, LineKind
+from widgets.tones import Tone
+
+GUTTER = 2
+"""Cells left of the first column: the cursor's sign and the mark."""
+
+INDENT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Brushes:
+    """The theme's colours as Rich styles: one a tone on each kind of ground, and the ground itself."""
+
+    tones: Mapping[Tone, Style]
+    grounds: Mapping[str, Style]
+    bar: Style
+    bar_rest: Style
+    cursor: Style
+    mark: Style
+    header: Style
+    header_sorted: Style
+
+
+@dataclass(frozen=True, slots=True)
+class Stance:
+    """How a line stands: under the cursor, marked (None: a group of which some are), in a table with the focus."""
+
+    cursor: bool = False
+    marked: bool | None = False
+    focused: bool = True
+
+
+def line_strip(
+    line: Line,
+    cells: Sequence[Cell],
+    placed: Sequence[Placed],
+    stance: Stance,
+    brushes: Brushes,
+    glyphs: Glyphs,
+) -> Strip:
+    """A line of exactly the placed columns' width plus the gutter."""
+    ground = brushes.grounds[line.kind.value]
+    if stance.cursor:
+        ground += brushes.grounds["cursor" if stance.focused else "cursor-blurred"]
+    segments = [
+        Segment(glyphs.cursor if stance.cursor else " ", ground + brushes.cursor),
+        Segment(_mark(stance.marked, glyphs), ground + brushes.mark),
+    ]
+    first = True
+    for place, cell in zip(placed, cells, strict=True):
+        shape = SHAPES[place.column]
+        style = ground + brushes.tones[cell.tone] if cell.tone is not Tone.PLAIN else ground
+        if first:
+            segments.append(Segment(_indented(line, cell.text, place.width, glyphs), style))
+            first = False
+            continue
+        segments.append(Segment(" ", ground))
+        width = place.width
+        if shape.bar:
+            segments.extend(_bar(cell.bar, shape.bar, ground, brushes, glyphs))
+            width -= shape.bar
+        if cell.sign:
+            segments.append(Segment(cell.sign + " ", ground + brushes.tones[cell.sign_tone]))
+            width -= 2
+        text = fit(cell.text, width, right=shape.right, ellipsis=glyphs.ellipsis)
+        segments.append(Segment(text, style))
+    width = GUTTER + sum(place.width for place in placed) + len(placed) - 1
+    return Strip(segments, width)
+
+
+def _mark(marked: bool | None, glyphs: Glyphs) -> str:
+    if marked is None:
+        return glyphs.partly_marked
+    return glyphs.marked if marked else " "
+
+
+def _indented(line: Line, text: str, width: int, glyphs: Glyphs) -> str:
+    lead = " " * (INDENT * line.depth)
+    if line.folded is not None:
+        lead += (glyphs.folded if line.folded else glyphs.unfolded) + " "
+    elif line.kind is not LineKind.NODE:
+        lead += "  "
+    return fit(lead + fit_middle(text, max(0, width - len(lead)), ellipsis=glyphs.ellipsis), width)
+
+
+def _bar(ratio: float | None, width: int, ground: Style, brushes: Brushes, glyphs: Glyphs) -> list[Segment]:
+    if ratio is None:
+        return [Segment(" " * width, ground)]
+    halves = round(ratio * width * 2)
+    full, half = divmod(halves, 2)
+    drawn = glyphs.bar_full * full + (glyphs.bar_half if half else "")
+    return [
+        Segment(drawn, ground + brushes.bar),
+        Segment(glyphs.bar_rest * (width - full - half), ground + brushes.bar_rest),
+    ]
+
+
+def header_strip(
+    placed: Sequence[Placed],
+    brushes: Brushes,
+    glyphs: Glyphs,
+    *,
+    sorted_by: tuple[Column, bool] | None,
+    marked: int,
+    position: str,
+) -> Strip:
+    """The titles, the sort sign on the sorted one, how many nodes are marked, and where the view stands."""
+    segments = [Segment(" " * GUTTER, brushes.header)]
+    for number, place in enumerate(placed):
+        shape = SHAPES[place.column]
+        title, style = shape.title, brushes.header
+        if sorted_by is not None and sorted_by[0] is place.column:
+            sign = glyphs.ascending if sorted_by[1] else glyphs.descending
+            title = f"{sign} {title}" if shape.right else f"{title} {sign}"
+            style = brushes.header_sorted
+        if number:
+            segments.append(Segment(" ", brushes.header))
+        if number == 0 and marked:
+            title = f"{title} {glyphs.bullet} {marked:,} marked"
+        width = place.width
+        if number == len(placed) - 1 and position and width_of(position) + width_of(title) + 1 < width:
+            segments.append(Segment(fit(title, width - width_of(position)), style))
+            segments.append(Segment(position, brushes.header))
+            continue
+        segments.append(Segment(fit(title, width, right=shape.right, ellipsis=glyphs.ellipsis), style))
+    return Strip(segments, GUTTER + sum(place.width for place in placed) + len(placed) - 1)
