@@ -18,6 +18,7 @@ from fleet.plan import Ground, NodeFacts, NodePlan, Permission, Plan, Request, S
 from fleet.planning import plan as make_plan
 from fleet.policy import Policy
 from fleet.ports import Checker, Clock, Journal, Reader, Writer
+from fleet.read_only import NoWriter
 from fleet.runner import Bench, OperationRun, Stop, new_operation
 
 Capacity = Mapping[str, tuple[int, int, int, int]]
@@ -42,7 +43,7 @@ class Dispatcher:
         changed: Callable[[OperationRun], None] = lambda run: None,
     ) -> None:
         self._readers = readers
-        self._writers = {} if policy.read_only else writers
+        self._writers = {name: NoWriter(name) for name in readers} if policy.read_only else writers
         self._checker = checker
         self._journal = journal
         self._clock = clock

@@ -1,0 +1,213 @@
+"""A fleet in memory behind the ports: what planner, dispatcher and runner are tried on where no server is needed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from fleet.category import Category
+from fleet.errors import FleetError, JournalFailed, Missing
+from fleet.health import Finding, Verdict
+from fleet.journal import Record, fold
+from fleet.node import Admission, Image, Node, NodeKey, Readiness, Stage
+from fleet.operation import Effect, Operation, Outcome, Progress, StepState
+from fleet.plan import (
+    ApplyVerdict,
+    AwaitBoot,
+    Close,
+    Create,
+    Mark,
+    MoveWork,
+    NodeFacts,
+    Options,
+    Permission,
+    PutImage,
+    Release,
+    Remove,
+    Request,
+    SourceIdentity,
+    Step,
+    Verb,
+)
+from fleet.workload import Keeper, Placement, WorkloadId
+
+SOURCE = "lab"
+
+
+def key(name: str) -> NodeKey:
+    return NodeKey(SOURCE, name)
+
+
+def node(name: str = "gpu-1", **changes: object) -> Node:
+    """A healthy node in service, replaceable, at v1 and wanted at v2."""
+    plain = Node(
+        key=key(name),
+        uid=f"uid-{name}",
+        category="h100",
+        image=Image(running="v1", running_from="label", desired="v2"),
+        readiness=Readiness.READY,
+        gpus_capacity=8,
+        gpus_allocatable=8,
+        boot_id="boot-1",
+        replaceable=True,
+    )
+    return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+def pod(name: str = "job-0", **changes: object) -> Placement:
+    plain = Placement("ml", name, f"uid-{name}", WorkloadId("ml", "Job", "job"), Keeper.CONTROLLER, gpus=8)
+    return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+def request(verb: Verb, *names: str, operation: str = "op-1", **options: object) -> Request:
+    return Request(
+        verb,
+        tuple(key(name) for name in names or ("gpu-1",)),
+        by="oncall@desk",
+        reason="maintenance",
+        operation=operation,
+        options=Options(**options),  # type: ignore[arg-type]
+    )
+
+
+@dataclass
+class Lab:
+    """The orchestrator's truth, with every port in front of it."""
+
+    facts: dict[NodeKey, NodeFacts] = field(default_factory=dict)
+    permission: Permission = Permission.ALLOWED
+    identity_uid: str = "cluster-1"
+    verdict: Verdict = Verdict.PASS
+    performed: list[Step] = field(default_factory=list)
+    fails: dict[str, FleetError | Outcome] = field(default_factory=dict)  # by action name, once
+    loses: set[str] = field(default_factory=set)
+    effect: Effect | None = None
+    holds: dict[str, asyncio.Event] = field(default_factory=dict)  # by action name: waits until set
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+
+    source = SOURCE
+
+    def add(self, found: Node, *placements: Placement) -> NodeKey:
+        unschedulable = found.admission is not Admission.OPEN
+        self.facts[found.key] = NodeFacts(found, "1", unschedulable, placements)
+        return found.key
+
+    def change(self, at: NodeKey, **changes: object) -> None:
+        facts = self.facts[at]
+        changed = replace(facts.node, **changes)  # type: ignore[arg-type]
+        unschedulable = changed.admission is not Admission.OPEN
+        self.facts[at] = replace(facts, node=changed, unschedulable=unschedulable)
+
+    def node(self, name: str = "gpu-1") -> Node:
+        return self.facts[key(name)].node
+
+    async def identity(self) -> SourceIdentity:
+        return SourceIdentity(SOURCE, self.identity_uid)
+
+    async def read(self, nodes: Sequence[NodeKey]) -> Mapping[NodeKey, NodeFacts]:
+        return {at: self.facts[at] for at in nodes if at in self.facts}
+
+    async def allowed(self, verbs: Sequence[Verb]) -> Mapping[Verb, Permission]:
+        return dict.fromkeys(verbs, self.permission)
+
+    async def findings(self, facts: NodeFacts, category: Category) -> Sequence[Finding]:
+        return (Finding("gpus", self.verdict, "8", "8", "allocatable"),)
+
+    async def prepare(self, step: Step) -> Step:
+        return step
+
+    async def perform(self, step: Step, progress: Callable[[Progress], None]) -> Outcome:
+        name = type(step.action).__name__
+        if name in self.holds:
+            progress(Progress(step.id, step.node, "waits"))
+            self.reached.set()
+            await self.holds[name].wait()
+        failure = self.fails.pop(name, None)
+        if isinstance(failure, FleetError):
+            raise failure
+        if isinstance(failure, Outcome):
+            return failure
+        self.performed.append(step)
+        self._apply(step)
+        return Outcome(step.id, step.node, StepState.DONE, step.says)
+
+    async def effect_of(self, step: Step) -> Effect:
+        if self.effect is not None:
+            return self.effect
+        return Effect.TOOK if any(done.id == step.id for done in self.performed) else Effect.NOT
+
+    def names(self) -> list[str]:
+        """The actions performed, in order."""
+        return [type(step.action).__name__ for step in self.performed]
+
+    def _apply(self, step: Step) -> None:
+        at, action = step.node, step.action
+        if at not in self.facts and not isinstance(action, Create):
+            raise Missing("it is not there", about=at.name)
+        match action:
+            case Close(hold, stage, gate):
+                others = tuple(h for h in self.facts[at].node.holds if h.operation != hold.operation)
+                self.change(
+                    at,
+                    holds=(*others, hold),
+                    admission=Admission.GATED if gate else Admission.CORDONED,
+                    stage=stage or self.facts[at].node.stage,
+                )
+            case Release(operations, take_over, stage, _):
+                left = tuple(
+                    h
+                    for h in self.facts[at].node.holds
+                    if h.operation not in operations and h.by not in take_over
+                )
+                opened = Admission.OPEN if not left else self.facts[at].node.admission
+                self.change(at, holds=left, admission=opened, stage=stage or self.facts[at].node.stage)
+            case MoveWork():
+                self.facts[at] = replace(self.facts[at], placements=())
+            case PutImage(image, _, _):
+                self.change(
+                    at,
+                    uid=f"{self.facts[at].node.uid}'",
+                    image=Image(image, "label", image),
+                    boot_id="boot-2",
+                )
+            case ApplyVerdict(record, operation, admit, quarantine, _):
+                if admit:
+                    left = tuple(h for h in self.facts[at].node.holds if h.operation != operation)
+                    self.change(
+                        at,
+                        gate=record,
+                        holds=left,
+                        admission=Admission.CORDONED if left else Admission.OPEN,
+                        stage=Stage.IN_SERVICE,
+                    )
+                elif quarantine:
+                    self.change(at, gate=record, stage=Stage.QUARANTINED, admission=Admission.GATED)
+            case Mark(stage):
+                self.change(at, stage=stage)
+            case Remove():
+                del self.facts[at]
+            case Create(category, image, hold):
+                made = node(at.name, category=category, image=Image(image, "label", image))
+                self.add(replace(made, holds=(hold,), admission=Admission.GATED, stage=Stage.PROVISIONING))
+            case AwaitBoot():
+                pass
+
+
+@dataclass
+class MemoryJournal:
+    """A journal that can be made to fail."""
+
+    written: list[Record] = field(default_factory=list)
+    fails: bool = False
+
+    async def append(self, records: Sequence[Record]) -> None:
+        if self.fails:
+            raise JournalFailed("the disk is full", about="journal.db")
+        self.written.extend(records)
+
+    async def records(self, limit: int = 1000) -> Sequence[Record]:
+        return self.written[::-1][:limit]
+
+    async def operations(self, limit: int = 200) -> Sequence[Operation]:
+        return fold(self.written)[:limit]

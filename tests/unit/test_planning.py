@@ -1,0 +1,215 @@
+"""Plans: what each verb would do, what blocks it, what it costs, and what a hash promises."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from fleet.category import Category
+from fleet.holder import Hold, HolderKind
+from fleet.node import Admission, Image, Node, Readiness, Stage
+from fleet.plan import DrainOptions, Ground, NodeFacts, Permission, Plan, Request, SourceIdentity, Verb
+from fleet.planning import plan
+from fleet.policy import Policy
+from fleet.workload import Budget, Keeper, Placement
+from tests.clocks import START
+from tests.fakes import key, node, pod, request
+
+COLLEAGUE = Hold(by="other@desk", reason="cable swap", kind=HolderKind.OURS, verb="cordon", operation="op-0")
+UNSIGNED = Hold(by="unknown", kind=HolderKind.UNNAMED)
+
+
+def planned(
+    asked: Request,
+    *nodes: Node,
+    placements: tuple[Placement, ...] = (),
+    policy: Policy | None = None,
+    **ground: object,
+) -> Plan:
+    facts = {
+        item.key: NodeFacts(item, "1", item.admission is not Admission.OPEN, placements)
+        for item in nodes or (node(),)
+    }
+    found = Ground(facts, identity={"lab": SourceIdentity("lab", "cluster-1")}, **ground)  # type: ignore[arg-type]
+    return plan(asked, found, policy or Policy(), START)
+
+
+def actions(found: Plan) -> list[str]:
+    return [type(step.action).__name__ for step in found.steps]
+
+
+def blocked(found: Plan) -> str:
+    return " | ".join(f"{blocker.says} > {blocker.go_on}" for blocker in found.all_blockers)
+
+
+def test_a_cordon_is_one_step_and_names_who_why_and_the_operation() -> None:
+    found = planned(request(Verb.CORDON))
+    assert actions(found) == ["Close"]
+    hold = found.steps[0].action.hold  # type: ignore[union-attr]
+    assert (hold.by, hold.reason, hold.operation, hold.found) == (
+        "oncall@desk",
+        "maintenance",
+        "op-1",
+        "open",
+    )
+    assert found.free_to_run
+
+
+def test_cordoning_what_i_cordon_already_is_a_line_and_no_step() -> None:
+    mine = replace(COLLEAGUE, by="oncall@desk")
+    found = planned(request(Verb.CORDON), node(admission=Admission.CORDONED, holds=(mine,)))
+    assert found.nodes[0].already
+    assert not found.steps
+    assert found.free_to_run
+
+
+@pytest.mark.parametrize("stage", [Stage.PROVISIONING, Stage.GATED, Stage.REIMAGING, Stage.QUARANTINED])
+def test_an_uncordon_never_goes_round_the_gate(stage: Stage) -> None:
+    found = planned(request(Verb.UNCORDON), node(stage=stage, admission=Admission.CORDONED))
+    assert "gate it" in blocked(found)
+
+
+def test_an_uncordon_behind_a_gate_taint_is_refused_whatever_the_stage_says() -> None:
+    found = planned(request(Verb.UNCORDON), node(admission=Admission.GATED))
+    assert "gate it" in blocked(found)
+
+
+@pytest.mark.parametrize("hold", [COLLEAGUE, UNSIGNED])
+def test_an_uncordon_of_a_foreign_hold_must_take_it_over_by_name(hold: Hold) -> None:
+    closed = node(admission=Admission.CORDONED, holds=(hold,))
+    assert "--take-over" in blocked(planned(request(Verb.UNCORDON), closed))
+    taken = planned(request(Verb.UNCORDON, take_over=(hold.by,)), closed)
+    assert taken.free_to_run
+    assert hold.by in " ".join(taken.nodes[0].warnings)
+
+
+def test_a_drain_closes_moves_and_marks() -> None:
+    found = planned(request(Verb.DRAIN), placements=(pod(),))
+    assert actions(found) == ["Close", "MoveWork", "Mark"]
+    assert (found.radius.pods, found.radius.gpus, len(found.radius.workloads)) == (1, 8, 1)
+
+
+def test_a_gang_is_one_workload_of_the_radius() -> None:
+    found = planned(request(Verb.DRAIN, "gpu-1", "gpu-2"), node(), node("gpu-2"), placements=(pod(),))
+    assert (found.radius.pods, len(found.radius.workloads)) == (2, 1)
+
+
+@pytest.mark.parametrize("stage", [Stage.QUARANTINED, Stage.GATED, Stage.PROVISIONING, Stage.REIMAGING])
+def test_draining_a_node_behind_the_gate_keeps_its_stage(stage: Stage) -> None:
+    found = planned(request(Verb.DRAIN), node(stage=stage, admission=Admission.GATED), placements=(pod(),))
+    assert actions(found) == ["Close", "MoveWork"]
+    assert found.steps[0].action.stage is None  # type: ignore[union-attr]
+
+
+def test_bare_pods_block_a_drain_until_forced_and_are_then_counted_as_lost() -> None:
+    bare = pod(keeper=Keeper.NOBODY)
+    assert "--force" in blocked(planned(request(Verb.DRAIN), placements=(bare,)))
+    forced = planned(request(Verb.DRAIN, drain=DrainOptions(force=True)), placements=(bare,))
+    assert forced.free_to_run
+    assert forced.radius.jobs_lost == ("ml/job-0",)
+
+
+def test_a_budget_that_allows_none_is_waited_for_and_named_with_its_owner() -> None:
+    held = pod(budgets=(Budget("ml", "web", allowed=0, healthy=3, needed=3, owner="team-a"),))
+    found = planned(request(Verb.DRAIN), placements=(held,))
+    assert found.radius.waits_for == ("ml/web (team-a)",)
+    assert found.free_to_run
+
+
+def test_an_unreachable_node_with_work_blocks_a_drain() -> None:
+    found = planned(request(Verb.DRAIN), node(readiness=Readiness.UNKNOWN), placements=(pod(),))
+    assert "unreachable" in blocked(found)
+
+
+def test_an_unreachable_node_whose_pods_only_terminate_blocks_too() -> None:
+    leaving = pod(terminating_since=START)
+    found = planned(request(Verb.DRAIN), node(readiness=Readiness.UNKNOWN), placements=(leaving,))
+    assert "unreachable" in blocked(found)
+
+
+def test_a_deadline_must_be_longer_than_the_longest_grace() -> None:
+    options = DrainOptions(deadline=timedelta(seconds=30))
+    found = planned(request(Verb.DRAIN, drain=options), placements=(pod(grace=timedelta(seconds=30)),))
+    assert "--timeout" in blocked(found)
+
+
+def test_a_reimage_is_six_steps_ending_in_the_gate() -> None:
+    found = planned(request(Verb.REIMAGE), placements=(pod(),))
+    assert actions(found) == ["Close", "MoveWork", "Close", "PutImage", "AwaitBoot", "Check"]
+    assert found.typed
+    assert found.steps[3].action.image == "v2"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"replaceable": False}, "has no imager"),
+        ({"image": Image("v1")}, "--to IMAGE"),
+        ({"owner": "Machine prod/m-1"}, "through its owner"),
+        ({"upgrade": "upgrade-required"}, "upgrade is under way"),
+        ({"deleting": True}, "being deleted"),
+        ({"stage": Stage.RETIRED}, "retired"),
+    ],
+)
+def test_a_reimage_is_blocked_with_the_reason(changes: dict[str, object], says: str) -> None:
+    assert says in blocked(planned(request(Verb.REIMAGE), node(**changes)))
+
+
+def test_recreate_named_for_a_category_still_serves_only_replaceable_nodes() -> None:
+    policy = Policy(categories={"h100": Category("h100", imager="recreate")})
+    found = planned(request(Verb.REIMAGE), node(replaceable=False), policy=policy)
+    assert "KWOK and simulated nodes only" in blocked(found)
+
+
+def test_retiring_what_something_owns_is_refused() -> None:
+    assert "owns it" in blocked(planned(request(Verb.RETIRE), node(owner="NodeClaim n-1")))
+
+
+def test_a_gate_of_a_node_in_service_only_flags() -> None:
+    found = planned(request(Verb.GATE))
+    assert found.steps[0].action.flag_only is True  # type: ignore[union-attr]
+
+
+def test_a_name_that_is_not_there_is_a_blocker_that_names_it() -> None:
+    assert "no node gpu-9" in blocked(planned(request(Verb.CORDON, "gpu-1", "gpu-9")))
+
+
+def test_no_permission_blocks_every_verb() -> None:
+    for verb in (Verb.CORDON, Verb.DRAIN, Verb.GATE, Verb.REIMAGE, Verb.RETIRE, Verb.UNCORDON):
+        found = planned(request(verb), permissions={("lab", verb): Permission.DENIED})
+        assert "not permitted" in blocked(found)
+
+
+def test_the_hash_leaves_out_work_times_and_the_operation_and_covers_what_was_promised() -> None:
+    first = planned(request(Verb.DRAIN))
+    assert planned(request(Verb.DRAIN, operation="op-2"), placements=(pod(),)).hash == first.hash
+    for other in (
+        planned(request(Verb.CORDON)),
+        planned(request(Verb.DRAIN), node(uid="another")),
+        planned(request(Verb.DRAIN), node(admission=Admission.CORDONED)),
+        planned(request(Verb.DRAIN), node(holds=(COLLEAGUE,))),
+        planned(request(Verb.DRAIN, drain=DrainOptions(force=True))),
+    ):
+        assert other.hash != first.hash
+
+
+def test_many_nodes_go_in_waves_within_max_unavailable() -> None:
+    nodes = [node(f"gpu-{number}") for number in range(1, 21)]
+    asked = request(Verb.REIMAGE, *(item.key.name for item in nodes))
+    found = planned(asked, *nodes, capacity={"h100": (160, 160, 20, 0)})
+    assert (found.max_unavailable, found.waves) == (2, 10)
+    assert found.typed
+
+
+def test_the_radius_says_what_capacity_is_left() -> None:
+    found = planned(request(Verb.CORDON), capacity={"h100": (160, 160, 20, 0)})
+    assert found.radius.capacity_left == (152, 160)
+
+
+def test_provisioning_makes_a_gated_node_and_refuses_a_name_that_is_taken() -> None:
+    options = {"image": "v2", "category": "h100"}
+    fresh = planned(replace(request(Verb.PROVISION, **options), nodes=(key("new-1"),)))
+    assert actions(fresh) == ["Create", "AwaitBoot", "Check"]
+    assert "there already" in blocked(planned(request(Verb.PROVISION, **options)))

@@ -1,0 +1,94 @@
+"""What the screens and the headless commands stand on: the fleet's store, the dispatcher, and what opens and closes them.
+
+`tui.wiring` builds one; everybody else is handed it. No screen and no backend is named here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from fleet.dispatch import Dispatcher
+from fleet.node import NodeKey
+from fleet.observation import Observation
+from fleet.plan import Options, Request, Verb
+from fleet.policy import Policy
+from fleet.ports import Clock, Journal
+from fleet.runner import OperationRun
+from fleet.store import FleetStore
+from fleet.telemetry import GpuTelemetry
+from tui.settings import Settings
+
+
+class FaultDesk(Protocol):
+    """The embedded fleet's faults, injected by key. Only the demo has one."""
+
+    @property
+    def names(self) -> Sequence[str]: ...
+
+    async def inject(self, fault: str, node: NodeKey) -> str:
+        """Break `node` so, and say in words what was done. Raises FleetError."""
+        ...
+
+    async def mend(self, node: NodeKey) -> str:
+        """Take every injected fault of `node` back. Raises FleetError."""
+        ...
+
+
+Listener = Callable[[], None]
+
+
+@dataclass(slots=True)
+class Deck:
+    """One fleet under one operator. `title` names what is looked at; `notice` is said once at the start.
+
+    `by` is who acts (`user@host`); `new_id` gives an operation's id. `follow` runs the feeds until it is cancelled; it never
+    raises for what fails outside (that is a feed's state). `by_gpu` reads raw rows of a few nodes, now.
+    """
+
+    title: str
+    settings: Settings
+    policy: Policy
+    clock: Clock
+    store: FleetStore
+    dispatcher: Dispatcher
+    journal: Journal
+    by: str
+    new_id: Callable[[], str]
+    follow: Callable[[], Awaitable[None]]
+    close: Callable[[], Awaitable[None]]
+    by_gpu: Callable[[Collection[NodeKey]], Awaitable[Mapping[NodeKey, Sequence[GpuTelemetry]]]]
+    simulated: bool = False
+    notice: str = ""
+    faults: FaultDesk | None = None
+    provisions: bool = False
+    _fleet_listeners: list[Listener] = field(default_factory=list)
+    _run_listeners: list[Callable[[OperationRun], None]] = field(default_factory=list)
+
+    def request(
+        self, verb: Verb, nodes: Sequence[NodeKey], reason: str, options: Options | None = None
+    ) -> Request:
+        """A request by this operator, with an id of its own."""
+        return Request(verb, tuple(nodes), self.by, reason, self.new_id(), options or Options())
+
+    def report(self, observations: Sequence[Observation]) -> None:
+        """Where every feed reports: into the store, and then a word to whoever paints it."""
+        before = self.store.revision
+        self.store.apply_all(observations)
+        if self.store.revision != before:
+            for listener in self._fleet_listeners:
+                listener()
+
+    def on_fleet(self, listener: Listener) -> None:
+        """Call `listener` after the store changed. It must be cheap: it may come thousands of times a second."""
+        self._fleet_listeners.append(listener)
+
+    def on_run(self, listener: Callable[[OperationRun], None]) -> None:
+        """Call `listener` after an operation of this program changed."""
+        self._run_listeners.append(listener)
+
+    def run_changed(self, run: OperationRun) -> None:
+        """What the dispatcher calls."""
+        for listener in self._run_listeners:
+            listener(run)

@@ -1,0 +1,191 @@
+"""The settings: one TOML file and the flags over it, read strictly, before any screen opens.
+
+A wrong file, key or value raises BadSettings naming file, key and what was expected; nothing is guessed.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import platformdirs
+
+from fleet.category import Category, CheckPolicy
+from fleet.policy import DEFAULT_FORBIDDEN_XIDS, Policy
+from tui.toml_section import BadSettings, Section, span
+
+THEMES = ("dark", "light", "colour-blind", "ascii")
+
+
+@dataclass(frozen=True, slots=True)
+class PrometheusSettings:
+    """Where Prometheus is and how to be known there. Secrets are read from files, never from the settings."""
+
+    url: str = ""
+    token_file: Path | None = None
+    username: str = ""
+    password_file: Path | None = None
+    ca_file: Path | None = None
+    every: timedelta = timedelta(seconds=15)
+
+
+@dataclass(frozen=True, slots=True)
+class KubernetesSettings:
+    """Which contexts make up the fleet. Empty `contexts`: the current one."""
+
+    kubeconfig: Path | None = None
+    contexts: tuple[str, ...] = ()
+    category_labels: tuple[str, ...] = ()
+    image_labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that can be set. `file` is where it came from, None where there was none."""
+
+    file: Path | None = None
+    policy: Policy = field(default_factory=Policy)
+    kubernetes: KubernetesSettings = field(default_factory=KubernetesSettings)
+    prometheus: PrometheusSettings = field(default_factory=PrometheusSettings)
+    dcgm_url: str = ""
+    theme: str = "dark"
+    columns: tuple[str, ...] = ()
+    keys: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def names_a_source(self) -> bool:
+        """Whether the file itself names a cluster, so that the demo is not what is wanted."""
+        return bool(self.kubernetes.contexts or self.kubernetes.kubeconfig)
+
+
+def default_file() -> Path:
+    """Where the settings are looked for when no --config is given."""
+    return platformdirs.user_config_path("quarterdeck") / "config.toml"
+
+
+def state_folder() -> Path:
+    """Where the journal and the last known fleet are kept."""
+    return platformdirs.user_state_path("quarterdeck")
+
+
+def load(path: Path | None) -> Settings:
+    """Read `path`, or the default file where there is one. Raises BadSettings."""
+    chosen = path or default_file()
+    try:
+        text = chosen.read_bytes().decode()
+    except FileNotFoundError:
+        if path is None:
+            return Settings()
+        raise BadSettings(chosen, "", "there is no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadSettings(chosen, "", f"it can't be read: {error}") from error
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BadSettings(chosen, "", f"it is not TOML: {error}") from error
+    return _settings(chosen, Section(chosen, "", table))
+
+
+def _settings(file: Path, top: Section) -> Settings:
+    settings = Settings(
+        file=file,
+        theme=top.choice("theme", THEMES, "dark"),
+        columns=top.texts("columns"),
+        keys=top.mapping_of_texts("keys"),
+        kubernetes=top.section("kubernetes", _kubernetes),
+        prometheus=top.section("prometheus", _prometheus),
+        dcgm_url=top.section("dcgm", lambda dcgm: dcgm.text("url", "")),
+        policy=_policy(top),
+    )
+    top.finish()
+    return settings
+
+
+def _kubernetes(table: Section) -> KubernetesSettings:
+    return KubernetesSettings(
+        kubeconfig=table.path("kubeconfig"),
+        contexts=table.texts("contexts"),
+        category_labels=table.texts("category_labels"),
+        image_labels=table.texts("image_labels"),
+    )
+
+
+def _prometheus(table: Section) -> PrometheusSettings:
+    return PrometheusSettings(
+        url=table.text("url", ""),
+        token_file=table.path("token_file"),
+        username=table.text("username", ""),
+        password_file=table.path("password_file"),
+        ca_file=table.path("ca_file"),
+        every=table.span("every", timedelta(seconds=15)),
+    )
+
+
+def _policy(top: Section) -> Policy:
+    gate = top.section(
+        "gate",
+        lambda table: (
+            table.span("telemetry_fresh", timedelta(minutes=2)),
+            frozenset(table.integers("forbidden_xids", tuple(sorted(DEFAULT_FORBIDDEN_XIDS)))),
+        ),
+    )
+    return Policy(
+        prefix=top.text("prefix", "node.lab/"),
+        read_only=top.flag("read_only", default=False),
+        max_parallel=top.integer("max_parallel", 10, least=1),
+        telemetry_fresh=gate[0],
+        forbidden_xids=gate[1],
+        categories={name: _category(name, table) for name, table in top.sections("category")},
+    )
+
+
+def _category(name: str, table: Section) -> Category:
+    category = Category(
+        name=name,
+        desired_image=table.optional_text("desired_image"),
+        expected_gpus=table.optional_integer("expected_gpus", least=0),
+        driver=table.optional_text("driver"),
+        imager=table.choice("imager", ("", "recreate"), ""),
+        gate_by_cordon=table.flag("gate_by_cordon", default=False),
+        max_unavailable=table.count_or_share("max_unavailable", "10%"),
+        boot_deadline=table.span("boot_deadline", timedelta(minutes=30)),
+        drain_deadline=table.span("drain_deadline", timedelta(hours=1)),
+        settle_deadline=table.span("settle_deadline", timedelta(minutes=5)),
+        checks={check: _check(section) for check, section in table.sections("checks")},
+    )
+    table.finish()
+    return category
+
+
+def _check(table: Section) -> CheckPolicy:
+    check = CheckPolicy(
+        enabled=table.flag("enabled", default=True),
+        needed=table.flag("needed", default=True),
+        limit=table.optional_number("limit"),
+    )
+    table.finish()
+    return check
+
+
+def environment_names_a_cluster(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether kubectl would find a cluster: KUBECONFIG, the default file, or a pod's own service account."""
+    variables = os.environ if environ is None else environ
+    if variables.get("KUBECONFIG") or variables.get("KUBERNETES_SERVICE_HOST"):
+        return True
+    return (Path(variables.get("HOME", "~")).expanduser() / ".kube" / "config").is_file()
+
+
+Load = Callable[[Path | None], Settings]
+__all__ = [
+    "BadSettings",
+    "Settings",
+    "default_file",
+    "environment_names_a_cluster",
+    "load",
+    "span",
+    "state_folder",
+]
