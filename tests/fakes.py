@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from fleet.category import Category
 from fleet.errors import FleetError, JournalFailed, Missing
@@ -39,7 +40,7 @@ def key(name: str) -> NodeKey:
     return NodeKey(SOURCE, name)
 
 
-def node(name: str = "gpu-1", **changes: object) -> Node:
+def node(name: str = "gpu-1", **changes: Any) -> Node:
     """A healthy node in service, replaceable, at v1 and wanted at v2."""
     plain = Node(
         key=key(name),
@@ -52,22 +53,22 @@ def node(name: str = "gpu-1", **changes: object) -> Node:
         boot_id="boot-1",
         replaceable=True,
     )
-    return replace(plain, **changes)  # type: ignore[arg-type]
+    return replace(plain, **changes)
 
 
-def pod(name: str = "job-0", **changes: object) -> Placement:
+def pod(name: str = "job-0", **changes: Any) -> Placement:
     plain = Placement("ml", name, f"uid-{name}", WorkloadId("ml", "Job", "job"), Keeper.CONTROLLER, gpus=8)
-    return replace(plain, **changes)  # type: ignore[arg-type]
+    return replace(plain, **changes)
 
 
-def request(verb: Verb, *names: str, operation: str = "op-1", **options: object) -> Request:
+def request(verb: Verb, *names: str, operation: str = "op-1", **options: Any) -> Request:
     return Request(
         verb,
         tuple(key(name) for name in names or ("gpu-1",)),
         by="oncall@desk",
         reason="maintenance",
         operation=operation,
-        options=Options(**options),  # type: ignore[arg-type]
+        options=Options(**options),
     )
 
 
@@ -93,9 +94,9 @@ class Lab:
         self.facts[found.key] = NodeFacts(found, "1", unschedulable, placements)
         return found.key
 
-    def change(self, at: NodeKey, **changes: object) -> None:
+    def change(self, at: NodeKey, **changes: Any) -> None:
         facts = self.facts[at]
-        changed = replace(facts.node, **changes)  # type: ignore[arg-type]
+        changed = replace(facts.node, **changes)
         unschedulable = changed.admission is not Admission.OPEN
         self.facts[at] = replace(facts, node=changed, unschedulable=unschedulable)
 

@@ -87,9 +87,7 @@ def _value(plain: Any) -> Any:
         return frozenset(_value(item) for item in plain["$set"])
     if "$" in plain:
         kind = _TYPES[plain["$"]]
-        known = (
-            kind._fields if hasattr(kind, "_fields") else {field.name for field in dataclasses.fields(kind)}
-        )  # type: ignore[arg-type]
+        known = _fields(kind)
         return kind(**{name: _value(item) for name, item in plain.items() if name in known})
     return {name: _value(item) for name, item in plain.items()}
 

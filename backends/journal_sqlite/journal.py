@@ -92,16 +92,19 @@ class SqliteJournal:
 
 def _open(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.touch(mode=0o600)
     connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    connection.execute("pragma journal_mode=wal")
-    connection.execute("pragma synchronous=full")
-    version = connection.execute("pragma user_version").fetchone()[0]
-    if version > SCHEMA:
+    try:
+        version = connection.execute("pragma user_version").fetchone()[0]
+        if version > SCHEMA:
+            raise JournalFailed("a newer Quarterdeck wrote this journal", about=str(path))
+        connection.execute("pragma journal_mode=wal")
+        connection.execute("pragma synchronous=full")
+        connection.executescript(_CREATE)
+        connection.execute(f"pragma user_version={SCHEMA}")
+    except (sqlite3.Error, JournalFailed):
         connection.close()
-        raise JournalFailed("a newer Quarterdeck wrote this journal", about=str(path))
-    connection.executescript(_CREATE)
-    connection.execute(f"pragma user_version={SCHEMA}")
-    path.chmod(0o600)
+        raise
     return connection
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from fleet.dispatch import Dispatcher
 from fleet.errors import Blocked, Conflict, Denied, JournalFailed, OutcomeUnknown, TimedOut, Unreachable
-from fleet.health import Verdict
-from fleet.journal import Kind
+from fleet.health import GateRecord, Verdict
+from fleet.journal import Kind, Record
 from fleet.node import Admission, NodeKey, Stage
-from fleet.operation import Effect, OperationState, StepState
+from fleet.operation import Effect, Operation, OperationState, StepState
 from fleet.plan import Verb
 from fleet.policy import Policy
+from fleet.workload import WorkloadId
 from tests.clocks import ManualClock
 from tests.fakes import SOURCE, Lab, MemoryJournal, key, node, pod, request
 
@@ -42,7 +45,7 @@ class Desk:
             capacity=lambda: {"h100": (160, 160, 20, 0)},
         )
 
-    async def run(self, verb: Verb, *names: str, **options: object):
+    async def run(self, verb: Verb, *names: str, **options: Any) -> Operation:
         plan = await self.dispatcher.plan(request(verb, *names, **options))
         return await self.dispatcher.run(plan)
 
@@ -138,8 +141,6 @@ async def test_a_node_changed_since_it_was_shown_goes_back_to_be_confirmed(desk:
 
 async def test_work_beyond_the_radius_that_was_shown_goes_back_to_be_confirmed(desk: Desk) -> None:
     plan = await desk.dispatcher.plan(request(Verb.DRAIN))
-    from fleet.workload import WorkloadId
-
     desk.lab.add(node(), pod(), pod("other-0", workload=WorkloadId("ml", "Job", "other")))
     done = await desk.dispatcher.run(plan)
     assert "not shown" in done.outcomes[0].says
@@ -175,8 +176,6 @@ async def test_cancelling_a_drain_puts_back_what_was_found(desk: Desk) -> None:
 
 
 async def test_cancelling_a_drain_of_a_node_that_fails_its_gate_leaves_it_closed(desk: Desk) -> None:
-    from fleet.health import GateRecord
-
     desk.lab.change(key("gpu-1"), gate=GateRecord(Verdict.FAIL))
     desk.lab.holds["MoveWork"] = asyncio.Event()
     desk.dispatcher.start(await desk.dispatcher.plan(request(Verb.DRAIN)))
@@ -288,7 +287,7 @@ async def test_an_operation_cut_off_after_any_record_repeats_and_skips_nothing(a
     class Killed(BaseException):
         pass
 
-    async def dying(records) -> None:
+    async def dying(records: Sequence[Record]) -> None:
         if len(desk.journal.written) >= after:
             raise Killed
         await append(records)

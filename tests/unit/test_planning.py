@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from fleet.category import Category
 from fleet.holder import Hold, HolderKind
 from fleet.node import Admission, Image, Node, Readiness, Stage
-from fleet.plan import DrainOptions, Ground, NodeFacts, Permission, Plan, Request, SourceIdentity, Verb
+from fleet.plan import Close, DrainOptions, Ground, NodeFacts, Permission, Plan, Request, SourceIdentity, Verb
 from fleet.planning import plan
 from fleet.policy import Policy
 from fleet.workload import Budget, Keeper, Placement
@@ -26,13 +27,13 @@ def planned(
     *nodes: Node,
     placements: tuple[Placement, ...] = (),
     policy: Policy | None = None,
-    **ground: object,
+    **ground: Any,
 ) -> Plan:
     facts = {
         item.key: NodeFacts(item, "1", item.admission is not Admission.OPEN, placements)
         for item in nodes or (node(),)
     }
-    found = Ground(facts, identity={"lab": SourceIdentity("lab", "cluster-1")}, **ground)  # type: ignore[arg-type]
+    found = Ground(facts, identity={"lab": SourceIdentity("lab", "cluster-1")}, **ground)
     return plan(asked, found, policy or Policy(), START)
 
 
@@ -47,7 +48,9 @@ def blocked(found: Plan) -> str:
 def test_a_cordon_is_one_step_and_names_who_why_and_the_operation() -> None:
     found = planned(request(Verb.CORDON))
     assert actions(found) == ["Close"]
-    hold = found.steps[0].action.hold  # type: ignore[union-attr]
+    action = found.steps[0].action
+    assert isinstance(action, Close)
+    hold = action.hold
     assert (hold.by, hold.reason, hold.operation, hold.found) == (
         "oncall@desk",
         "maintenance",
@@ -153,7 +156,7 @@ def test_a_reimage_is_six_steps_ending_in_the_gate() -> None:
         ({"stage": Stage.RETIRED}, "retired"),
     ],
 )
-def test_a_reimage_is_blocked_with_the_reason(changes: dict[str, object], says: str) -> None:
+def test_a_reimage_is_blocked_with_the_reason(changes: dict[str, Any], says: str) -> None:
     assert says in blocked(planned(request(Verb.REIMAGE), node(**changes)))
 
 
