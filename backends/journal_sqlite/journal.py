@@ -6,6 +6,7 @@ Several programs may have the file open (a dashboard and a command); SQLite's ow
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -93,6 +94,13 @@ class SqliteJournal:
 def _open(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     path.touch(mode=0o600)
+    with path.with_suffix(".lock").open("w") as lock:
+        # SQLite gives up at once, whatever its timeout, when two programs switch a new file to WAL together.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _opened(path)
+
+
+def _opened(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         version = connection.execute("pragma user_version").fetchone()[0]
