@@ -329,7 +329,7 @@ class FleetTable(Widget, can_focus=True):
         view = self._view
         strips = [self._titles(brushes)]
         strips.extend(self._line(index, brushes) for index in range(view.top, view.last))
-        ground = brushes.grounds[LineKind.NODE.value]
+        ground = brushes.grounds[LineKind.NODE, False].plain
         if not view.length and self.size.height > _TITLES:
             text = fit("  " + self._nothing, self.size.width, ellipsis=self._scene.glyphs.ellipsis)
             strips.append(self._filtered(Strip([Segment(text, ground)], self.size.width)))

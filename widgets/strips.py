@@ -23,15 +23,22 @@ INDENT = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Brushes:
-    """The theme's colours as Rich styles: one a tone on each kind of ground, and the ground itself."""
+class Ground:
+    """The Rich styles of everything that can stand on one kind of line, put together once."""
 
+    plain: Style
     tones: Mapping[Tone, Style]
-    grounds: Mapping[str, Style]
     bar: Style
     bar_rest: Style
-    cursor: Style
+    sign: Style
     mark: Style
+
+
+@dataclass(frozen=True, slots=True)
+class Brushes:
+    """The theme's colours. `grounds` by the line's kind and whether the cursor is on it (None: without the focus)."""
+
+    grounds: Mapping[tuple[LineKind, bool | None], Ground]
     header: Style
     header_sorted: Style
 
@@ -44,6 +51,10 @@ class Stance:
     marked: bool | None = False
     focused: bool = True
 
+    @property
+    def lit(self) -> bool | None:
+        return None if self.cursor and not self.focused else self.cursor
+
 
 def line_strip(
     line: Line,
@@ -54,33 +65,31 @@ def line_strip(
     glyphs: Glyphs,
 ) -> Strip:
     """A line of exactly the placed columns' width plus the gutter."""
-    ground = brushes.grounds[line.kind.value]
-    if stance.cursor:
-        ground += brushes.grounds["cursor" if stance.focused else "cursor-blurred"]
+    ground = brushes.grounds[line.kind, stance.lit]
+    tones = ground.tones
+    ellipsis = glyphs.ellipsis
     segments = [
-        Segment(glyphs.cursor if stance.cursor else " ", ground + brushes.cursor),
-        Segment(_mark(stance.marked, glyphs), ground + brushes.mark),
+        Segment(glyphs.cursor if stance.cursor else " ", ground.sign),
+        Segment(_mark(stance.marked, glyphs), ground.mark),
+        Segment(_indented(line, cells[0].text, placed[0].width, glyphs), tones[cells[0].tone]),
     ]
-    first = True
-    for place, cell in zip(placed, cells, strict=True):
+    for place, cell in zip(placed[1:], cells[1:], strict=True):
         shape = SHAPES[place.column]
-        style = ground + brushes.tones[cell.tone] if cell.tone is not Tone.PLAIN else ground
-        if first:
-            segments.append(Segment(_indented(line, cell.text, place.width, glyphs), style))
-            first = False
-            continue
-        segments.append(Segment(" ", ground))
-        width = place.width
+        width, gap = place.width, " "
         if shape.bar:
-            segments.extend(_bar(cell.bar, shape.bar, ground, brushes, glyphs))
-            width -= shape.bar
+            _bar(segments, cell.bar, shape.bar, ground, glyphs)
+            width, gap = width - shape.bar, ""
         if cell.sign:
-            segments.append(Segment(cell.sign + " ", ground + brushes.tones[cell.sign_tone]))
-            width -= 2
-        text = fit(cell.text, width, right=shape.right, ellipsis=glyphs.ellipsis)
-        segments.append(Segment(text, style))
-    width = GUTTER + sum(place.width for place in placed) + len(placed) - 1
-    return Strip(segments, width)
+            segments.append(Segment(f"{gap}{cell.sign} ", tones[cell.sign_tone]))
+            width, gap = width - 2, ""
+        text = fit(cell.text, width, right=shape.right, ellipsis=ellipsis)
+        segments.append(Segment(gap + text, tones[cell.tone]))
+    return Strip(segments, width_with_gutter(placed))
+
+
+def width_with_gutter(placed: Sequence[Placed]) -> int:
+    """How many cells a line takes."""
+    return GUTTER + sum([place.width for place in placed]) + len(placed) - 1
 
 
 def _mark(marked: bool | None, glyphs: Glyphs) -> str:
@@ -98,16 +107,13 @@ def _indented(line: Line, text: str, width: int, glyphs: Glyphs) -> str:
     return fit(lead + fit_middle(text, max(0, width - len(lead)), ellipsis=glyphs.ellipsis), width)
 
 
-def _bar(ratio: float | None, width: int, ground: Style, brushes: Brushes, glyphs: Glyphs) -> list[Segment]:
+def _bar(segments: list[Segment], ratio: float | None, width: int, ground: Ground, glyphs: Glyphs) -> None:
     if ratio is None:
-        return [Segment(" " * width, ground)]
-    halves = round(ratio * width * 2)
-    full, half = divmod(halves, 2)
-    drawn = glyphs.bar_full * full + (glyphs.bar_half if half else "")
-    return [
-        Segment(drawn, ground + brushes.bar),
-        Segment(glyphs.bar_rest * (width - full - half), ground + brushes.bar_rest),
-    ]
+        segments.append(Segment(" " * (width + 1), ground.plain))
+        return
+    full, half = divmod(round(ratio * width * 2), 2)
+    segments.append(Segment(" " + glyphs.bar_full * full + (glyphs.bar_half if half else ""), ground.bar))
+    segments.append(Segment(glyphs.bar_rest * (width - full - half), ground.bar_rest))
 
 
 def header_strip(
@@ -138,4 +144,4 @@ def header_strip(
             segments.append(Segment(position, brushes.header))
             continue
         segments.append(Segment(fit(title, width, right=shape.right, ellipsis=glyphs.ellipsis), style))
-    return Strip(segments, GUTTER + sum(place.width for place in placed) + len(placed) - 1)
+    return Strip(segments, width_with_gutter(placed))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from rich.style import Style
 from textual.widget import Widget
 
-from widgets.strips import Brushes
+from widgets.strips import Brushes, Ground
+from widgets.table_model import LineKind
 from widgets.tones import Tone
 
 _PREFIX = "fleet-table--"
@@ -60,22 +61,30 @@ def brushes_of(table: Widget) -> Brushes:
         style = whole(name)
         return Style(color=style.color, bold=style.bold, italic=style.italic, underline=style.underline)
 
-    def paper(name: str) -> Style:
-        return Style(bgcolor=whole(name).bgcolor)
-
+    tones = {tone: ink(tone.value) for tone in Tone if tone is not Tone.PLAIN}
+    lights = {
+        False: Style(),
+        True: Style(bgcolor=whole("cursor").bgcolor),
+        None: Style(bgcolor=whole("cursor-blurred").bgcolor),
+    }
+    kinds = {
+        LineKind.CATEGORY: whole("category"),
+        LineKind.IMAGE: whole("image"),
+        LineKind.NODE: whole(Tone.PLAIN.value),
+    }
     return Brushes(
-        tones={tone: ink(tone.value) for tone in Tone},
         grounds={
-            "category": whole("category"),
-            "image": whole("image"),
-            "node": whole(Tone.PLAIN.value),
-            "cursor": paper("cursor"),
-            "cursor-blurred": paper("cursor-blurred"),
+            (kind, light): Ground(
+                plain=plain + paper,
+                tones={Tone.PLAIN: plain + paper, **{tone: plain + paper + tones[tone] for tone in tones}},
+                bar=plain + paper + ink("bar"),
+                bar_rest=plain + paper + ink("bar-rest"),
+                sign=plain + paper + ink("sign"),
+                mark=plain + paper + ink("mark"),
+            )
+            for kind, plain in kinds.items()
+            for light, paper in lights.items()
         },
-        bar=ink("bar"),
-        bar_rest=ink("bar-rest"),
-        cursor=ink("sign"),
-        mark=ink("mark"),
         header=whole("header"),
         header_sorted=whole("sorted"),
     )
