@@ -21,12 +21,10 @@ from fleet.node import Admission, Stage
 from fleet.plan import ApplyVerdict, Close, Mark, Release, Verb
 
 ForeignHolds = Callable[[NodeObject], tuple[Hold, ...]]
-"""Holds of others on a Node, from the keys they left: controllers by name, and one unnamed where nobody said who."""
+"""Holds of others on a Node, from the keys they left: controllers by name, and one unnamed for a cordon that nobody signed."""
 
 _KEEPS_AWAY = (Verb.DRAIN.value, Verb.REIMAGE.value, Verb.RETIRE.value)
 _AT_THE_GATE = (Stage.PROVISIONING, Stage.GATED, Stage.REIMAGING, Stage.QUARANTINED)
-UNNAMED = ("", "unnamed", "somebody unnamed")
-"""By which names a closing that nobody signed can be taken over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +41,7 @@ def close(node: NodeObject, action: Close, keys: OurKeys) -> Change:
     Raises Conflict where that hold is there and the node was opened all the same: somebody did that on purpose.
     """
     draft, held = Draft(node, keys), _held(node, keys)
-    entry, mine = _entry(node, action, keys), held.of(action.hold.operation)
+    entry, mine = entry_of(node, action, keys), held.of(action.hold.operation)
     if mine is not None and not node.closed(keys):
         raise Conflict("somebody opened it since we closed it", about=node.name)
     if mine is None:
@@ -70,8 +68,8 @@ def release(node: NodeObject, action: Release, keys: OurKeys, foreign: ForeignHo
         return everything or entry.operation in action.operations or entry.by in action.take_over
 
     draft = Draft(node, keys)
-    held, gone = _lift(draft, lifted, take_over=action.take_over)
-    others = _others(draft, gone, foreign, action.take_over)
+    held = _lift(draft, lifted, take_over=action.take_over)
+    others = _others(draft, foreign, action.take_over)
     if action.open_gate:
         draft.open_gate()
     if others:
@@ -114,8 +112,8 @@ def _admit(draft: Draft, action: ApplyVerdict, foreign: ForeignHolds) -> str:
         ours = entry.operation == action.operation != ""
         return ours or entry.verb == Verb.GATE.value or entry.behind_gate
 
-    _, gone = _lift(draft, lifted)
-    others = _others(draft, gone, foreign, ())
+    _lift(draft, lifted)
+    others = _others(draft, foreign, ())
     draft.open_gate()
     draft.labels[draft.keys.lifecycle] = Stage.IN_SERVICE.value
     if others:
@@ -129,7 +127,7 @@ def _quarantine(draft: Draft, action: ApplyVerdict) -> str:
     node, keys = draft.node, draft.keys
     held = _held(node, keys)
     if action.hold is not None:
-        entry = _entry(node, Close(action.hold, Stage.QUARANTINED, gate=True), keys)
+        entry = entry_of(node, Close(action.hold, Stage.QUARANTINED, gate=True), keys)
         old = next((there for there in held.entries if _superseded(there, entry)), None)
         if old is None:
             held = held.with_(entry)
@@ -155,7 +153,7 @@ def _held(node: NodeObject, keys: OurKeys) -> HeldBy:
     return read_held_by(node.annotations.get(keys.held_by))
 
 
-def _entry(node: NodeObject, action: Close, keys: OurKeys) -> Entry:
+def entry_of(node: NodeObject, action: Close, keys: OurKeys) -> Entry:
     """The hold as it is written: with what the node is found as now, not when it was planned."""
     found = Admission.GATED if node.gated(keys) else Admission.OPEN
     if node.unschedulable:
@@ -191,27 +189,22 @@ def _write_holds(draft: Draft, held: HeldBy) -> None:
     draft.note(keys.held_by, held.text(node=draft.node.name))
 
 
-def _lift(
-    draft: Draft, lifted: Callable[[Entry], bool], *, take_over: tuple[str, ...] = ()
-) -> tuple[HeldBy, tuple[Entry, ...]]:
-    """Take our holds off the draft. Returns what is left (of others and ours), and what went."""
+def _lift(draft: Draft, lifted: Callable[[Entry], bool], *, take_over: tuple[str, ...] = ()) -> HeldBy:
+    """Take our holds off the draft. Returns what is left; what nobody can read goes only where it is taken over by name."""
     keys = draft.keys
-    held = _held(draft.node, keys)
-    first = next(iter(held.entries), None)
-    held, gone = held.without(lifted)
+    was = _held(draft.node, keys)
+    held, gone = was.without(lifted)
     if UNREADABLE in take_over:
         held = HeldBy(tuple(line for line in held.lines if line.entry is not None))
         draft.note(keys.unreadable, None)
-        draft.note(keys.held_by, held.text(node=draft.node.name))
-    if not gone:
-        return held, gone
-    if first is not None and first in gone and held.entries:
+    if gone and held.entries and was.entries[0] in gone:
         heir = held.entries[0]
-        held = held.swap(heir, msgspec.structs.replace(heir, found=first.found))
-    held = _restore(draft, held, gone)
-    if not held.garbled:
+        held = held.swap(heir, msgspec.structs.replace(heir, found=was.entries[0].found))
+    if gone:
+        held = _restore(draft, held, gone)
+    if held != was:
         draft.note(keys.held_by, held.text(node=draft.node.name))
-    return held, gone
+    return held
 
 
 def _restore(draft: Draft, held: HeldBy, gone: tuple[Entry, ...]) -> HeldBy:
@@ -230,34 +223,18 @@ def _restore(draft: Draft, held: HeldBy, gone: tuple[Entry, ...]) -> HeldBy:
     return held
 
 
-def _others(
-    draft: Draft, gone: tuple[Entry, ...], foreign: ForeignHolds, take_over: tuple[str, ...]
-) -> tuple[Hold, ...]:
+def _others(draft: Draft, foreign: ForeignHolds, take_over: tuple[str, ...]) -> tuple[Hold, ...]:
     """Who still keeps the node closed: our other holds, controllers, and whoever closed it before us without a name."""
-    node, keys = draft.node, draft.keys
+    keys = draft.keys
     ours = holds_of(draft.annotations.get(keys.held_by), draft.annotations.get(keys.unreadable))
-    if not node.unschedulable:
+    if not draft.unschedulable:
         return ours
-    found = [hold for hold in foreign(node) if hold.kind is not HolderKind.OURS]
-    controllers = tuple(
-        hold for hold in found if hold.kind is HolderKind.CONTROLLER and hold.by not in take_over
+    unnamed_too = UNREADABLE in take_over  # what can't be read can't be told from a cordon that nobody signed
+    return ours + tuple(
+        hold
+        for hold in foreign(draft.node)
+        if hold.by not in take_over and not (unnamed_too and hold.kind is HolderKind.UNNAMED)
     )
-    return ours + controllers + _unnamed(node, keys, gone, found, take_over)
-
-
-def _unnamed(
-    node: NodeObject, keys: OurKeys, gone: tuple[Entry, ...], found: list[Hold], take_over: tuple[str, ...]
-) -> tuple[Hold, ...]:
-    """The cordon that stood before any hold of ours, where nobody signed it and nobody takes it over."""
-    nobody = [hold for hold in found if hold.kind is HolderKind.UNNAMED]
-    names = {*UNNAMED, UNREADABLE, *(hold.by for hold in nobody)}
-    if names & set(take_over) or any(hold.kind is HolderKind.CONTROLLER for hold in found):
-        return ()
-    entries = _held(node, keys).entries
-    before_us = entries[0].found == Admission.CORDONED.value and entries[0] in gone if entries else True
-    if not before_us:
-        return ()
-    return (next(iter(nobody), Hold("", "cordoned before us", HolderKind.UNNAMED)),)
 
 
 def _named(holds: tuple[Hold, ...]) -> str:

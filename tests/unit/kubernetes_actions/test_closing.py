@@ -12,6 +12,8 @@ import pytest
 
 from backends.kubernetes.closing import Change, apply_verdict, close, mark, release
 from backends.kubernetes.held_by import UNREADABLE, holds_of
+from backends.kubernetes.holders import UNKNOWN as UNKNOWN_BY
+from backends.kubernetes.holders import foreign_holds
 from backends.kubernetes.node_edit import NodeObject, read_node
 from backends.kubernetes.our_keys import DO_NOT_DISRUPT, SCALE_DOWN_DISABLED, OurKeys
 from fleet.errors import Conflict
@@ -33,7 +35,8 @@ UNKNOWN = GateRecord(Verdict.UNKNOWN, (Finding("gpus", Verdict.UNKNOWN),), AT, "
 
 
 def nobody(node: NodeObject) -> tuple[Hold, ...]:
-    return ()
+    """What the node's own keys tell of others: nobody but, maybe, an unsigned cordon."""
+    return foreign_holds(node, KEYS)
 
 
 def sentinel(node: NodeObject) -> tuple[Hold, ...]:
@@ -165,7 +168,7 @@ def test_a_cordon_that_nobody_signed_outlives_our_hold() -> None:
     lab.take(release(lab.node, Release(("op-1",)), KEYS, nobody))
     assert lab.cordoned()
     assert lab.holders == []
-    lab.take(release(lab.node, Release(take_over=("unnamed",)), KEYS, nobody))
+    lab.take(release(lab.node, Release(take_over=(UNKNOWN_BY,)), KEYS, nobody))
     assert not lab.cordoned()
 
 
