@@ -7,10 +7,11 @@ every other node's temperature. Nothing here keeps state.
 from __future__ import annotations
 
 import math
-import uuid
 from hashlib import blake2b
 
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"  # what Kubernetes draws the ends of generated names from
+
+_VARIANTS = "89ab"
 
 
 def _digest(seed: int, words: tuple[object, ...], size: int) -> bytes:
@@ -24,7 +25,11 @@ def fraction(seed: int, *words: object) -> float:
 
 def identity(seed: int, *words: object) -> str:
     """A UUID, the same for the same words."""
-    return str(uuid.UUID(bytes=_digest(seed, words, 16), version=4))
+    text = _digest(seed, words, 16).hex()
+    # Version 4, variant 10: written by hand, since uuid.UUID takes five times as long.
+    return (
+        f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{_VARIANTS[int(text[16], 16) & 3]}{text[17:20]}-{text[20:]}"
+    )
 
 
 def suffix(seed: int, *words: object, length: int = 5) -> str:

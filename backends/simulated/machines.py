@@ -5,12 +5,13 @@ A Node object comes and goes with a reimage; the machine stays, with its serial 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
 from backends.simulated.chance import fraction, identity
 from backends.simulated.faults import Fault, FaultKind
+from backends.simulated.fleet_plan import FleetPlan
 from backends.simulated.hardware import CategoryPlan
 
 _BUSES = ("1b", "43", "52", "61", "9d", "c3", "d1", "df")
@@ -54,6 +55,7 @@ class Machine:
     category: CategoryPlan
     seed: int
     image: str
+    number: int = 0  # in the order of the hall; addresses follow from it
     phase: Phase = Phase.OFF
     boots: int = 0
     booted_at: float = 0.0
@@ -72,6 +74,14 @@ class Machine:
         self.meters = [Meter(at) for _ in range(self.category.gpus)]
         self.xids = {}
         self.booted_at = at
+
+    @property
+    def address(self) -> str:
+        return f"10.64.{self.number >> 8}.{self.number & 255}"
+
+    def pod_address(self, turn: int) -> str:
+        """The address of the `turn`th pod started there."""
+        return f"10.{128 + (self.number >> 8)}.{self.number & 255}.{2 + turn % 250}"
 
     @property
     def boot_id(self) -> str:
@@ -150,11 +160,16 @@ class Machine:
 
 
 class MachineHall:
-    """Every machine by name. One that nobody planned is found when first asked for, as the plan's maker says."""
+    """Every machine by name. One that nobody planned is found when first asked for."""
 
-    def __init__(self, make: Callable[[str, str], Machine]) -> None:
-        self._make = make
+    def __init__(self, plan: FleetPlan) -> None:
+        self._plan = plan
         self._machines: dict[str, Machine] = {}
+        for node in plan.nodes:
+            self._add(Machine(node.name, node.category, plan.seed, node.image))
+
+    def __len__(self) -> int:
+        return len(self._machines)
 
     def __iter__(self) -> Iterator[Machine]:
         return iter(self._machines.values())
@@ -166,5 +181,11 @@ class MachineHall:
         """The machine of that name; where there is none, a new one of that category."""
         machine = self._machines.get(name)
         if machine is None:
-            machine = self._machines[name] = self._make(name, category)
+            hardware = self._plan.category(category)
+            machine = self._add(Machine(name, hardware, self._plan.seed, hardware.desired))
+        return machine
+
+    def _add(self, machine: Machine) -> Machine:
+        machine.number = len(self._machines) + 1
+        self._machines[machine.name] = machine
         return machine

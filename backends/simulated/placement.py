@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 UNSCHEDULABLE_TAINT = "node.kubernetes.io/unschedulable"
@@ -29,7 +30,12 @@ Amounts = Mapping[str, int]
 
 def quantity(text: object, *, scale: int = 1) -> int:
     """A Kubernetes quantity times `scale`, rounded up; 0 for what is not one. `scale=1000` reads CPU as millicores."""
-    written = str(text).strip()
+    return _quantity(str(text), scale)
+
+
+@lru_cache(maxsize=4096)
+def _quantity(text: str, scale: int) -> int:
+    written = text.strip()
     number = written.rstrip("mkMGTPKi")
     factor = _SUFFIXES.get(written[len(number) :])
     try:
