@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 
-_PLAIN = re.compile(r"[ -~]*\Z")
 _ESCAPES = re.compile(
     "\x1b\\[[0-?]*[ -/]*[@-~]?"  # CSI: colours, cursor moves
     "|\x1b[\\]PX^_][^\x07\x1b\x9c]*(?:\x07|\x1b\\\\|\x9c)?"  # OSC, DCS, SOS, PM, APC with their strings
@@ -28,7 +27,7 @@ def clean(text: str, limit: int = 1024) -> str:
 
     Runs of control characters (newlines, tabs) become one space. What is cut off is marked with an ellipsis.
     """
-    if len(text) <= limit and _PLAIN.match(text):
+    if len(text) <= limit and text.isascii() and text.isprintable():
         return text
     text = _ESCAPES.sub("", text[: limit * 4])
     text = _INVISIBLE.sub("", _CONTROLS.sub(" ", text)).strip()

@@ -1,0 +1,79 @@
+"""How many GPUs a node has and offers, from its resources and from what GPU feature discovery wrote.
+
+Whole devices are those of `nvidia.com/gpu` (or its names of older and time-sliced clusters); MIG slices count apart. Resource
+names: NVIDIA k8s-device-plugin; `alpha.kubernetes.io/nvidia-gpu` is Kubernetes up to 1.9.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+GPU = "nvidia.com/gpu"
+MIG = "nvidia.com/mig-"
+SHARED = "nvidia.com/gpu.shared"
+LEGACY = "alpha.kubernetes.io/nvidia-gpu"
+_COUNT = "nvidia.com/gpu.count"
+_REPLICAS = "nvidia.com/gpu.replicas"
+_SIGNS = (
+    ("nvidia.com/gpu.present", "true"),
+    ("feature.node.kubernetes.io/pci-10de.present", "true"),
+    ("feature.node.kubernetes.io/pci-0302_10de.present", "true"),
+)
+_NAMES = (
+    "nvidia.com/gpu.product",
+    "cloud.google.com/gke-accelerator",
+    "kubernetes.azure.com/accelerator",
+    _COUNT,
+)
+
+Quantities = Mapping[str, str | int | float]
+
+
+@dataclass(frozen=True, slots=True)
+class GpuCounts:
+    """Whole GPUs there and on offer, None where unknown; `mig` slices on offer."""
+
+    capacity: int | None
+    allocatable: int | None
+    mig: int
+
+
+def gpu_counts(
+    capacity: Quantities | None, allocatable: Quantities | None, labels: Mapping[str, str]
+) -> GpuCounts:
+    """The counts of a node. One without GPU labels and resources has none; one with labels only offers none now."""
+    if not capacity and not allocatable:
+        return GpuCounts(None, None, 0)
+    capacity, allocatable = capacity or {}, allocatable or {}
+    mig = sum(whole(value) or 0 for name, value in allocatable.items() if name.startswith(MIG))
+    there, offered = _devices(capacity, labels), _devices(allocatable, labels)
+    if there is None and offered is None and not _has_gpus(labels) and not mig:
+        return GpuCounts(0, 0, 0)
+    if there is None:
+        there = whole(labels.get(_COUNT)) if not mig else 0
+    if offered is None and labels.get("nvidia.com/gpu.deploy.dra-driver") != "true":
+        offered = 0
+    return GpuCounts(there, offered, mig)
+
+
+def whole(value: str | float | None) -> int | None:
+    """A quantity that counts devices; None for one that is no whole number. Suffixes are not used for devices."""
+    if isinstance(value, str):
+        return int(value) if value.isascii() and value.isdigit() and len(value) <= 9 else None
+    if value is None or value != value or not 0 <= value < 1e9:
+        return None
+    return int(value)
+
+
+def _devices(quantities: Quantities, labels: Mapping[str, str]) -> int | None:
+    for name in (GPU, SHARED, LEGACY):
+        if name in quantities:
+            count = whole(quantities[name])
+            replicas = whole(labels.get(_REPLICAS)) or 1
+            return count // replicas if count is not None else None
+    return None
+
+
+def _has_gpus(labels: Mapping[str, str]) -> bool:
+    return any(labels.get(key) == value for key, value in _SIGNS) or any(labels.get(key) for key in _NAMES)
