@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from backends.simulated.machines import Machine
 from backends.simulated.sensors import GpuReading, read_gpu
@@ -131,7 +132,7 @@ FAMILIES = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class Row:
     """One GPU of the page. A GPU that fell off the bus has no reading, and shows its last XID alone."""
 
     labels: str
@@ -142,30 +143,36 @@ class _Row:
 
 def page(machines: Iterable[Machine], at: float) -> Iterator[str]:
     """The page of those machines' GPUs at `at` simulated seconds, in pieces of some hundred lines."""
-    rows = [row for machine in machines for row in _rows(machine, at)]
-    for family in FAMILIES:
-        samples = list(_samples(family, rows))
-        if not samples:
-            continue
-        yield f"# HELP {family.name} {family.help}\n# TYPE {family.name} {family.type}\n"
-        for start in range(0, len(samples), _LINES_A_CHUNK):
-            yield "".join(samples[start : start + _LINES_A_CHUNK])
+    return render([row for machine in machines for row in rows(machine, at)])
 
 
-def _rows(machine: Machine, at: float) -> Iterator[_Row]:
+def rows(machine: Machine, at: float) -> Iterator[Row]:
+    """What a machine's exporter knows at that moment, GPU by GPU."""
     working = machine.working_gpus
     for gpu in range(machine.category.gpus):
         xid = machine.xids.get(gpu, 0)
         if gpu in working:
-            yield _Row(
+            yield Row(
                 _labels(machine, gpu), read_gpu(machine, gpu, at), xid, machine.category.model.has_nvlink
             )
         elif xid:
-            yield _Row(_labels(machine, gpu), None, xid, has_nvlink=False)
+            yield Row(_labels(machine, gpu), None, xid, has_nvlink=False)
 
 
-def _samples(family: _Family, rows: Sequence[_Row]) -> Iterator[str]:
-    for row in rows:
+def render(known: Sequence[Row]) -> Iterator[str]:
+    """The page of those rows, family by family, in pieces of some hundred lines."""
+    for family in FAMILIES:
+        samples = _samples(family, known)
+        piece = list(islice(samples, _LINES_A_CHUNK))
+        if piece:
+            yield f"# HELP {family.name} {family.help}\n# TYPE {family.name} {family.type}\n"
+        while piece:
+            yield "".join(piece)
+            piece = list(islice(samples, _LINES_A_CHUNK))
+
+
+def _samples(family: _Family, known: Sequence[Row]) -> Iterator[str]:
+    for row in known:
         if family.name == _XID:
             yield f"{family.name}{{{row.labels}{_error(row.xid)}}} {row.xid}\n"
         elif row.reading is not None and (row.has_nvlink or family.name != _NVLINK):
