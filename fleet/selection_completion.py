@@ -48,8 +48,8 @@ def completions(
     if field is None:
         return ()
     value_start = max(start + place + len(sign), _last_comma(text, start, cursor) + 1)
-    prefix = text[value_start:cursor].removeprefix('"').casefold()
-    offered = [value for value in _values(field, known_values) if value.casefold().startswith(prefix)]
+    prefix = text[value_start:cursor].removeprefix('"').lower()
+    offered = [value for value in _values(field, known_values) if value.lower().startswith(prefix)]
     return tuple(
         Completion(quoted_if_needed(value) if value not in _words(field) else value, value_start, cursor)
         for value in sorted(offered, key=natural)[:OFFERED]

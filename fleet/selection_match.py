@@ -97,7 +97,7 @@ def all_of(terms: Sequence[Term]) -> Match:
 
 def _compiled(term: Term) -> Match:
     if not term.field:
-        return _unless(_contains(term.values[0].text.casefold()), term.negated)
+        return _unless(_contains(term.values[0].text.lower()), term.negated)
     field = FIELDS[term.field]
     if isinstance(field, NumberField):
         # Turned round by its operator, not by `not`: an unknown number must match neither way.
@@ -116,16 +116,23 @@ def _glob(pattern: str) -> re.Pattern[str]:
     return re.compile(translate(pattern.replace("[", "[[]")))
 
 
+def _any_glob(patterns: Sequence[str]) -> Callable[[str], object | None] | None:
+    if not patterns:
+        return None
+    return re.compile("|".join(_glob(pattern).pattern for pattern in patterns)).match
+
+
 def _text(field: TextField | ListField, values: Sequence[Value]) -> Match:
-    exact = frozenset(value.text.casefold() for value in values if not value.globs)
-    globs = [_glob(value.text.casefold()) for value in values if value.globs]
+    exact = frozenset(value.text.lower() for value in values if not value.globs)
+    globs = _any_glob([value.text.lower() for value in values if value.globs])
     absent = any(not value.text or (not value.quoted and value.text.lower() in _ABSENT) for value in values)
 
-    @lru_cache(maxsize=_REMEMBERED)
-    def fits(text: str) -> bool:
-        folded = text.casefold()
-        return folded in exact or any(glob.match(folded) for glob in globs)
+    def fits_lowered(text: str) -> bool:
+        lowered = text.lower()
+        return lowered in exact or (globs is not None and globs(lowered) is not None)
 
+    # Names are each seen once: remembering them would only push out what is shared.
+    fits = fits_lowered if field.name == "name" else lru_cache(maxsize=_REMEMBERED)(fits_lowered)
     if isinstance(field, TextField):
         read_one = field.read
         if not absent:
@@ -173,23 +180,38 @@ def _choice(field: ChoiceField, sign: str, values: Sequence[Value]) -> Match:
     return lambda row: read(row) in wanted
 
 
+class _Within(dict[str, bool]):
+    """Whether a text holds a word, remembered: a dict's hit costs half of what a cached function's does."""
+
+    def __init__(self, wanted: str) -> None:
+        self.wanted = wanted
+
+    def __missing__(self, text: str) -> bool:
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        found = self[text] = self.wanted in text.lower()
+        return found
+
+
 def _contains(wanted: str) -> Match:
     """A bare word: in the name first, since most rows are told by it; shared texts are folded once each."""
 
-    @lru_cache(maxsize=_REMEMBERED)
-    def within(text: str) -> bool:
-        return wanted in text.casefold()
+    within = _Within(wanted)
 
     def match(row: FleetRow) -> bool:
         node = row.node
-        if wanted in node.key.name.casefold() or within(node.category):
+        if wanted in node.key.name.lower() or within[node.category]:
             return True
         running = node.image.running
-        if running is not None and within(running):
+        if running is not None and within[running]:
             return True
-        if any(within(hold.by) or within(hold.reason) for hold in node.holds):
-            return True
-        work = row.work
-        return work is not None and any(within(workload.name) for workload in work.workloads)
+        for hold in node.holds:
+            if within[hold.by] or within[hold.reason]:
+                return True
+        if row.work is not None:
+            for workload in row.work.workloads:
+                if within[workload.name]:
+                    return True
+        return False
 
     return match

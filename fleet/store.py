@@ -7,7 +7,7 @@ client's copy of what the orchestrators say, never a second source of truth.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from operator import attrgetter
@@ -92,6 +92,11 @@ class FleetStore:
         return self._revision
 
     @property
+    def structure_revision(self) -> int:
+        """The revision at which a node last came, went or changed its group."""
+        return self._structure
+
+    @property
     def policy(self) -> Policy:
         return self._policy
 
@@ -113,6 +118,11 @@ class FleetStore:
     def rows(self) -> Collection[FleetRow]:
         """All nodes, in no order. A live view: copy it to keep it."""
         return self._rows.values()
+
+    @property
+    def rows_by_key(self) -> Mapping[NodeKey, FleetRow]:
+        """All nodes by their keys, in no order. A live view, for a walk over many."""
+        return self._rows
 
     def feed_states(self) -> tuple[FeedState, ...]:
         """Every feed's last state, by source and name."""
