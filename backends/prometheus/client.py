@@ -1,0 +1,189 @@
+"""A telemetry source that asks Prometheus through prometheus-api-client, beside the loop and under a deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from backends.prometheus import queries
+from backends.prometheus.answers import Answer, Row
+from backends.prometheus.convert import LeftOver, gpus_of, left_over, nodes_of, shape_of
+from backends.prometheus.queries import Shape
+from backends.prometheus.threads import DaemonThreads
+from fleet.errors import Rejected, TimedOut
+from fleet.joining import NodeNames, host_of
+from fleet.node import NodeKey
+from fleet.ports import Clock, TelemetryRead
+from fleet.telemetry import GpuTelemetry
+
+_AT_ONCE = 4  # Prometheus runs 20 queries at once by default, and others ask it too
+_HOSTS_A_QUERY = 50  # keeps the address of a request below 8 KB
+
+
+@dataclass(frozen=True, slots=True)
+class PrometheusSettings:
+    """Where Prometheus is and how to be let in.
+
+    `matchers` go into every selector (`cluster="a"` where one Prometheus has several clusters); `headers` into every request
+    (`X-Scope-OrgID`). The token file is read at each request, since tokens are renewed in place. Proxies come from
+    HTTPS_PROXY, HTTP_PROXY and NO_PROXY.
+    """
+
+    url: str
+    username: str = ""
+    password: str = ""
+    token_file: Path | None = None
+    ca_file: Path | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    matchers: Mapping[str, str] = field(default_factory=dict)
+    deadline: timedelta = timedelta(seconds=10)
+    answer_limit: int = 256 << 20
+
+    @property
+    def about(self) -> str:
+        """The address without a password that may stand in it."""
+        try:
+            parts = urlsplit(self.url)
+            return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+        except ValueError:
+            return "the address of Prometheus"
+
+
+class PrometheusSource:
+    """GPU telemetry of the nodes that Prometheus scrapes, keyed by bare host names.
+
+    `nodes` says which nodes are known, so that the label that joins them is found; it is asked anew where none joins.
+    """
+
+    name = "prometheus"
+
+    def __init__(
+        self, settings: PrometheusSettings, clock: Clock, nodes: Callable[[], Collection[NodeKey]]
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._nodes = nodes
+        self._threads = DaemonThreads(_AT_ONCE, "prometheus")
+        self._connection: Any = None
+        self._connecting = threading.Lock()
+        self._shape: Shape | None = None
+        self._shaped_for_nodes = False
+        self._left_over: LeftOver = frozenset()
+
+    async def by_node(self) -> TelemetryRead:
+        """Every node that has series. Raises FleetError.
+
+        Which labels name nodes is found out once, and again when nothing comes back, or something new that joins no node.
+        """
+        known = NodeNames(self._nodes())
+        fresh = self._shape is None or (bool(known) and not self._shaped_for_nodes)
+        read, left = await self._summed(known, anew=fresh)
+        if not fresh and (not read.nodes or left - self._left_over):
+            read, left = await self._summed(known, anew=True)
+        self._left_over = left
+        return read
+
+    async def by_gpu(self, names: Collection[str]) -> Mapping[str, Sequence[GpuTelemetry]]:
+        """Raw rows of the nodes named. Raises FleetError."""
+        known = NodeNames(self._nodes())
+        shape = self._shape or (await self._detect(known))[0]
+        hosts = {host: name for name in names if (host := host_of(name))}
+        asked = [
+            pair
+            for first in range(0, len(hosts), _HOSTS_A_QUERY)
+            for pair in queries.of_hosts(
+                shape, sorted(hosts)[first : first + _HOSTS_A_QUERY], self._settings.matchers
+            )
+        ]
+        answers = await self._ask_all([query for pair in asked for query in pair])
+        raw = [row for answer in answers[::2] for row in answer.rows]
+        sampled = [row for answer in answers[1::2] for row in answer.rows]
+        found = await self._threads.call(partial(gpus_of, raw, sampled, shape, known, self._clock.now()))
+        return {hosts[host]: rows for host, rows in found.items() if host in hosts}
+
+    async def ask(self, query: str) -> Answer:
+        """The answer to one PromQL query of an instant vector, read to its end within the deadline. Raises FleetError."""
+        try:
+            async with asyncio.timeout(self._settings.deadline.total_seconds()):
+                return await self._threads.call(partial(self._asked, query))
+        except TimeoutError as error:
+            seconds = self._settings.deadline.total_seconds()
+            raise TimedOut(f"no answer within {seconds:g} s", about=self._settings.about) from error
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    async def _summed(self, known: NodeNames, *, anew: bool) -> tuple[TelemetryRead, LeftOver]:
+        warnings: tuple[str, ...] = ()
+        shape = self._shape
+        if anew or shape is None:
+            shape, warnings = await self._detect(known)
+        if not shape.labels:
+            return TelemetryRead({}, warnings), frozenset()
+        asked = queries.by_node(shape, self._settings.matchers)
+        answers = await self._ask_all(list(asked.values()))
+        rows: dict[str, Sequence[Row]] = {
+            name: answer.rows for name, answer in zip(asked, answers, strict=True)
+        }
+        told = dict.fromkeys((*warnings, *(warning for answer in answers for warning in answer.warnings)))
+        nodes = await self._threads.call(partial(nodes_of, rows, shape, known, self._clock.now()))
+        left = await self._threads.call(partial(left_over, rows["gpus_seen"], shape, known))
+        return TelemetryRead(nodes, tuple(told)), left
+
+    async def _detect(self, known: NodeNames) -> tuple[Shape, tuple[str, ...]]:
+        answer = await self.ask(queries.shapes(self._settings.matchers))
+        shape = await self._threads.call(partial(shape_of, answer.rows, known))
+        self._shape = shape if shape.labels else None
+        self._shaped_for_nodes = bool(known)
+        return shape, answer.warnings
+
+    async def _ask_all(self, asked: Sequence[str]) -> Sequence[Answer]:
+        told = await asyncio.gather(*map(self.ask, asked), return_exceptions=True)
+        answers = []
+        for each in told:
+            if isinstance(each, BaseException):
+                raise each
+            answers.append(each)
+        return answers
+
+    def _asked(self, query: str) -> Answer:
+        with self._connecting:
+            connection = self._connection = self._connection or self._connected()
+        answer: Answer = connection.custom_query(query)
+        return answer
+
+    def _connected(self) -> Any:
+        """prometheus-api-client's connection, made at the first query, in its thread: it takes long to load."""
+        from prometheus_api_client import PrometheusConnect
+        from urllib3 import Retry
+
+        from backends.prometheus.session import BoundedSession
+
+        settings, url = self._settings, self._settings.url.rstrip("/")
+        if urlsplit(url).scheme not in ("http", "https"):
+            raise Rejected("not an address of Prometheus (http:// or https://)", about=settings.about)
+        session = BoundedSession(
+            url,
+            settings.about,
+            self._clock.monotonic,
+            ca_file=settings.ca_file,
+            token_file=settings.token_file,
+            limit=settings.answer_limit,
+        )
+        return PrometheusConnect(
+            url=url,
+            headers=dict(settings.headers) or None,
+            auth=(settings.username, settings.password) if settings.username else None,
+            session=session,
+            timeout=settings.deadline.total_seconds(),
+            retry=Retry(total=0),
+        )

@@ -1,0 +1,152 @@
+"""Turns Prometheus' rows into the fleet's values: the shape of the series, nodes by host, GPUs by host."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from backends.prometheus.answers import Row
+from backends.prometheus.queries import PRESENCE, XID, Shape
+from fleet import xid
+from fleet.gpu_rows import GpuRows
+from fleet.joining import NodeNames, choose_labels, name_in
+from fleet.sentinels import FB_USED, GPU_UTIL
+from fleet.telemetry import GpuTelemetry, NodeTelemetry
+
+LeftOver = frozenset[tuple[tuple[str | None, ...], str]]
+
+_MERGED: Mapping[str, Callable[[float, float], float]] = {
+    "at": min,
+    "gpu_util": lambda one, other: (one + other) / 2,
+    "gpu_util_min": min,
+}
+"""How two rows of one host come together; the larger one counts where nothing else is said."""
+
+
+def shape_of(rows: Sequence[Row], nodes: NodeNames) -> Shape:
+    """Which labels name the nodes, and whether one presence metric is enough to see them all. No labels: nothing to join by."""
+    labels = choose_labels([row.metric for row in rows], nodes)
+    named = {
+        metric: {_key(row, labels) for row in rows if row.metric.get("__name__") == metric}
+        for metric in PRESENCE
+    }
+    return Shape(labels, (FB_USED,) if named[FB_USED] >= named[GPU_UTIL] else PRESENCE)
+
+
+def left_over(rows: Iterable[Row], shape: Shape, nodes: NodeNames) -> LeftOver:
+    """What joins no node, by its labels and its number of GPUs: something new there may be named by another label."""
+    host_of_row = _hosts(shape, nodes)
+    return frozenset(
+        (_key(row, shape.labels), row.value[1])
+        for row in rows
+        if not (host := host_of_row(row)) or (nodes and not nodes.find(host))
+    )
+
+
+def nodes_of(
+    answers: Mapping[str, Sequence[Row]], shape: Shape, nodes: NodeNames, now: datetime
+) -> dict[str, NodeTelemetry]:
+    """Telemetry by host, from the answers to `queries.by_node`. A host without a time is left out: nobody can say how old it is.
+
+    Ages are taken on Prometheus' own clock and counted back from `now`, so that its clock may differ from ours.
+    """
+    host_of_row = _hosts(shape, nodes)
+    fields: dict[str, dict[str, float]] = {}
+    for name, rows in answers.items():
+        if name == "xid":
+            continue
+        for row in rows:
+            host, value = host_of_row(row), _number(row)
+            if name == "at" and value is not None:
+                value = now.timestamp() - max(row.value[0] - value, 0.0)
+            if host and value is not None:
+                kept = fields.setdefault(host, {})
+                kept[name] = _MERGED.get(name, max)(kept[name], value) if name in kept else value
+    codes = _codes(answers.get("xid", ()), host_of_row)
+    return {host: _node(values, codes.get(host, {})) for host, values in fields.items() if "at" in values}
+
+
+def gpus_of(
+    raw: Iterable[Row], sampled: Iterable[Row], shape: Shape, nodes: NodeNames, now: datetime
+) -> dict[str, tuple[GpuTelemetry, ...]]:
+    """Rows of GPUs by host, each with the time of its oldest sample where Prometheus told it."""
+    host_of_row = _hosts(shape, nodes)
+    times: dict[tuple[str, ...], datetime] = {}
+    for row in sampled:
+        value = _number(row)
+        if value is not None:
+            times[_gpu(row, host_of_row(row))] = now - timedelta(seconds=max(row.value[0] - value, 0.0))
+    rows = GpuRows(lambda labels: name_in(labels, shape.labels, nodes))
+    for row in raw:
+        metric, value = row.metric.get("__name__", ""), _number(row)
+        rows.add(
+            metric, row.metric, math.nan if value is None else value, times.get(_gpu(row, host_of_row(row)))
+        )
+    return rows.by_node()
+
+
+def _hosts(shape: Shape, nodes: NodeNames) -> Callable[[Row], str]:
+    known: dict[tuple[str | None, ...], str] = {}
+
+    def host_of_row(row: Row) -> str:
+        key = _key(row, shape.labels)
+        host = known.get(key)
+        if host is None:
+            host = known[key] = name_in(row.metric, shape.labels, nodes)
+        return host
+
+    return host_of_row
+
+
+def _key(row: Row, labels: Sequence[str]) -> tuple[str | None, ...]:
+    return tuple(map(row.metric.get, labels))
+
+
+def _gpu(row: Row, host: str) -> tuple[str, ...]:
+    labels = row.metric
+    return (
+        host,
+        labels.get("gpu", ""),
+        labels.get("UUID") or labels.get("uuid", ""),
+        labels.get("GPU_I_ID", ""),
+    )
+
+
+def _number(row: Row) -> float | None:
+    with contextlib.suppress(ValueError):
+        if math.isfinite(row.number):
+            return row.number
+    return None
+
+
+def _codes(rows: Iterable[Row], host_of_row: Callable[[Row], str]) -> dict[str, dict[int, float]]:
+    """XIDs of each host, with how many GPUs show each."""
+    codes: dict[str, dict[int, float]] = {}
+    for row in rows:
+        host, count = host_of_row(row), _number(row)
+        with contextlib.suppress(ValueError, OverflowError):
+            code = int(float(row.metric.get(XID, "")))
+            if host and count is not None:
+                codes.setdefault(host, {})[code] = count
+    return codes
+
+
+def _node(values: Mapping[str, float], codes: Mapping[int, float]) -> NodeTelemetry:
+    seen, failed = values.get("gpus_seen"), values.get("row_remap_failure")
+    worst = xid.worst(codes)
+    if worst == 0 and sum(codes.values()) < (seen or 0):
+        worst = None  # a GPU did not say
+    read: dict[str, Any] = {
+        name: values.get(name)
+        for name in ("gpu_util", "gpu_util_min", "gpu_temp_max", "fb_used_ratio", "power_watts")
+    }
+    return NodeTelemetry(
+        at=datetime.fromtimestamp(values["at"], UTC),
+        gpus_seen=None if seen is None else int(seen),
+        xid=worst,
+        row_remap_failure=None if failed is None else failed > 0,
+        **read,
+    )

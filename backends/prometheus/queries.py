@@ -1,0 +1,105 @@
+"""The PromQL we ask: sums by node for the fleet, raw series for the few nodes on screen.
+
+Every selector keeps only what a metric can be (`fleet.sentinels`), inside the query: one blank of 9.2e18 would carry an
+average away. A GPU scraped twice, or shown once a MIG instance, counts once where that matters (number, power).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from fleet import sentinels
+from fleet.gpu_rows import METRICS
+from fleet.joining import CANDIDATES
+
+XID = "quarterdeck_xid"
+"""The label under which `count_values` hands out the XIDs of a node."""
+
+PRESENCE = (sentinels.FB_USED, sentinels.GPU_UTIL)
+"""Metrics by which a GPU counts as reporting: every exporter's list has at least one, MIG has only the first."""
+
+GPU_LABELS = ("gpu", "UUID", "uuid")
+_INSTANCE_LABELS = (*GPU_LABELS, "GPU_I_ID")
+_META = re.compile(r"([\\.+*?()|\[\]{}^$])")
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How this Prometheus' series look: the labels that name a node, and the presence metrics needed to see every GPU."""
+
+    labels: tuple[str, ...]
+    presence: tuple[str, ...] = PRESENCE
+
+
+def quoted(text: str) -> str:
+    """A PromQL string of any text."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+def one_of(hosts: Collection[str]) -> str:
+    """A regular expression (RE2, anchored by Prometheus) for these hosts in any case, with or without a port."""
+    alternatives = "|".join(_META.sub(r"\\\1", host) for host in sorted(hosts))
+    return rf"(?i)\[?(?:{alternatives})\]?(?::[0-9]+)?"
+
+
+def selector(metric: str, matchers: Mapping[str, str]) -> str:
+    inside = ",".join(f"{name}={quoted(value)}" for name, value in matchers.items())
+    return f"{metric}{{{inside}}}"
+
+
+def shapes(matchers: Mapping[str, str]) -> str:
+    """Which labels the series have: one row for each way that a node is named, by presence metric."""
+    return f"count by (__name__,{','.join(CANDIDATES)}) ({_any(PRESENCE, _inside(matchers))})"
+
+
+def by_node(shape: Shape, matchers: Mapping[str, str]) -> Mapping[str, str]:
+    """The queries of one reading of the fleet, by the field of NodeTelemetry that each fills; `at` as seconds since 1970."""
+    by = ",".join(shape.labels)
+    gpu = ",".join((*shape.labels, *GPU_LABELS))
+    seen = {metric: _plausible(metric, matchers) for metric in sentinels.PLAUSIBLE}
+    util, used = seen[sentinels.GPU_UTIL], f"avg by ({by}) ({seen[sentinels.FB_USED]})"
+    free, reserved = seen[sentinels.FB_FREE], seen[sentinels.FB_RESERVED]
+    present = f"{_any(shape.presence, _inside(matchers))} >= 0 < {sentinels.INT32_BLANK}"
+    return {
+        "at": _oldest(shape, by, _inside(matchers)),
+        "gpus_seen": f"count by ({by}) (group by ({gpu}) ({present}))",
+        "gpu_util": f"avg by ({by}) ({util})",
+        "gpu_util_min": f"min by ({by}) ({util})",
+        "gpu_temp_max": f"max by ({by}) ({seen[sentinels.GPU_TEMP]})",
+        "fb_used_ratio": f"{used} / ({used} + avg by ({by}) ({free}) + (avg by ({by}) ({reserved}) or {used} * 0))",
+        "power_watts": f"sum by ({by}) (max by ({gpu}) ({seen[sentinels.POWER_USAGE]}))",
+        "xid": f"count_values by ({by}) ({quoted(XID)}, {seen[sentinels.XID_ERRORS]})",
+        "row_remap_failure": f"max by ({by}) ({seen[sentinels.ROW_REMAP_FAILURE]})",
+    }
+
+
+def of_hosts(shape: Shape, hosts: Sequence[str], matchers: Mapping[str, str]) -> Sequence[tuple[str, str]]:
+    """For each label that names nodes: the raw series of these hosts, and when each GPU's were sampled."""
+    asked = []
+    for label in shape.labels:
+        inside = f"{label}=~{quoted(one_of(hosts))},{_inside(matchers)}".rstrip(",")
+        by = ",".join((*shape.labels, *_INSTANCE_LABELS))
+        asked.append((_any(sorted(METRICS), inside), _oldest(shape, by, inside)))
+    return asked
+
+
+def _inside(matchers: Mapping[str, str]) -> str:
+    return ",".join(f"{name}={quoted(value)}" for name, value in matchers.items())
+
+
+def _any(metrics: Collection[str], inside: str) -> str:
+    names = f'__name__=~"{"|".join(metrics)}"'
+    return f"{{{names},{inside}}}" if inside else f"{{{names}}}"
+
+
+def _plausible(metric: str, matchers: Mapping[str, str]) -> str:
+    low, high = sentinels.PLAUSIBLE[metric]
+    return f"{selector(metric, matchers)} >= {low:g} <= {high:.15g}"
+
+
+def _oldest(shape: Shape, by: str, inside: str) -> str:
+    """When the oldest sample was taken: a node is as fresh as its most silent GPU."""
+    return " or ".join(f"min by ({by}) (timestamp({metric}{{{inside}}}))" for metric in shape.presence)
