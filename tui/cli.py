@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit with its code."""
     asked = parser().parse_args(arguments)
-    from tui.commands_headless import run  # what a command needs is loaded once it is known
+    from tui.run import run  # what a command needs is loaded once it is known
 
     sys.exit(run(asked))
 

@@ -5,18 +5,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Protocol
 
 from fleet.dispatch import Dispatcher
+from fleet.feeds import FeedHealth
+from fleet.joining import Join
 from fleet.node import NodeKey
 from fleet.observation import Observation
 from fleet.plan import Options, Request, Verb
 from fleet.policy import Policy
-from fleet.ports import Clock, Journal
+from fleet.ports import Clock, Journal, Reader
 from fleet.runner import OperationRun
-from fleet.store import FleetStore
+from fleet.store import FeedKey, FleetStore
 from fleet.telemetry import GpuTelemetry
 from tui.settings import Settings
 
@@ -44,10 +49,13 @@ class Deck:
     """One fleet under one operator. `title` names what is looked at; `notice` is said once at the start.
 
     `by` is who acts (`user@host`); `new_id` gives an operation's id. `follow` runs the feeds until it is cancelled; it never
-    raises for what fails outside (that is a feed's state). `by_gpu` reads raw rows of a few nodes, now.
+    raises for
+    what fails outside (that is a feed's state). `feeds` are those it will speak of. `by_gpu` reads raw rows of a few nodes, now.
     """
 
     title: str
+    sources: tuple[str, ...]
+    feeds: tuple[FeedKey, ...]
     settings: Settings
     policy: Policy
     clock: Clock
@@ -59,6 +67,8 @@ class Deck:
     follow: Callable[[], Awaitable[None]]
     close: Callable[[], Awaitable[None]]
     by_gpu: Callable[[Collection[NodeKey]], Awaitable[Mapping[NodeKey, Sequence[GpuTelemetry]]]]
+    readers: Mapping[str, Reader] = field(default_factory=dict)
+    joined: Callable[[], Join | None] | None = None
     simulated: bool = False
     notice: str = ""
     faults: FaultDesk | None = None
@@ -92,3 +102,26 @@ class Deck:
         """What the dispatcher calls."""
         for listener in self._run_listeners:
             listener(run)
+
+    async def known(self, within: timedelta, feeds: Collection[str] = ("nodes",)) -> bool:
+        """Follow until each feed of these names has said how it is, or `within` has passed. True if each has."""
+        wanted = {key for key in self.feeds if key.name in feeds}
+        event = asyncio.Event()
+        self.on_fleet(event.set)
+        until = self.clock.monotonic() + within.total_seconds()
+        while not wanted <= self._spoken():
+            left = until - self.clock.monotonic()
+            if left <= 0:
+                return False
+            event.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await event.wait()
+        return True
+
+    def _spoken(self) -> set[FeedKey]:
+        return {
+            FeedKey(state.source, state.name)
+            for state in self.store.feed_states()
+            if state.health is not FeedHealth.STARTING
+        }

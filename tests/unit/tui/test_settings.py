@@ -1,0 +1,161 @@
+"""The settings file: strict, and every mistake named with file, key and what was expected."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from fleet.policy import DEFAULT_FORBIDDEN_XIDS
+from tui.settings import BadSettings, Settings, environment_names_a_cluster, load
+from tui.toml_section import span
+
+FULL = """
+prefix = "gpu.example/"
+theme = "light"
+read_only = true
+columns = ["name", "util"]
+max_parallel = 4
+
+[keys]
+"verb.cordon" = "C"
+
+[kubernetes]
+kubeconfig = "clusters/kubeconfig"
+contexts = ["prod", "lab"]
+category_labels = ["example/pool"]
+
+[prometheus]
+url = "http://127.0.0.1:9090"
+token_file = "~/token"
+every = "30s"
+
+[dcgm]
+url = "http://127.0.0.1:9400/metrics"
+
+[gate]
+telemetry_fresh = "90s"
+forbidden_xids = [79, 48]
+
+[category.h100]
+desired_image = "v2"
+expected_gpus = 8
+driver = "570.133.20"
+imager = "recreate"
+max_unavailable = "25%"
+boot_deadline = "1h30m"
+
+[category.h100.checks.temperature]
+needed = false
+limit = 88
+"""
+
+
+def read(tmp_path: Path, text: str) -> Settings:
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    return load(path)
+
+
+def test_every_key_is_read(tmp_path: Path) -> None:
+    settings = read(tmp_path, FULL)
+    category = settings.policy.category("h100")
+    assert settings.policy.prefix == "gpu.example/"
+    assert settings.policy.read_only
+    assert settings.policy.forbidden_xids == {79, 48}
+    assert settings.policy.telemetry_fresh == timedelta(seconds=90)
+    assert settings.kubernetes.kubeconfig == tmp_path / "clusters" / "kubeconfig"
+    assert settings.kubernetes.contexts == ("prod", "lab")
+    assert settings.prometheus.every == timedelta(seconds=30)
+    assert settings.keys == {"verb.cordon": "C"}
+    assert (category.desired_image, category.expected_gpus, category.imager) == ("v2", 8, "recreate")
+    assert (category.max_unavailable, category.boot_deadline) == ("25%", timedelta(minutes=90))
+    assert category.checks["temperature"].limit == 88
+
+
+def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
+    settings = read(tmp_path, "")
+    assert settings.policy.forbidden_xids == DEFAULT_FORBIDDEN_XIDS
+    assert settings.policy.prefix == "node.lab/"
+    assert not settings.names_a_source
+
+
+def test_no_file_at_all_is_all_defaults(tmp_path: Path) -> None:
+    assert load(None) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("theme = ", "it is not TOML"),
+        ("thme = 'dark'", "thme: unknown key; did you mean theme?"),
+        ("theme = 'pink'", "theme: expected one of dark, light, colour-blind, ascii, found 'pink'"),
+        ("read_only = 'yes'", "read_only: expected true or false, found 'yes'"),
+        ("max_parallel = 0", "max_parallel: expected a whole number of at least 1, found 0"),
+        ("max_parallel = true", "max_parallel: expected a whole number, found True"),
+        ("prometheus = 'http://x'", "prometheus: expected a table, found 'http://x'"),
+        (
+            "[prometheus]\nevery = 'often'",
+            "prometheus.every: expected a duration like 90s, 15m or 1h30m, found 'often'",
+        ),
+        ("[gate]\nforbidden_xids = ['79']", "gate.forbidden_xids: expected a list of whole numbers"),
+        (
+            "[category.h100]\nexpected_gpu = 8",
+            "category.h100.expected_gpu: unknown key; did you mean expected_gpus?",
+        ),
+        (
+            "[category.h100]\nimager = 'floppy'",
+            "category.h100.imager: expected one of recreate, found 'floppy'",
+        ),
+        (
+            "[category.h100]\nmax_unavailable = '200%'",
+            "category.h100.max_unavailable: expected a count like 3",
+        ),
+        (
+            "[category.h100.checks.xid]\nneded = false",
+            "category.h100.checks.xid.neded: unknown key; did you mean needed?",
+        ),
+        ("[category]\nh100 = 3", "category.h100: expected a table, found 3"),
+    ],
+)
+def test_a_mistake_names_file_key_and_what_was_expected(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(BadSettings) as raised:
+        read(tmp_path, text)
+    assert says in str(raised.value)
+    assert str(tmp_path / "config.toml") in str(raised.value)
+
+
+def test_a_file_that_was_named_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(BadSettings, match="there is no such file"):
+        load(tmp_path / "missing.toml")
+
+
+def test_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(BadSettings, match="can't be read"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("1h30m", 5400), ("250ms", 0.25), ("45", 45), ("2d", 172800)]
+)
+def test_a_span_is_read(text: str, seconds: float) -> None:
+    assert span(text).total_seconds() == seconds
+
+
+@pytest.mark.parametrize("text", ["", "soon", "5 minutes", "-3s", "3s!", "h"])
+def test_what_is_no_span_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="duration"):
+        span(text)
+
+
+def test_the_environment_names_a_cluster_as_kubectl_would_find_it(tmp_path: Path) -> None:
+    home = {"HOME": str(tmp_path)}
+    assert not environment_names_a_cluster(home)
+    assert environment_names_a_cluster(home | {"KUBECONFIG": "/a/file"})
+    assert environment_names_a_cluster(home | {"KUBERNETES_SERVICE_HOST": "10.0.0.1"})
+    (tmp_path / ".kube").mkdir()
+    (tmp_path / ".kube" / "config").touch()
+    assert environment_names_a_cluster(home)

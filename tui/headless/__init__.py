@@ -1,0 +1,1 @@
+"""The commands that need no screen: what is asked is done, JSON goes to stdout and words to stderr."""

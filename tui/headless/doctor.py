@@ -1,0 +1,126 @@
+"""doctor: can I reach it, may I, do the metrics join the nodes, which versions. Each answer says how to mend it."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+
+from fleet.errors import FleetError
+from fleet.feeds import FeedHealth
+from fleet.plan import Permission, Verb
+from fleet.text import clean
+from tui.deck import Deck
+from tui.exits import DONE, FAILED, UNREACHABLE
+from tui.headless.shapes import put
+
+KNOWN_WITHIN = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """One answer. `ok` None: it can't be told."""
+
+    about: str
+    ok: bool | None
+    says: str
+    mend: str = ""
+
+
+async def doctor(deck: Deck, asked: argparse.Namespace) -> int:
+    """Exit 0 when all is well, 4 when a source can't be reached or read, 1 for anything else that is not."""
+    answers = [answer async for answer in _sources(deck)]
+    reached = all(answer.ok for answer in answers)
+    await deck.known(KNOWN_WITHIN, {feed.name for feed in deck.feeds})
+    answers += [*_feeds(deck), *_fleet(deck), *_metrics(deck)]
+    if asked.json:
+        put([asdict(answer) for answer in answers])
+    else:
+        marks = {True: "ok  ", False: "BAD ", None: "?   "}
+        for answer in answers:
+            mend = f" -> {answer.mend}" if answer.mend and not answer.ok else ""
+            print(f"{marks[answer.ok]} {answer.about}: {clean(answer.says)}{clean(mend)}")  # noqa: T201 - the answer
+    if not reached:
+        return UNREACHABLE
+    return FAILED if any(answer.ok is False for answer in answers) else DONE
+
+
+async def _sources(deck: Deck) -> AsyncIterator[Examined]:
+    for source, reader in deck.readers.items():
+        try:
+            identity = await reader.identity()
+        except FleetError as error:
+            yield Examined(f"{source} reach", False, str(error), "check the server, the network and the credentials")
+            continue
+        said = f"{identity.server or 'server not named'}, identity {identity.identity or 'unknown'}"
+        yield Examined(f"{source} reach", True, said)
+        try:
+            permissions = await reader.allowed(list(Verb))
+        except FleetError as error:
+            yield Examined(f"{source} permission", None, str(error))
+            continue
+        denied = [verb.value for verb, found in permissions.items() if found is Permission.DENIED]
+        unknown = [verb.value for verb, found in permissions.items() if found is Permission.UNKNOWN]
+        says = f"denied: {', '.join(denied)}" if denied else f"unknown: {', '.join(unknown)}" if unknown else "every verb"
+        yield Examined(
+            f"{source} permission",
+            False if denied else None if unknown else True,
+            says,
+            "see docs/permissions.md for the role to ask for",
+        )
+
+
+def _feeds(deck: Deck) -> Iterator[Examined]:
+    states = {(state.source, state.name): state for state in deck.store.feed_states()}
+    for feed in deck.feeds:
+        state = states.get((feed.source, feed.name))
+        if state is None:
+            yield Examined(f"{feed.source} feed {feed.name}", None, "no word yet")
+            continue
+        live = state.health is FeedHealth.LIVE
+        yield Examined(f"{feed.source} feed {feed.name}", live, state.why or state.health.value)
+
+
+def _fleet(deck: Deck) -> Iterator[Examined]:
+    rows = list(deck.store.rows())
+    if not rows:
+        yield Examined("nodes", None, "none are known")
+        return
+    yield Examined("nodes", True, f"{len(rows)} nodes")
+    for name, counted in (
+        ("category", Counter(row.node.category_from or "nothing" for row in rows)),
+        ("image", Counter(row.node.image.running_from or "nothing" for row in rows)),
+        ("agent version", Counter(row.node.software.agent or "unknown" for row in rows)),
+        ("driver", Counter(row.node.software.driver or "unknown" for row in rows)),
+    ):
+        says = ", ".join(f"{value} on {count}" for value, count in counted.most_common(5))
+        yield Examined(f"nodes {name} from" if name in ("category", "image") else f"nodes {name}", True, says)
+    undesired = sum(row.node.image.desired is None for row in rows)
+    if undesired:
+        says = f"{undesired} of {len(rows)} nodes have none"
+        yield Examined("nodes desired image", None, says, "set desired_image of their categories")
+
+
+def _metrics(deck: Deck) -> Iterator[Examined]:
+    if deck.joined is None:
+        yield Examined("metrics", None, "none are configured", "name --prometheus URL or --dcgm URL")
+        return
+    join = deck.joined()
+    if join is None:
+        yield Examined("metrics", None, "no reading yet")
+        return
+    yield Examined(
+        "metrics join",
+        not join.unjoined_nodes and not join.unjoined_names,
+        f"{len(join.names)} nodes have series; {len(join.unjoined_nodes)} have none"
+        f"{_some(key.name for key in join.unjoined_nodes)}; {len(join.unjoined_names)} series have no node"
+        f"{_some(join.unjoined_names)}",
+        "see docs/telemetry.md: the label that names the host must match the node's name",
+    )
+
+
+def _some(names: Iterable[str]) -> str:
+    found = sorted(names)[:3]
+    return f" ({', '.join(found)} ...)" if found else ""

@@ -1,0 +1,49 @@
+"""operations and audit: what was done, by whom, and what came of it, from the journal alone."""
+
+from __future__ import annotations
+
+import argparse
+
+from fleet.ports import Journal
+from fleet.text import clean
+from tui.exits import DONE
+from tui.headless.shapes import operation_shape, put, record_shape
+from tui.headless.words import table, tell
+
+
+async def operations(journal: Journal, asked: argparse.Namespace) -> int:
+    """`operations`: newest first. One that was interrupted says how to go on."""
+    found = await journal.operations()
+    if asked.json:
+        put([operation_shape(operation) for operation in found])
+        return DONE
+    rows = [
+        (
+            operation.id,
+            operation.plan.verb.value,
+            operation.state.value,
+            f"{operation.started:%Y-%m-%d %H:%M:%S}",
+            operation.plan.request.by,
+            str(len(operation.plan.nodes)),
+            operation.says or operation.plan.request.reason,
+        )
+        for operation in found
+    ]
+    for line in table(("OPERATION", "VERB", "STATE", "STARTED (UTC)", "BY", "NODES", "SAYS"), rows):
+        print(line)  # noqa: T201 - the table is what was asked for
+    if any(operation.state.value == "interrupted" for operation in found):
+        tell("an interrupted operation goes on with: quarterdeck resume OPERATION")
+    return DONE
+
+
+async def audit(journal: Journal, asked: argparse.Namespace) -> int:
+    """`audit`: every record, newest first."""
+    found = await journal.records(asked.limit)
+    if asked.json:
+        put([record_shape(record) for record in found])
+        return DONE
+    for record in found:
+        words = (record.kind.value, record.verb, record.node, record.state, record.says)
+        line = " ".join(word for word in words if word)
+        print(f"{record.at:%Y-%m-%d %H:%M:%S} {clean(record.by)} {record.operation} {clean(line)}")  # noqa: T201 - as above
+    return DONE

@@ -1,0 +1,55 @@
+"""nodes: the fleet as a list, all of it or what a selection picks."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import timedelta
+
+from fleet.feeds import FeedHealth, FeedState
+from fleet.row import FleetRow
+from fleet.selection import SelectionError, parse
+from tui.deck import Deck
+from tui.exits import DONE, UNREACHABLE, USAGE
+from tui.headless.shapes import node_shape, put
+from tui.headless.words import NODE_HEAD, node_words, table, tell
+
+KNOWN_WITHIN = timedelta(seconds=60)
+
+
+async def nodes(deck: Deck, asked: argparse.Namespace) -> int:
+    """`nodes [SELECTION]`. A source that can't be listed is exit 4 and no list: never an empty fleet."""
+    try:
+        selection = parse(" ".join(asked.selection))
+    except SelectionError as error:
+        tell(str(error))
+        for line in error.caret():
+            tell(line)
+        return USAGE
+    await deck.known(KNOWN_WITHIN, {feed.name for feed in deck.feeds})
+    failed = [state for state in deck.store.feed_states() if state.health is not FeedHealth.LIVE]
+    for state in failed:
+        tell(feed_words(state))
+    missing = {feed for feed in deck.feeds if feed.name == "nodes"} - {
+        feed
+        for feed in deck.feeds
+        for state in deck.store.feed_states()
+        if (state.source, state.name, state.health) == (feed.source, feed.name, FeedHealth.LIVE)
+    }
+    if missing:
+        return UNREACHABLE
+    rows = sorted((row for row in deck.store.rows() if selection.matches(row)), key=_order)
+    if asked.json:
+        put([node_shape(row) for row in rows])
+        return DONE
+    for line in table(NODE_HEAD, [node_words(row) for row in rows]):
+        print(line)  # noqa: T201 - the table is what was asked for
+    return DONE
+
+
+def feed_words(state: FeedState) -> str:
+    """One feed that is not live: which, how it is, and why."""
+    return f"{state.source}/{state.name} is {state.health.value}" + (f": {state.why}" if state.why else "")
+
+
+def _order(row: FleetRow) -> tuple[str, str, str]:
+    return (row.node.category, row.node.image.running or "", row.order)

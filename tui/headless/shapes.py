@@ -1,0 +1,215 @@
+"""Fleet values as the JSON that scripts rely on. Unknown is null, never 0."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import datetime
+from typing import Any
+
+from fleet.health import Finding
+from fleet.journal import Record
+from fleet.node import Condition, Node, Readiness, Topology
+from fleet.operation import Operation
+from fleet.plan import Blocker, NodePlan, Plan, Radius
+from fleet.row import FleetRow
+from fleet.telemetry import NodeTelemetry
+
+Shape = dict[str, Any]
+
+_READY = {Readiness.READY: True, Readiness.NOT_READY: False, Readiness.UNKNOWN: None}
+
+
+def put(shape: object) -> None:
+    """Write one JSON document to stdout."""
+    json.dump(shape, sys.stdout, indent=2, ensure_ascii=False, default=str)
+    sys.stdout.write("\n")
+
+
+def node_shape(row: FleetRow) -> Shape:
+    """One node of `nodes --json`."""
+    node, work = row.node, row.work
+    holder = node.holder
+    return {
+        "name": node.key.name,
+        "source": node.key.source,
+        "category": node.category or None,
+        "image": node.image.running,
+        "desired_image": node.image.desired,
+        "stage": node.stage.value,
+        "admission": node.admission.value,
+        "ready": _READY[node.readiness],
+        "holder": holder.by if holder else None,
+        "reason": (holder.reason or None) if holder else None,
+        "gpus": {
+            "capacity": node.gpus_capacity,
+            "allocatable": node.gpus_allocatable,
+            "used": work.gpus_used if work else None,
+        },
+        "workloads": len(work.workloads) if work else None,
+        "health": _health(node),
+        "metrics": _metrics(row.telemetry),
+        "conditions": [_condition(condition) for condition in node.conditions],
+        "topology": _topology(node.topology),
+    }
+
+
+def finding_shape(finding: Finding) -> Shape:
+    return {
+        "check": finding.check,
+        "verdict": finding.verdict.value,
+        "value": finding.value or None,
+        "threshold": finding.threshold or None,
+        "source": finding.source or None,
+        "at": _time(finding.at),
+        "clears": finding.clears or None,
+        "needed": finding.needed,
+    }
+
+
+def plan_shape(plan: Plan) -> Shape:
+    """What `plan --json` prints: hash, steps, blockers, radius, and each node's share."""
+    return {
+        "verb": plan.verb.value,
+        "hash": plan.hash,
+        "free_to_run": plan.free_to_run,
+        "typed_confirmation": plan.typed,
+        "steps": [{"id": step.id, "node": step.node.name, "says": step.says} for step in plan.steps],
+        "blockers": [_blocker(blocker) for blocker in plan.all_blockers],
+        "radius": _radius(plan.radius),
+        "waves": plan.waves,
+        "max_unavailable": plan.max_unavailable,
+        "nodes": [_node_plan(node) for node in plan.nodes],
+        "sources": [
+            {"source": source.source, "identity": source.identity or None, "server": source.server or None}
+            for source in plan.sources
+        ],
+    }
+
+
+def operation_shape(operation: Operation) -> Shape:
+    """One operation as `run --json` and `operations --json` print it."""
+    states = dict(operation.steps)
+    return {
+        "operation": operation.id,
+        "verb": operation.plan.verb.value,
+        "state": operation.state.value,
+        "says": operation.says or None,
+        "by": operation.plan.request.by,
+        "reason": operation.plan.request.reason,
+        "hash": operation.plan.hash,
+        "started": _time(operation.started),
+        "ended": _time(operation.ended),
+        "nodes": [str(key.name) for key in operation.plan.request.nodes],
+        "steps": [
+            {"id": step.id, "node": step.node.name, "says": step.says, "state": states[step.id].value}
+            for step in operation.plan.steps
+            if step.id in states
+        ],
+        "outcomes": [
+            {
+                "step": outcome.step_id,
+                "node": outcome.node.name,
+                "state": outcome.state.value,
+                "says": outcome.says,
+                "evidence": outcome.evidence or None,
+            }
+            for outcome in operation.outcomes
+        ],
+    }
+
+
+def record_shape(record: Record) -> Shape:
+    """One line of the audit trail."""
+    return {
+        "at": _time(record.at),
+        "kind": record.kind.value,
+        "operation": record.operation,
+        "by": record.by,
+        "verb": record.verb or None,
+        "source": record.source or None,
+        "identity": record.identity or None,
+        "node": record.node or None,
+        "step": record.step_id or None,
+        "state": record.state or None,
+        "says": record.says or None,
+        "evidence": record.evidence or None,
+    }
+
+
+def _health(node: Node) -> Shape:
+    if node.gate is None:
+        return {"verdict": None, "findings": []}
+    return {
+        "verdict": node.gate.verdict.value,
+        "at": _time(node.gate.at),
+        "by": node.gate.by or None,
+        "findings": [finding_shape(finding) for finding in node.gate.findings],
+    }
+
+
+def _metrics(telemetry: NodeTelemetry | None) -> Shape:
+    names = ("gpu_util", "gpu_temp_max", "fb_used_ratio", "power_watts", "xid")
+    shape: Shape = {name: getattr(telemetry, name) if telemetry else None for name in names}
+    shape["gpus_seen"] = telemetry.gpus_seen if telemetry else None
+    shape["at"] = _time(telemetry.at) if telemetry else None
+    return shape
+
+
+def _condition(condition: Condition) -> Shape:
+    return {
+        "type": condition.type,
+        "status": condition.status,
+        "bad": condition.bad,
+        "reason": condition.reason or None,
+        "message": condition.message or None,
+        "since": _time(condition.since),
+    }
+
+
+def _topology(topology: Topology) -> Shape:
+    return {
+        "zone": topology.zone or None,
+        "rack": topology.rack or None,
+        "switch": topology.switch or None,
+        "clique": topology.clique or None,
+    }
+
+
+def _blocker(blocker: Blocker) -> Shape:
+    return {
+        "node": blocker.node.name if blocker.node else None,
+        "says": blocker.says,
+        "go_on": blocker.go_on or None,
+        "kind": blocker.kind.value,
+    }
+
+
+def _radius(radius: Radius) -> Shape:
+    return {
+        "nodes": radius.nodes,
+        "workloads": [str(workload) for workload in radius.workloads],
+        "jobs_lost": list(radius.jobs_lost),
+        "pods": radius.pods,
+        "gpus": radius.gpus,
+        "waits_for": list(radius.waits_for),
+        "capacity_left": (
+            {"after": radius.capacity_left[0], "now": radius.capacity_left[1]}
+            if radius.capacity_left
+            else None
+        ),
+    }
+
+
+def _node_plan(node: NodePlan) -> Shape:
+    return {
+        "node": node.node.name,
+        "found": node.found,
+        "already": list(node.already),
+        "warnings": list(node.warnings),
+        "moves": [placement.label for placement in node.moves],
+    }
+
+
+def _time(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None

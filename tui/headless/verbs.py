@@ -1,0 +1,212 @@
+"""plan, run, gate, provision, resume: one plan, shown, confirmed, run and told, with the exit code that says how it went."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+from datetime import timedelta
+
+from fleet.errors import Missing
+from fleet.node import NodeKey
+from fleet.operation import Operation, StepState
+from fleet.plan import DrainOptions, Options, Plan, Request, Verb
+from fleet.runner import OperationRun
+from tui.deck import Deck
+from tui.exits import BLOCKED, DONE, FAILED, code_of_operation
+from tui.headless.shapes import finding_shape, operation_shape, plan_shape, put
+from tui.headless.words import operation_lines, plan_lines, tell
+
+KNOWN_WITHIN = timedelta(seconds=60)
+"""How long a command waits for the fleet to be listed before it plans over it."""
+
+
+async def plan(deck: Deck, asked: argparse.Namespace) -> int:
+    """`plan VERB NODE...`: show it and change nothing."""
+    found = await deck.dispatcher.plan(await _request(deck, asked, Verb(asked.verb), "planned"))
+    _show(found, json=asked.json)
+    return DONE if found.free_to_run else BLOCKED
+
+
+async def run(deck: Deck, asked: argparse.Namespace) -> int:
+    """`run VERB NODE... --reason TEXT`."""
+    return await _run(deck, asked, await _request(deck, asked, Verb(asked.verb), asked.reason))
+
+
+async def provision(deck: Deck, asked: argparse.Namespace) -> int:
+    """`provision NAME --category C`."""
+    keys = [NodeKey(_only_source(deck), asked.name)]
+    options = Options(image=asked.image, category=asked.category)
+    return await _run(deck, asked, deck.request(Verb.PROVISION, keys, asked.reason, options))
+
+
+async def gate(deck: Deck, asked: argparse.Namespace) -> int:
+    """`gate NODE...`: exit 0 on PASS or WARN, 1 on FAIL, 3 on UNKNOWN."""
+    await deck.known(KNOWN_WITHIN)
+    keys = [_key(deck, name) for name in asked.nodes]
+    request = deck.request(Verb.GATE, keys, asked.reason, Options(check_only=asked.check))
+    if asked.check:
+        asked.yes = True
+    return await _run(deck, asked, request)
+
+
+async def resume(deck: Deck, asked: argparse.Namespace) -> int:
+    """`resume OPERATION`: go on where it was cut off."""
+    found = {operation.id: operation for operation in await deck.journal.operations()}
+    if asked.operation not in found:
+        raise Missing("there is no such operation in the journal", about=asked.operation)
+    operation = found[asked.operation]
+    if not asked.yes and not _agreed(operation.plan, f"resume {operation.id}"):
+        return BLOCKED
+    started = await deck.dispatcher.resume(operation)
+    return _told(deck, await _follow(deck, started), json=asked.json)
+
+
+async def _request(deck: Deck, asked: argparse.Namespace, verb: Verb, reason: str) -> Request:
+    await deck.known(KNOWN_WITHIN)
+    options = Options(
+        drain=DrainOptions(
+            ignore_daemonsets=asked.ignore_daemonsets,
+            delete_emptydir=asked.delete_emptydir_data,
+            force=asked.force,
+            grace=None if asked.grace_period is None else timedelta(seconds=asked.grace_period),
+            deadline=asked.timeout,
+        ),
+        image=asked.to,
+        take_over=tuple(asked.take_over or ()),
+    )
+    return deck.request(verb, [_key(deck, name) for name in asked.nodes], reason, options)
+
+
+async def _run(deck: Deck, asked: argparse.Namespace, request: Request) -> int:
+    found = await deck.dispatcher.plan(request)
+    if not found.free_to_run:
+        _show(found, json=asked.json)
+        await deck.dispatcher.refused(request, found.all_blockers[0].says)
+        return BLOCKED
+    if asked.plan is not None and asked.plan != found.hash:
+        tell(f"the plan is not the one you read: it is {found.hash} now")
+        _show(found, json=asked.json)
+        return BLOCKED
+    if not _confirmed(found, asked):
+        return BLOCKED
+    ended = await _follow(deck, deck.dispatcher.start(found))
+    return _told(deck, ended, json=asked.json)
+
+
+def _confirmed(found: Plan, asked: argparse.Namespace) -> bool:
+    """Whether the operator agreed: by --yes, by --yes with --plan where it must be typed, or at the terminal."""
+    if asked.yes and (asked.plan is not None or not found.typed or not found.steps):
+        return True
+    if not sys.stdin.isatty():
+        needed = f"--yes --plan {found.hash}" if found.typed else "--yes"
+        tell(f"not confirmed: without a terminal this needs {needed}; nothing was done")
+        return False
+    return _agreed(found, f"{found.verb.value} {len(found.nodes)} nodes")
+
+
+def _agreed(found: Plan, what: str) -> bool:
+    for line in plan_lines(found):
+        tell(line)
+    if not sys.stdin.isatty():
+        tell("not confirmed: without a terminal this needs --yes; nothing was done")
+        return False
+    wanted = (
+        "y"
+        if not found.typed
+        else found.nodes[0].node.name
+        if len(found.nodes) == 1
+        else str(len(found.nodes))
+    )
+    tell(f"{what}: type {wanted} to go on, anything else to stop")
+    if sys.stdin.readline().strip() == wanted:
+        return True
+    tell("not confirmed: nothing was done")
+    return False
+
+
+async def _follow(deck: Deck, run: OperationRun) -> Operation:
+    """Tell each change until the operation ended. Interrupted once, it is cancelled; twice, left to be resumed."""
+    told: dict[NodeKey, str] = {}
+
+    def changed(now: OperationRun) -> None:
+        for key, progress in list(now.progress.items()):
+            waits = "".join(
+                f"; waits for {wait.what}: {wait.on} {wait.owner}".rstrip() for wait in progress.waiting[:3]
+            )
+            line = f"{key.name}: {progress.says}{waits}"
+            if told.get(key) != line:
+                told[key] = line
+                tell(line)
+
+    deck.on_run(changed)
+    loop = asyncio.get_running_loop()
+    interrupts = 0
+
+    def interrupted() -> None:
+        nonlocal interrupts
+        interrupts += 1
+        if interrupts == 1:
+            tell("cancelling at the next safe point; interrupt again to leave it to be resumed")
+            deck.dispatcher.cancel(run.operation.id)
+        else:
+            leaving.append(asyncio.ensure_future(deck.dispatcher.leave()))
+
+    leaving: list[asyncio.Future[None]] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, interrupted)
+    try:
+        return await deck.dispatcher.finished(run.operation.id)
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+def _told(deck: Deck, ended: Operation, *, json: bool) -> int:
+    records = deck.dispatcher.runs[ended.id].records
+    if json:
+        shape = operation_shape(ended)
+        shape["verdicts"] = {
+            key.name: {
+                "verdict": record.verdict.value,
+                "findings": [finding_shape(finding) for finding in record.findings],
+            }
+            for key, record in records.items()
+        }
+        put(shape)
+    for line in operation_lines(ended):
+        tell(line)
+    return _verdict_code(ended) if ended.plan.verb is Verb.GATE else code_of_operation(ended)
+
+
+def _verdict_code(ended: Operation) -> int:
+    evidence = {outcome.evidence for outcome in ended.outcomes if outcome.state is StepState.FAILED}
+    if "FAIL" in evidence:
+        return FAILED
+    return code_of_operation(ended)
+
+
+def _show(found: Plan, *, json: bool) -> None:
+    if json:
+        put(plan_shape(found))
+        return
+    for line in plan_lines(found):
+        tell(line)
+
+
+def _key(deck: Deck, name: str) -> NodeKey:
+    """The node that `name` or `source/name` means. Raises Missing where several sources have one of that name."""
+    source, slash, rest = name.partition("/")
+    if slash and source in deck.sources:
+        return NodeKey(source, rest)
+    holders = [key for key in (NodeKey(source, name) for source in deck.sources) if key in deck.store]
+    if len(holders) > 1:
+        raise Missing("several sources have a node of that name; say SOURCE/NODE", about=name)
+    return holders[0] if holders else NodeKey(deck.sources[0], name)
+
+
+def _only_source(deck: Deck) -> str:
+    if len(deck.sources) != 1:
+        raise Missing(f"name one source; there are {', '.join(deck.sources)}", about="provision")
+    return deck.sources[0]

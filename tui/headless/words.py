@@ -1,0 +1,104 @@
+"""Fleet values as lines of text for a terminal without a dashboard. Everything from outside is made safe to print."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+
+from fleet.operation import Operation
+from fleet.plan import Plan
+from fleet.row import FleetRow
+from fleet.text import clean
+
+
+def tell(line: str) -> None:
+    """One line to stderr, where words go."""
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - this is where words go
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Columns as wide as their widest cell, two spaces apart."""
+    lines = [list(head), *([clean(cell) for cell in row] for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    ]
+
+
+def node_words(row: FleetRow) -> tuple[str, ...]:
+    """One node as `nodes` prints it. `?` is unknown."""
+    node, telemetry = row.node, row.telemetry
+    used = str(row.work.gpus_used) if row.work else "?"
+    gpus = "?" if node.gpus_allocatable is None else str(node.gpus_allocatable)
+    holder = node.holder
+    return (
+        node.key.name,
+        node.category or "?",
+        node.image.running or "?",
+        node.stage.value,
+        node.admission.value,
+        node.readiness.value,
+        f"{used} of {gpus}",
+        _number(telemetry.gpu_util if telemetry else None, "%"),
+        _number(telemetry.gpu_temp_max if telemetry else None, "C"),
+        _number(telemetry.xid if telemetry else None, ""),
+        f"{holder.by}: {holder.reason}" if holder else "",
+    )
+
+
+NODE_HEAD = (
+    "NODE",
+    "CATEGORY",
+    "IMAGE",
+    "STAGE",
+    "ADMISSION",
+    "READY",
+    "GPUS USED",
+    "UTIL",
+    "HOTTEST",
+    "XID",
+    "HELD BY",
+)
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    """A plan as text: cost first, then what blocks it, then what it would do."""
+    radius = plan.radius
+    lines = [
+        f"{plan.verb.value} {len(plan.nodes)} node{'s' if len(plan.nodes) != 1 else ''}  (plan {plan.hash})",
+        f"  cost: {len(radius.workloads)} workloads, {radius.pods} pods, {radius.gpus} GPUs"
+        + (
+            f"; usable GPUs {radius.capacity_left[1]} -> {radius.capacity_left[0]}"
+            if radius.capacity_left
+            else ""
+        ),
+    ]
+    lines += [f"  lost: {label}" for label in radius.jobs_lost]
+    lines += [f"  waits for budget {name}" for name in radius.waits_for]
+    lines += [
+        f"  BLOCKED {blocker.node.name + ': ' if blocker.node else ''}{blocker.says}"
+        + (f" ({blocker.go_on})" if blocker.go_on else "")
+        for blocker in plan.all_blockers
+    ]
+    for node in plan.nodes:
+        lines.append(f"  {node.node.name}: {node.found}")
+        lines += [f"    already {line}" for line in node.already]
+        lines += [f"    note: {line}" for line in node.warnings]
+        lines += [f"    {number}. {step.says}" for number, step in enumerate(node.steps, start=1)]
+    return [clean(line) for line in lines]
+
+
+def operation_lines(operation: Operation) -> list[str]:
+    """How an operation ended, node by node where something went wrong."""
+    lines = [f"{operation.id} {operation.plan.verb.value}: {operation.state.value} {operation.says}".rstrip()]
+    lines += [
+        f"  {outcome.node.name}: {outcome.says}"
+        for outcome in operation.outcomes
+        if outcome.state.value not in ("done", "skipped")
+    ]
+    return [clean(line) for line in lines]
+
+
+def _number(value: float | None, unit: str) -> str:
+    return "?" if value is None else f"{value:.0f}{unit}"

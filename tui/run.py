@@ -1,0 +1,114 @@
+"""From what was asked to what does it, with errors turned into words and exit codes. Only here are they caught."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import os
+from collections.abc import Awaitable, Callable
+
+from fleet.errors import FleetError
+from tui.choice import Choice, choose
+from tui.deck import Deck
+from tui.exits import DONE, FAILED, USAGE, code_of
+from tui.headless.words import tell
+from tui.settings import BadSettings, load
+
+Headless = Callable[[Deck, argparse.Namespace], Awaitable[int]]
+
+
+def run(asked: argparse.Namespace) -> int:
+    """Do what was asked and return the exit code."""
+    try:
+        if asked.command == "sim":
+            return _sim(asked)
+        if asked.command == "xid":
+            from tui.headless.xid import xid
+
+            return xid(asked)
+        choice = choose(asked, load(asked.config))
+        if asked.command in ("operations", "audit"):
+            return asyncio.run(_history(choice, asked))
+        if asked.command in (None, "demo"):
+            return _dashboard(choice)
+        return asyncio.run(_headless(choice, asked))
+    except BadSettings as error:
+        tell(f"quarterdeck: {error}")
+        return USAGE
+    except FleetError as error:
+        tell(f"quarterdeck: {error}")
+        return code_of(error)
+    except KeyboardInterrupt:
+        return FAILED
+
+
+def _dashboard(choice: Choice) -> int:
+    """The dashboard, with the collector off and paints unhurried by a frame timer: both cost a first frame dearly."""
+    gc.disable()
+    os.environ.setdefault("TEXTUAL_FPS", "240")
+    from tui.app import QuarterdeckApp
+    from tui.wiring import open_deck
+
+    app = QuarterdeckApp(lambda: open_deck(choice), choice.settings, title=_title(choice))
+    app.run()
+    if app.last_words:
+        tell(f"quarterdeck: {app.last_words}")
+    return app.return_code or DONE
+
+
+async def _headless(choice: Choice, asked: argparse.Namespace) -> int:
+    from tui.wiring import open_deck
+
+    if choice.unasked:
+        raise BadSettings(
+            "no cluster",
+            "",
+            "none is configured: name one with --kubeconfig or --context; `quarterdeck sim` serves a simulated one",
+        )
+    deck = await open_deck(choice)
+    following = asyncio.ensure_future(deck.follow())
+    try:
+        return await _command(asked.command)(deck, asked)
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        await deck.close()
+
+
+def _command(name: str) -> Headless:
+    from tui.headless import doctor, listing, verbs
+
+    commands: dict[str, Headless] = {
+        "nodes": listing.nodes,
+        "plan": verbs.plan,
+        "run": verbs.run,
+        "gate": verbs.gate,
+        "provision": verbs.provision,
+        "resume": verbs.resume,
+        "doctor": doctor.doctor,
+    }
+    return commands[name]
+
+
+async def _history(choice: Choice, asked: argparse.Namespace) -> int:
+    from tui.headless.history import audit, operations
+    from tui.wiring import open_journal
+
+    journal = open_journal(choice)
+    try:
+        return await (audit if asked.command == "audit" else operations)(journal, asked)
+    finally:
+        await journal.close()
+
+
+def _sim(asked: argparse.Namespace) -> int:
+    from tui.headless.sim import sim
+
+    return asyncio.run(sim(asked))
+
+
+def _title(choice: Choice) -> str:
+    if choice.demo is not None:
+        return "simulated fleet"
+    return ", ".join(choice.settings.kubernetes.contexts) or "current context"

@@ -1,0 +1,92 @@
+"""The embedded fleet as a child of this program: it ends when this program does, because its stdin closes then."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+import tempfile
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from fleet.errors import Garbled, TimedOut, Unreachable
+from tui.choice import DemoChoice
+
+_STARTS_WITHIN = timedelta(seconds=60)
+_ENDS_WITHIN = timedelta(seconds=5)
+
+
+@dataclass(slots=True)
+class SimulationChild:
+    """A simulated fleet that is being served: where, and how to end it."""
+
+    kubernetes_url: str
+    metrics_url: str
+    kubeconfig: Path
+    _process: asyncio.subprocess.Process
+    _folder: tempfile.TemporaryDirectory[str]
+
+    async def close(self) -> None:
+        """Close its stdin, and wait until it has ended."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_ENDS_WITHIN.total_seconds()):
+                await self._process.wait()
+        if self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+        self._folder.cleanup()
+
+
+async def start(demo: DemoChoice) -> SimulationChild:
+    """Start one and wait for its first line. Raises Unreachable, TimedOut or Garbled with what it said."""
+    folder = tempfile.TemporaryDirectory(prefix="quarterdeck-")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tui.cli",
+        "sim",
+        f"--nodes={demo.nodes}",
+        f"--seed={demo.seed}",
+        f"--speed={demo.speed}",
+        f"--kubeconfig={folder.name}/kubeconfig",
+        "--until-stdin-closes",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        said = await _first_line(process)
+        return SimulationChild(
+            kubernetes_url=said["kubernetes"],
+            metrics_url=said["metrics"],
+            kubeconfig=Path(said["kubeconfig"]),
+            _process=process,
+            _folder=folder,
+        )
+    except BaseException:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        folder.cleanup()
+        raise
+
+
+async def _first_line(process: asyncio.subprocess.Process) -> dict[str, str]:
+    assert process.stdout is not None
+    assert process.stderr is not None
+    try:
+        async with asyncio.timeout(_STARTS_WITHIN.total_seconds()):
+            line = await process.stdout.readline()
+    except TimeoutError as error:
+        raise TimedOut("the simulated fleet did not start", about="sim") from error
+    if not line:
+        said = (await process.stderr.read()).decode(errors="replace").strip().splitlines()
+        raise Unreachable(f"the simulated fleet ended at once: {said[-1] if said else 'no word'}", about="sim")
+    try:
+        return dict(json.loads(line))
+    except ValueError as error:
+        raise Garbled("the simulated fleet's first line is not JSON", about="sim") from error
