@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from hypothesis import given, settings
+from hypothesis import given
 
 from fleet.groups import FleetGroups, GroupKey, group_of
 from fleet.node import Admission, Image, Node, NodeKey, Readiness, Stage
@@ -122,7 +122,6 @@ def test_a_group_key_never_equals_a_node_key() -> None:
     assert len(places) == 2
 
 
-@settings(deadline=None)
 @given(histories)
 def test_totals_are_always_what_counting_from_scratch_gives(history: list[Observation]) -> None:
     store = FleetStore()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fleet.health import GateRecord, Verdict
@@ -195,7 +195,6 @@ pieces = st.sampled_from(
 texts = st.text(max_size=30) | st.lists(pieces, max_size=9).map("".join)
 
 
-@settings(deadline=None)
 @given(texts)
 @example('"' * 3)
 @example("!=")
@@ -219,7 +218,6 @@ def rows() -> st.SearchStrategy[FleetRow]:
     return st.builds(row_of, nodes(), work, telemetry, st.just(Policy()))
 
 
-@settings(deadline=None)
 @given(texts, rows())
 def test_what_parses_answers_yes_or_no_for_any_node(text: str, row: FleetRow) -> None:
     found = attempt(text)

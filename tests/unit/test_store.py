@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.category import Category
@@ -199,7 +199,6 @@ def test_another_policy_judges_the_whole_fleet_again() -> None:
     assert store.changes_since(before).everything
 
 
-@settings(deadline=None)
 @given(histories)
 def test_applying_every_fact_twice_gives_the_same_fleet(history: list[Observation]) -> None:
     once, twice = FleetStore(), FleetStore()
@@ -213,7 +212,6 @@ def test_applying_every_fact_twice_gives_the_same_fleet(history: list[Observatio
     )
 
 
-@settings(deadline=None)
 @given(histories, st.integers(1, 60))
 def test_a_reader_that_follows_the_changes_holds_what_the_store_holds(
     history: list[Observation], remembered: int

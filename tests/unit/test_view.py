@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.groups import FleetGroups, GroupKey
@@ -195,7 +195,6 @@ filters = st.sampled_from(
 foldings = st.frozensets(st.sampled_from([H100, A100, V1, V2]))
 
 
-@settings(deadline=None)
 @given(histories, histories, orders, filters, foldings, st.booleans())
 def test_a_view_kept_up_to_date_is_the_view_built_anew(
     first: list[Observation],
@@ -244,7 +243,6 @@ def assert_same(view: FleetView, expected: FleetView) -> None:
             assert view.totals(line.key) == expected.totals(line.key)
 
 
-@settings(deadline=None)
 @given(histories, filters)
 def test_the_lines_are_the_nodes_that_match_each_once(history: list[Observation], text: str) -> None:
     store = FleetStore()
