@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from fleet import sorting
+
 
 class Column(Enum):
     """A column of the fleet table. The value is its name in settings and in sort messages."""
@@ -55,6 +57,25 @@ SHAPES: dict[Column, Shape] = {
     Column.STATUS: Shape("now", 14),
 }
 
+SORTS: dict[Column, tuple[sorting.Column, ...]] = {
+    Column.NAME: (sorting.Column.NAME,),
+    Column.STAGE: (sorting.Column.STAGE,),
+    Column.ADMISSION: (sorting.Column.ADMISSION, sorting.Column.READY),
+    Column.GPUS: (sorting.Column.GPUS_USED, sorting.Column.GPUS),
+    Column.UTIL: (sorting.Column.GPU_UTIL,),
+    Column.TEMP: (sorting.Column.GPU_TEMP,),
+    Column.MEMORY: (sorting.Column.FB_USED,),
+    Column.POWER: (sorting.Column.POWER,),
+    Column.XID: (sorting.Column.XID,),
+    Column.IMAGE: (sorting.Column.IMAGE,),
+    Column.HOLDER: (sorting.Column.HOLDER,),
+    Column.WORK: (sorting.Column.WORKLOADS,),
+    Column.AGE: (sorting.Column.AGE,),
+    Column.SOURCE: (sorting.Column.SOURCE,),
+    Column.STATUS: (sorting.Column.PROBLEM, sorting.Column.HEALTH),
+}
+"""The orders a column's title stands for; a press on it asks for the first."""
+
 DEFAULT_COLUMNS: tuple[Column, ...] = tuple(column for column in Column if column is not Column.SOURCE)
 
 _FIRST_TO_GO = (
@@ -72,6 +93,10 @@ _FIRST_TO_GO = (
     Column.GPUS,
     Column.STAGE,
 )
+_CORE = frozenset({Column.STAGE, Column.GPUS, Column.UTIL, Column.TEMP})
+_EASE = 12
+"""Cells more for the status before any column beyond the core ones is shown."""
+
 _GROWTH = (
     (Column.STATUS, 24),
     (Column.NAME, 28),
@@ -100,7 +125,8 @@ def place(width: int, wanted: Sequence[Column] = DEFAULT_COLUMNS) -> tuple[Place
     """
     kept = [column for column in wanted if column not in (Column.NAME, Column.STATUS)]
     for column in _FIRST_TO_GO:
-        if _least([Column.NAME, *kept, Column.STATUS]) <= width:
+        ease = 0 if _CORE.issuperset(kept) else _EASE
+        if _least([Column.NAME, *kept, Column.STATUS]) + ease <= width:
             break
         if column in kept:
             kept.remove(column)

@@ -19,14 +19,17 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
+from fleet import sorting
 from fleet.groups import GroupKey
 from fleet.node import NodeKey
+from fleet.sorting import Sort
+from fleet.view import Line, LineKey, LineKind
 from widgets.cells import Scene
-from widgets.columns import DEFAULT_COLUMNS, Column, Placed, place
+from widgets.columns import DEFAULT_COLUMNS, SORTS, Column, Placed, place
 from widgets.fitting import fit
 from widgets.strips import GUTTER, INDENT, Brushes, Stance, header_strip
 from widgets.table_brushes import COMPONENTS, TABLE_CSS, brushes_of
-from widgets.table_model import Line, LineKey, LineKind, TableModel
+from widgets.table_model import TableModel
 from widgets.table_paint import StripCache, differing
 from widgets.viewport import Viewport
 
@@ -79,9 +82,9 @@ class FleetTable(Widget, can_focus=True):
             self.marks = marks
 
     class SortAsked(Message):
-        """Somebody pressed a column's title."""
+        """Somebody pressed a column's title: sort by it, or the other way where it is sorted by it already."""
 
-        def __init__(self, column: Column) -> None:
+        def __init__(self, column: sorting.Column) -> None:
             super().__init__()
             self.column = column
 
@@ -110,7 +113,7 @@ class FleetTable(Widget, can_focus=True):
         self._cursor_key: LineKey | None = None
         self._marks: set[NodeKey] = set()
         self._group_marks: dict[LineKey, bool | None] = {}
-        self._sorted_by: tuple[Column, bool] | None = None
+        self._sorted_by: Sort | None = None
         self._nothing = "no nodes"
         self._cache = StripCache()
         self._header: tuple[object, Strip] | None = None
@@ -124,12 +127,12 @@ class FleetTable(Widget, can_focus=True):
         scene: Scene,
         changed: Collection[LineKey] | None = None,
         *,
-        sorted_by: tuple[Column, bool] | None = None,
+        sorted_by: Sort | None = None,
         nothing: str | None = None,
     ) -> None:
         """Paint what differs. `changed` are lines whose values changed (None: any); order and number are read anew.
 
-        `sorted_by` is (column, ascending) as the model is sorted now; `nothing` says why there are no lines.
+        `sorted_by` is the order of now; `nothing` says why there are no lines.
         """
         ticked = int(scene.now.timestamp()) != int(self._scene.now.timestamp())
         other = scene.glyphs is not self._scene.glyphs or scene.policy != self._scene.policy
@@ -179,7 +182,8 @@ class FleetTable(Widget, can_focus=True):
     @property
     def nodes_at_cursor(self) -> tuple[NodeKey, ...]:
         """The node under the cursor, or all nodes of the group under it."""
-        return tuple(self._model.nodes_of(self._view.cursor)) if self._view.length else ()
+        line = self._line_at_cursor()
+        return () if line is None else tuple(self._model.nodes_of(line))
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -213,12 +217,12 @@ class FleetTable(Widget, can_focus=True):
         line = self._line_at_cursor()
         if line is None:
             return
-        if line.folded is False:
+        if line.kind is not LineKind.NODE and not line.folded:
             self._toggle(line)
             return
-        parent = self._model.parent(self._view.cursor)
-        if parent is not None:
-            self._go(parent)
+        above = self._model.index_of(line.group if line.kind is LineKind.NODE else line.group.parent)
+        if above is not None:
+            self._go(above)
 
     def action_unfold(self) -> None:
         line = self._line_at_cursor()
@@ -238,7 +242,7 @@ class FleetTable(Widget, can_focus=True):
         line = self._line_at_cursor()
         if line is None:
             return
-        self._toggle_marks(self._model.nodes_of(self._view.cursor))
+        self._toggle_marks(self._model.nodes_of(line))
         if line.kind is LineKind.NODE:
             self._go(self._view.cursor + 1)
 
@@ -260,7 +264,7 @@ class FleetTable(Widget, can_focus=True):
         if event.y < _TITLES:
             column = self._column_at(event.x)
             if column is not None:
-                self.post_message(self.SortAsked(column))
+                self.post_message(self.SortAsked(SORTS[column][0]))
             return
         index = self._view.top + event.y - _TITLES
         if index >= self._view.length:
@@ -268,8 +272,8 @@ class FleetTable(Widget, can_focus=True):
         line = self._model.line(index)
         self._go(index)
         if event.x == 1:
-            self._toggle_marks(self._model.nodes_of(index))
-        elif line.folded is not None and (
+            self._toggle_marks(self._model.nodes_of(line))
+        elif line.kind is not LineKind.NODE and (
             event.chain == 2 or event.x - GUTTER - INDENT * line.depth in (0, 1)
         ):
             self._toggle(line)
@@ -338,11 +342,12 @@ class FleetTable(Widget, can_focus=True):
         return strips
 
     def _line(self, index: int, brushes: Brushes) -> Strip:
+        line = self._model.line(index)
         cursor = index == self._view.cursor
-        stance = Stance(cursor, self._marked(index), self.has_focus or not cursor)
+        stance = Stance(cursor, self._marked(line), self.has_focus or not cursor)
         return self._cache.strip(
             self._model,
-            index,
+            line,
             self._columns,
             self._placed,
             stance,
@@ -402,7 +407,7 @@ class FleetTable(Widget, can_focus=True):
             self.post_message(self.CursorMoved(key))
 
     def _toggle(self, line: Line) -> None:
-        if isinstance(line.key, GroupKey) and line.folded is not None:
+        if isinstance(line.key, GroupKey):
             self.post_message(self.FoldToggled(line.key, not line.folded))
 
     def _toggle_marks(self, nodes: Collection[NodeKey]) -> None:
@@ -410,14 +415,14 @@ class FleetTable(Widget, can_focus=True):
         fresh = self._marks.difference(nodes) if self._marks.issuperset(nodes) else self._marks.union(nodes)
         self.set_marks(fresh)
 
-    def _marked(self, index: int) -> bool | None:
+    def _marked(self, line: Line) -> bool | None:
         if not self._marks:
             return False
-        key = self._model.line(index).key
+        key = line.key
         if isinstance(key, NodeKey):
             return key in self._marks
         if key not in self._group_marks:
-            nodes = self._model.nodes_of(index)
+            nodes = self._model.nodes_of(line)
             marked = sum(node in self._marks for node in nodes)
             self._group_marks[key] = True if marked == len(nodes) else None if marked else False
         return self._group_marks[key]

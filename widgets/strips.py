@@ -9,11 +9,12 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
+from fleet.sorting import Sort
+from fleet.view import Line, LineKind
 from widgets.cells import Cell
-from widgets.columns import SHAPES, Column, Placed
+from widgets.columns import SHAPES, SORTS, Placed
 from widgets.fitting import fit, fit_middle, width_of
 from widgets.glyphs import Glyphs
-from widgets.table_model import Line, LineKind
 from widgets.tones import Tone
 
 GUTTER = 2
@@ -100,10 +101,8 @@ def _mark(marked: bool | None, glyphs: Glyphs) -> str:
 
 def _indented(line: Line, text: str, width: int, glyphs: Glyphs) -> str:
     lead = " " * (INDENT * line.depth)
-    if line.folded is not None:
+    if line.kind is not LineKind.NODE:
         lead += (glyphs.folded if line.folded else glyphs.unfolded) + " "
-    elif line.kind is not LineKind.NODE:
-        lead += "  "
     return fit(lead + fit_middle(text, max(0, width - len(lead)), ellipsis=glyphs.ellipsis), width)
 
 
@@ -121,7 +120,7 @@ def header_strip(
     brushes: Brushes,
     glyphs: Glyphs,
     *,
-    sorted_by: tuple[Column, bool] | None,
+    sorted_by: Sort | None,
     marked: int,
     position: str,
 ) -> Strip:
@@ -130,8 +129,8 @@ def header_strip(
     for number, place in enumerate(placed):
         shape = SHAPES[place.column]
         title, style = shape.title, brushes.header
-        if sorted_by is not None and sorted_by[0] is place.column:
-            sign = glyphs.ascending if sorted_by[1] else glyphs.descending
+        if sorted_by is not None and sorted_by.column in SORTS[place.column]:
+            sign = glyphs.descending if sorted_by.descending else glyphs.ascending
             title = f"{sign} {title}" if shape.right else f"{title} {sign}"
             style = brushes.header_sorted
         if number:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.style import Style
 from textual.widget import Widget
 
+from fleet.view import LineKind
 from widgets.strips import Brushes, Ground
-from widgets.table_model import LineKind
 from widgets.tones import Tone
 
 _PREFIX = "fleet-table--"

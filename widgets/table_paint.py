@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from textual.geometry import Region
 from textual.strip import Strip
 
+from fleet.view import Line, LineKey
 from widgets.cells import Cell, Scene
 from widgets.columns import Column, Placed
 from widgets.strips import Brushes, Stance, line_strip
-from widgets.table_model import Line, LineKey, TableModel
+from widgets.table_model import TableModel
 
 _CACHE_SCREENS = 8
 """Strips of so many screens are kept, so that paging back paints nothing anew."""
@@ -51,7 +52,7 @@ class StripCache:
     def strip(
         self,
         model: TableModel,
-        index: int,
+        line: Line,
         columns: Sequence[Column],
         placed: Sequence[Placed],
         stance: Stance,
@@ -60,15 +61,14 @@ class StripCache:
         room: int,
         filtered: Callable[[Strip], Strip],
     ) -> Strip:
-        """The strip of the line at `index`; `room` lines fit the screen; `filtered` is the last touch."""
-        line = model.line(index)
+        """The strip of a line; `room` lines fit the screen; `filtered` is the last touch."""
         kept = self._kept.get(line.key)
         if kept is not None and not kept.stale and kept.line == line:
             if kept.stance == stance:
                 return kept.strip
             cells = kept.cells
         else:
-            cells = tuple(model.cells(index, columns, scene))
+            cells = tuple(model.cells(line, columns, scene))
             if kept is not None and kept.cells == cells and kept.line == line and kept.stance == stance:
                 kept.stale = False
                 return kept.strip

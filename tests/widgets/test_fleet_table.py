@@ -13,12 +13,14 @@ from textual.events import MouseScrollDown
 from textual.message import Message
 from textual.pilot import Pilot
 
+from fleet import sorting
 from fleet.groups import GroupKey
-from fleet.node import NodeKey, Stage
+from fleet.node import NodeKey
+from fleet.selection import parse
+from fleet.sorting import Sort
 from tests.builders import NOW, node, row, telemetry, work
-from tests.widgets.plain_model import PlainModel
+from tests.widgets.fleets import TestFleet
 from widgets.cells import Scene
-from widgets.columns import Column
 from widgets.fleet_table import FleetTable
 
 SCENE = Scene(NOW)
@@ -28,13 +30,13 @@ GROUP = GroupKey("h100", "v2", 1)
 class TableApp(App[None]):
     """A table, and what it said."""
 
-    def __init__(self, model: PlainModel) -> None:
+    def __init__(self, fleet: TestFleet) -> None:
         super().__init__()
-        self.model = model
+        self.fleet = fleet
         self.said: list[Message] = []
 
     def compose(self) -> ComposeResult:
-        yield FleetTable(self.model, SCENE)
+        yield FleetTable(self.fleet.lines, SCENE)
 
     def on_fleet_table_opened(self, message: FleetTable.Opened) -> None:
         self.said.append(message)
@@ -47,8 +49,7 @@ class TableApp(App[None]):
 
     def on_fleet_table_fold_toggled(self, message: FleetTable.FoldToggled) -> None:
         self.said.append(message)
-        (self.model.folded.add if message.folded else self.model.folded.discard)(message.group)
-        self.model.arrange()
+        (self.fleet.view.fold if message.folded else self.fleet.view.unfold)([message.group])
         self.query_one(FleetTable).show(SCENE)
 
 
@@ -56,25 +57,25 @@ def key(number: int) -> NodeKey:
     return NodeKey("demo", f"gpu-{number:05}")
 
 
-def model_of(count: int) -> PlainModel:
+def fleet_of(count: int) -> TestFleet:
     rows = [
         row(of=node(key(number).name), does=work("train", gpus=8), shows=telemetry())
         for number in range(count)
     ]
-    return PlainModel(rows)
+    return TestFleet(rows)
 
 
 @asynccontextmanager
 async def table_of(
     count: int, size: tuple[int, int] = (120, 40)
-) -> AsyncIterator[tuple[FleetTable, PlainModel, Pilot[None], TableApp]]:
-    model = model_of(count)
-    app = TableApp(model)
+) -> AsyncIterator[tuple[FleetTable, TestFleet, Pilot[None], TableApp]]:
+    fleet = fleet_of(count)
+    app = TableApp(fleet)
     async with app.run_test(size=size) as pilot:
         table = app.query_one(FleetTable)
         table.focus()
         await pilot.pause()
-        yield table, model, pilot, app
+        yield table, fleet, pilot, app
 
 
 def text_of(table: FleetTable) -> list[str]:
@@ -82,9 +83,9 @@ def text_of(table: FleetTable) -> list[str]:
 
 
 async def test_the_cursor_stays_on_its_node_while_rows_move() -> None:
-    async with table_of(30) as (table, model, pilot, _):
+    async with table_of(30) as (table, fleet, pilot, _):
         table.put_cursor(key(4))
-        model.arrange(list(reversed(list(model.rows))))
+        fleet.sort(Sort(sorting.Column.NAME, descending=True))
         table.show(SCENE)
         await pilot.pause()
         assert table.cursor_key == key(4)
@@ -92,33 +93,29 @@ async def test_the_cursor_stays_on_its_node_while_rows_move() -> None:
 
 
 async def test_the_cursor_goes_to_what_takes_the_place_of_a_node_that_went() -> None:
-    async with table_of(30) as (table, model, pilot, _):
+    async with table_of(30) as (table, fleet, pilot, _):
         table.put_cursor(key(4))
-        del model.rows[key(4)]
-        model.arrange()
+        fleet.lose(key(4))
         table.show(SCENE)
         await pilot.pause()
         assert table.cursor_key == key(5)
 
 
 async def test_the_last_node_going_leaves_the_cursor_on_the_new_last() -> None:
-    async with table_of(3) as (table, model, pilot, _):
+    async with table_of(3) as (table, fleet, pilot, _):
         await pilot.press("end")
-        del model.rows[key(2)]
-        model.arrange()
+        fleet.lose(key(2))
         table.show(SCENE)
         assert table.cursor_key == key(1)
 
 
 async def test_rows_that_appear_above_do_not_move_what_is_looked_at() -> None:
-    async with table_of(200) as (table, model, _pilot, _):
+    async with table_of(200) as (table, fleet, _pilot, _):
         table.put_cursor(key(100))
-        height = table.lines_on_screen.index(model.index_of(key(100)) or 0)
-        fresh = [row(of=node(f"aaa-{number}")) for number in range(5)]
-        model.rows = {each.node.key: each for each in (*fresh, *model.rows.values())}
-        model.arrange()
+        height = table.lines_on_screen.index(fleet.view.index_of(key(100)) or 0)
+        fleet.see(*(node(f"aaa-{number}") for number in range(5)))
         table.show(SCENE)
-        assert table.lines_on_screen.index(model.index_of(key(100)) or 0) == height
+        assert table.lines_on_screen.index(fleet.view.index_of(key(100)) or 0) == height
 
 
 async def test_an_empty_fleet_says_why_it_is_empty() -> None:
@@ -130,22 +127,22 @@ async def test_an_empty_fleet_says_why_it_is_empty() -> None:
 
 
 async def test_marks_survive_sorting_folding_and_filtering() -> None:
-    async with table_of(10) as (table, model, pilot, _):
+    async with table_of(10) as (table, fleet, pilot, _):
         table.put_cursor(key(2))
         await pilot.press("space", "space")
         assert table.marks == {key(2), key(3)}
-        model.folded.add(GROUP)
-        model.arrange(list(model.rows)[5:])
+        fleet.view.fold([GROUP])
+        fleet.view.arrange(NOW, selection=parse("name=gpu-00009"), sort=Sort.by(sorting.Column.XID))
         table.show(SCENE)
         assert table.marks == {key(2), key(3)}
         assert "2 marked" in text_of(table)[0]
 
 
 async def test_marking_a_group_marks_its_nodes_and_again_none() -> None:
-    async with table_of(10) as (table, model, pilot, app):
+    async with table_of(10) as (table, fleet, pilot, app):
         table.put_cursor(GROUP)
         await pilot.press("space")
-        assert table.marks == frozenset(model.rows)
+        assert table.marks == frozenset(fleet.view.nodes())
         assert text_of(table)[2][1] == "◆"
         table.put_cursor(key(0))
         await pilot.press("space")
@@ -158,22 +155,22 @@ async def test_marking_a_group_marks_its_nodes_and_again_none() -> None:
 
 @pytest.mark.parametrize("press", ["a", "asterisk"])
 async def test_all_that_matches_is_marked_with_one_key(press: str) -> None:
-    async with table_of(10) as (table, model, pilot, _):
+    async with table_of(10) as (table, fleet, pilot, _):
         await pilot.press(press)
-        assert table.marks == frozenset(model.rows)
+        assert table.marks == frozenset(fleet.view.nodes())
 
 
 async def test_a_group_folds_and_unfolds_and_left_on_a_node_goes_to_its_group() -> None:
-    async with table_of(10) as (table, model, pilot, _):
+    async with table_of(10) as (table, fleet, pilot, _):
         table.put_cursor(key(3))
         await pilot.press("left")
         assert table.cursor_key == GROUP
         await pilot.press("h")
-        assert len(model) == 2
+        assert len(fleet.view) == 2
         await pilot.press("l")
-        assert len(model) == 12
+        assert len(fleet.view) == 12
         await pilot.press("enter")
-        assert len(model) == 2
+        assert len(fleet.view) == 2
         assert table.cursor_key == GROUP
 
 
@@ -188,8 +185,10 @@ async def test_a_click_on_a_title_asks_for_that_order() -> None:
     async with table_of(10) as (table, _, pilot, app):
         x = text_of(table)[0].index("util")
         await pilot.click(FleetTable, offset=(x, 0))
-        assert [said.column for said in app.said if isinstance(said, FleetTable.SortAsked)] == [Column.UTIL]
-        table.show(SCENE, sorted_by=(Column.UTIL, False))
+        assert [said.column for said in app.said if isinstance(said, FleetTable.SortAsked)] == [
+            sorting.Column.GPU_UTIL
+        ]
+        table.show(SCENE, sorted_by=Sort.by(sorting.Column.GPU_UTIL))
         assert "▾ util" in text_of(table)[0]
 
 
@@ -217,45 +216,43 @@ async def test_every_line_fits_the_width(size: tuple[int, int]) -> None:
 
 
 async def test_a_resize_keeps_the_cursor_in_view() -> None:
-    async with table_of(200) as (table, model, pilot, _):
+    async with table_of(200) as (table, fleet, pilot, _):
         table.put_cursor(key(35))
         await pilot.resize_terminal(80, 24)
         await pilot.pause()
         assert table.cursor_key == key(35)
-        assert model.index_of(key(35)) in table.lines_on_screen
+        assert fleet.view.index_of(key(35)) in table.lines_on_screen
 
 
 async def test_at_ten_thousand_nodes_only_what_is_on_screen_is_built() -> None:
-    async with table_of(10_000) as (table, model, pilot, _):
+    async with table_of(10_000) as (table, fleet, pilot, _):
         assert table.strips_built <= 2 * 40
-        built, asked = table.strips_built, model.cells_asked
+        built, asked = table.strips_built, fleet.lines.asked
         await pilot.press("end")
         assert table.strips_built - built <= 41
-        assert model.cells_asked - asked <= 41
+        assert fleet.lines.asked - asked <= 41
         built = table.strips_built
         await pilot.press("up", "up")
         assert table.strips_built - built <= 4
 
 
 async def test_an_update_that_shows_nothing_new_builds_nothing() -> None:
-    async with table_of(1_000) as (table, model, _, _app):
+    async with table_of(1_000) as (table, fleet, _, _app):
         built = table.strips_built
-        table.show(SCENE, list(model.rows))
+        table.show(SCENE, fleet.view.nodes())
         assert table.strips_built == built
         table.show(Scene(NOW + timedelta(seconds=1)), [])
         assert table.strips_built == built
 
 
 async def test_a_change_on_screen_builds_that_line_alone_and_one_off_screen_none() -> None:
-    async with table_of(1_000) as (table, model, pilot, _):
+    async with table_of(1_000) as (table, fleet, pilot, _):
         built = table.strips_built
-        for number in (3, 900):
-            old = model.rows[key(number)]
-            model.rows[key(number)] = row(of=replace(old.node, stage=Stage.QUARANTINED))
+        fleet.see(*(replace(fleet.node(key(number)), label_stage="drained") for number in (3, 900)))
         table.show(SCENE, [key(3), key(900)])
         await pilot.pause()
         assert table.strips_built == built + 1
-        assert "quarantined" in "".join(line for line in text_of(table) if key(3).name in line)
+        assert "labelled" in "".join(line for line in text_of(table) if key(3).name in line)
 
 
 async def test_another_theme_repaints_and_keeps_the_cursor() -> None:

@@ -1,0 +1,123 @@
+"""The two lines at the top: which cluster this is, how the fleet stands, and how fresh what is shown is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from textual.content import Content
+
+from fleet.feeds import FeedHealth
+from fleet.node import Stage
+from fleet.summary import FeedBadge, FleetSummary
+from fleet.tally import Totals
+from widgets.glyphs import UNICODE, Glyphs
+from widgets.lines import LineOf, Piece, joined, plain, spread, text_of
+from widgets.sheet import Sheet
+from widgets.tones import Tone
+from widgets.wording import age, percent
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderFacts:
+    """What the header shows. `names` of the sources; `note` like `simulated fleet`; `shown` nodes that pass the filter."""
+
+    names: tuple[str, ...]
+    summary: FleetSummary
+    now: datetime
+    note: str = ""
+    operations: int = 0
+    read_only: bool = False
+    shown: int | None = None
+    glyphs: Glyphs = UNICODE
+
+
+class FleetHeader(Sheet):
+    """Shows `HeaderFacts` on two lines at any width."""
+
+    DEFAULT_CSS = """
+    FleetHeader { height: 2; background: $panel; padding: 0 1; }
+    """
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
+        super().__init__(id=id)
+        self._facts: HeaderFacts | None = None
+
+    def show(self, facts: HeaderFacts) -> None:
+        """Show these facts."""
+        self._facts = facts
+        self.redraw()
+
+    def draw(self, width: int) -> Content:
+        if self._facts is None:
+            return Content()
+        facts = self._facts
+        feeds = _badges(facts, short=width < 100)
+        return text_of([spread(_names(facts), feeds, width), _counts(facts, width)], width)
+
+
+def _names(facts: HeaderFacts) -> LineOf:
+    line: list[Piece] = [("Quarterdeck  ", Tone.MUTED), (", ".join(facts.names) or "no source", Tone.STRONG)]
+    if facts.note:
+        line.append((f"  {facts.note}", Tone.NOTE))
+    if facts.read_only:
+        line.append(("  read-only", Tone.WARN))
+    for badge in facts.summary.feeds:
+        if badge.health not in (FeedHealth.LIVE, FeedHealth.STARTING) and badge.state.why:
+            line.append((f"  {facts.glyphs.warn} {badge.state.name}: {badge.state.why}", Tone.BAD))
+            break
+    return line
+
+
+def _badges(facts: HeaderFacts, *, short: bool) -> LineOf:
+    badges = facts.summary.feeds
+    if not badges:
+        return [("no feed", Tone.BAD)]
+    live = [badge for badge in badges if badge.health is FeedHealth.LIVE]
+    if short and len(live) == len(badges):
+        return [(f"{facts.glyphs.stages[Stage.IN_SERVICE]} ", Tone.GOOD), ("live", Tone.MUTED)]
+    told = [badge for badge in badges if not short or badge.health is not FeedHealth.LIVE]
+    return joined([_badge(badge, facts, several=len(facts.names) > 1) for badge in told], plain("  "))
+
+
+def _badge(badge: FeedBadge, facts: HeaderFacts, *, several: bool) -> LineOf:
+    state = badge.state
+    name = f"{state.source}/{state.name}" if several else state.name
+    if badge.health is FeedHealth.LIVE:
+        return [
+            (f"{facts.glyphs.stages[Stage.IN_SERVICE]} ", Tone.GOOD),
+            (f"{name} {age(state.heard, facts.now)}", Tone.MUTED),
+        ]
+    if badge.health is FeedHealth.STARTING:
+        return [(f"{facts.glyphs.working} {name} starting", Tone.NOTE)]
+    since = age(state.heard or state.since, facts.now)
+    return [(f"{facts.glyphs.bad} {name} {badge.health.value.upper()} {since}", Tone.BAD)]
+
+
+def _counts(facts: HeaderFacts, width: int) -> LineOf:
+    totals = facts.summary.totals
+    groups: list[LineOf] = [
+        [(f"{totals.in_service:,} of {totals.nodes:,}", Tone.STRONG), (" in service", Tone.MUTED)],
+        _gpus(totals),
+    ]
+    if facts.shown is not None and facts.shown != totals.nodes:
+        groups.append([(f"{facts.shown:,} shown", Tone.NOTE)])
+    for count, word, tone in (
+        (totals.quarantined, "quarantined", Tone.BAD),
+        (totals.not_ready, "not ready", Tone.BAD),
+        (totals.drifted, "drift", Tone.WARN),
+        (facts.operations, "running", Tone.NOTE),
+    ):
+        if count:
+            groups.append([(f"{count:,} {word}", tone)])
+    if width >= 110 and totals.util is not None:
+        groups.append([("util ", Tone.MUTED), plain(percent(totals.util))])
+    return joined(groups, (f"  {facts.glyphs.bullet}  " if width >= 100 else "  ", Tone.MUTED))
+
+
+def _gpus(totals: Totals) -> LineOf:
+    unknown = "+?" if totals.gpus_unknown else ""
+    return [
+        (f"{totals.gpus_usable:,} of {totals.gpus_capacity:,}{unknown}", Tone.STRONG),
+        (" GPUs usable", Tone.MUTED),
+    ]
