@@ -30,21 +30,36 @@ class SimulationChild:
 
     async def close(self) -> None:
         """Close its stdin, and wait until it has ended."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_ENDS_WITHIN.total_seconds()):
-                await self._process.wait()
-        if self._process.returncode is None:
-            self._process.kill()
-            await self._process.wait()
+        await _end(self._process)
         self._folder.cleanup()
 
 
 async def start(demo: DemoChoice) -> SimulationChild:
     """Start one and wait for its first line. Raises Unreachable, TimedOut or Garbled with what it said."""
-    folder = tempfile.TemporaryDirectory(prefix="quarterdeck-")
-    process = await asyncio.create_subprocess_exec(
+    async with contextlib.AsyncExitStack() as undo:
+        folder = tempfile.TemporaryDirectory(prefix="quarterdeck-")
+        undo.callback(folder.cleanup)
+        process = await asyncio.create_subprocess_exec(
+            *_command(demo, folder.name),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        undo.push_async_callback(_end, process)
+        said = await _first_line(process)
+        child = SimulationChild(
+            kubernetes_url=said["kubernetes"],
+            metrics_url=said["metrics"],
+            kubeconfig=Path(said["kubeconfig"]),
+            _process=process,
+            _folder=folder,
+        )
+        undo.pop_all()
+        return child
+
+
+def _command(demo: DemoChoice, folder: str) -> tuple[str, ...]:
+    return (
         sys.executable,
         "-m",
         "tui.cli",
@@ -52,41 +67,39 @@ async def start(demo: DemoChoice) -> SimulationChild:
         f"--nodes={demo.nodes}",
         f"--seed={demo.seed}",
         f"--speed={demo.speed}",
-        f"--kubeconfig={folder.name}/kubeconfig",
+        f"--kubeconfig={folder}/kubeconfig",
         "--until-stdin-closes",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
     )
-    try:
-        said = await _first_line(process)
-        return SimulationChild(
-            kubernetes_url=said["kubernetes"],
-            metrics_url=said["metrics"],
-            kubeconfig=Path(said["kubeconfig"]),
-            _process=process,
-            _folder=folder,
-        )
-    except BaseException:
-        if process.returncode is None:
-            process.kill()
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Close its stdin and wait until it has ended; end it where it does not."""
+    if process.stdin is not None:
+        process.stdin.close()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_ENDS_WITHIN.total_seconds()):
             await process.wait()
-        folder.cleanup()
-        raise
+    if process.returncode is None:
+        process.kill()
+        await process.wait()
 
 
 async def _first_line(process: asyncio.subprocess.Process) -> dict[str, str]:
     assert process.stdout is not None
     assert process.stderr is not None
+    said: dict[str, str]
     try:
         async with asyncio.timeout(_STARTS_WITHIN.total_seconds()):
             line = await process.stdout.readline()
     except TimeoutError as error:
         raise TimedOut("the simulated fleet did not start", about="sim") from error
     if not line:
-        said = (await process.stderr.read()).decode(errors="replace").strip().splitlines()
-        raise Unreachable(f"the simulated fleet ended at once: {said[-1] if said else 'no word'}", about="sim")
+        lines = (await process.stderr.read()).decode(errors="replace").strip().splitlines()
+        raise Unreachable(
+            f"the simulated fleet ended at once: {lines[-1] if lines else 'no word'}", about="sim"
+        )
     try:
-        return dict(json.loads(line))
+        said = dict(json.loads(line))
     except ValueError as error:
         raise Garbled("the simulated fleet's first line is not JSON", about="sim") from error
+    return said
