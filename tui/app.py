@@ -1,0 +1,113 @@
+"""The application: paints a first frame at once, opens the deck behind it, and hands everything that happens to the screens.
+
+It fetches nothing and decides nothing. A bug ends it with exit code 1 and a traceback, after the terminal is restored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import ClassVar
+
+from textual import work
+from textual.app import App
+from textual.binding import Binding, BindingType
+
+from fleet.errors import FleetError
+from tui import commands, exits, keymap, themes
+from tui.deck import Deck
+from tui.messages import FleetChanged, RunsChanged
+from tui.pump import Pump
+from tui.screens.fleet import FleetScreen
+from tui.screens.starting import StartingScreen
+from tui.session import Session
+from tui.settings import BadSettings, Settings
+
+STYLES = Path(__file__).parent / "styles"
+
+
+class QuarterdeckApp(App[None]):
+    """The dashboard over a deck that `open_deck` opens once the first frame is painted.
+
+    Raises BadSettings at once where the settings name a command or key that can't be.
+    """
+
+    TITLE = "quarterdeck"
+    CSS_PATH = STYLES / "quarterdeck.tcss"
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+c", "leave", "Quit", show=False, priority=True, system=True),
+    ]
+
+    def __init__(
+        self, open_deck: Callable[[], Awaitable[Deck]], settings: Settings, title: str = "quarterdeck"
+    ) -> None:
+        self._open_deck = open_deck
+        self._settings = settings
+        self._keys: Mapping[str, str] = keymap.resolve(settings.keys, settings.file)
+        self._deck: Deck | None = None
+        self.session: Session | None = None
+        self.last_words = ""
+        super().__init__()
+        self.title = title
+        for theme in themes.ALL:
+            self.register_theme(theme)
+        self.theme = settings.theme
+        self.set_keymap(
+            {
+                name: keys
+                for name, keys in self._keys.items()
+                if name.startswith("table.") or name in settings.keys
+            }
+        )
+        self._fleet_pump = Pump(lambda: self._tell(FleetChanged()))
+        self._runs_pump = Pump(lambda: self._tell(RunsChanged()))
+
+    def on_mount(self) -> None:
+        self.push_screen(StartingScreen(self.title))
+        self.open_up()
+
+    @work(group="deck", exclusive=True)
+    async def open_up(self) -> None:
+        """Open the deck, and follow the fleet until the program ends."""
+        try:
+            deck = await self._open_deck()
+        except BadSettings as error:
+            self.give_up(str(error), exits.USAGE)
+            return
+        except FleetError as error:
+            self.give_up(str(error), exits.code_of(error))
+            return
+        self._deck = deck
+        deck.on_fleet(self._fleet_pump.hear)
+        deck.on_run(lambda run: self._runs_pump.hear())
+        self.session = Session(deck, self._keys, self.theme)
+        await self.switch_screen(FleetScreen(self.session))
+        await deck.follow()
+
+    def give_up(self, why: str, code: int) -> None:
+        """End with an exit code, and say why once the terminal is restored."""
+        self.last_words = why
+        self.exit(return_code=code)
+
+    def _tell(self, message: FleetChanged | RunsChanged) -> None:
+        for screen in self.screen_stack:
+            screen.post_message(type(message)())
+
+    def watch_theme(self, theme: str) -> None:
+        self.set_class(theme == themes.ASCII_NAME, "-ascii")
+        if self.session is not None:
+            self.session.theme = theme
+
+    def action_leave(self) -> None:
+        """Ctrl+C asks as the quit key does."""
+        if isinstance(self.screen, FleetScreen):
+            self.screen.do(commands.QUIT)
+        elif self.session is None:
+            self.exit()
+
+    async def on_unmount(self) -> None:
+        self._fleet_pump.stop()
+        self._runs_pump.stop()
+        if self._deck is not None:
+            await self._deck.close()

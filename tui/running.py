@@ -1,0 +1,52 @@
+"""What operations under way are doing, in the few words that a row and the header have room for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from fleet.node import NodeKey
+from fleet.operation import Progress, StepState, Waiting
+from fleet.runner import OperationRun
+from widgets.wording import counted
+
+_OVER = (StepState.DONE, StepState.FAILED, StepState.UNKNOWN, StepState.CANCELLED, StepState.SKIPPED)
+
+
+def pending_texts(runs: Iterable[OperationRun]) -> dict[NodeKey, str]:
+    """By node: what an operation under way does to it now."""
+    return {plan.node: doing(run, plan.node) for run in runs for plan in run.plan.nodes if plan.steps}
+
+
+def doing(run: OperationRun, node: NodeKey) -> str:
+    """What `run` does to one of its nodes now."""
+    verb = run.plan.verb.value
+    progress = run.progress.get(node)
+    if node not in run.node_states:
+        return f"{verb}: waits for its turn"
+    if progress is None:
+        return f"{verb}: begins"
+    return f"{verb}: {says(progress)}"
+
+
+def says(progress: Progress) -> str:
+    """One step's live state: what it waits for first, for that is what the operator asks."""
+    if progress.waiting:
+        more = f" and {len(progress.waiting) - 1} more" if len(progress.waiting) > 1 else ""
+        return f"{waits(progress.waiting[0])}{more}"
+    count = f" {progress.done} of {progress.total}" if progress.total else ""
+    return f"{progress.says}{count}"
+
+
+def waits(waiting: Waiting) -> str:
+    """`ml/job-0 waits for budget ml/job-pdb (team-ml)`."""
+    owner = f" ({waiting.owner})" if waiting.owner else ""
+    return f"{waiting.what} waits for {waiting.on}{owner}"
+
+
+def how_far(run: OperationRun) -> str:
+    """`3 of 12 nodes`, or nothing for a single node."""
+    nodes = [plan.node for plan in run.plan.nodes if plan.steps]
+    if len(nodes) < 2:
+        return ""
+    over = sum(run.node_states.get(node) in _OVER for node in nodes)
+    return f"{over} of {counted(len(nodes), 'node')}"

@@ -1,0 +1,101 @@
+"""What every screen shares: bindings from the commands, a key answered with its reason, a status line and a footer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import ClassVar, TypeVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from tui import commands, keymap
+from tui.commands import COMMANDS, Command, Place, Standing
+from tui.session import Session
+from widgets.key_footer import KeyFooter, KeyHint
+from widgets.lines import text_of
+from widgets.sheet import TextSheet
+from widgets.tones import Tone
+
+Result = TypeVar("Result")
+
+BOUND_BY_THE_TABLE = "table."
+
+
+def bindings_of(place: Place) -> list[BindingType]:
+    """A screen's bindings, but for those that its table has for itself."""
+    return [
+        Binding(command.keys, f"command('{command.id}')", command.label, show=False, id=command.id)
+        for command in commands.at(place)
+        if not command.id.startswith(BOUND_BY_THE_TABLE)
+    ]
+
+
+class StatusLine(TextSheet):
+    """One line that says what came of the last key, until the next thing is said."""
+
+    DEFAULT_CSS = "StatusLine { height: 1; padding: 0 1; background: $surface; }"
+
+    def say(self, text: str, tone: Tone = Tone.PLAIN) -> None:
+        self.show(text_of([[(text, tone)]]))
+
+
+class DeckScreen(Screen[Result]):
+    """A screen over a session. `deeds` says what each of its commands does; the rest is the same for all."""
+
+    PLACE: ClassVar[Place]
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.deeds: dict[str, Callable[[], object]] = {}
+        super().__init__()
+
+    def standing(self) -> Standing:
+        """What this screen's commands are judged against now."""
+        return self.session.standing()
+
+    def commands(self) -> Iterator[Command]:
+        """The commands that this screen answers to, its table's included."""
+        yield from commands.at(self.PLACE)
+        yield from commands.at(Place.EVERYWHERE)
+
+    def action_command(self, name: str) -> None:
+        self.do(COMMANDS[name])
+
+    def do(self, command: Command) -> None:
+        """Do a command, or say why not."""
+        why = command.why_not(self.standing())
+        if why is not None:
+            self.say(f"{command.label}: {why}", Tone.WARN)
+        elif command.id in self.deeds:
+            self.deeds[command.id]()
+
+    def say(self, text: str, tone: Tone = Tone.PLAIN) -> None:
+        """Tell the operator something, on the one line that is for it."""
+        for line in self.query(StatusLine):
+            line.say(text, tone)
+
+    def keys_of(self, command: Command, most: int = 1) -> str:
+        """The command's keys as people read them."""
+        return keymap.spelled(self.session.keys[command.id], ascii_only=self.session.plain, most=most)
+
+    def compose_foot(self) -> ComposeResult:
+        """The status line and the keys that work here."""
+        yield StatusLine(id="status")
+        yield KeyFooter(id="keys")
+
+    def show_keys(self) -> None:
+        """Write the footer anew: which keys work now may have changed."""
+        at = self.standing()
+        shown = sorted((each for each in self.commands() if each.footer), key=lambda each: each.footer)
+        hints = [KeyHint(self.keys_of(each), each.label, each.why_not(at) or "", each.id) for each in shown]
+        for foot in self.query(KeyFooter):
+            foot.show(hints)
+
+    def on_key_footer_pressed(self, message: KeyFooter.Pressed) -> None:
+        message.stop()
+        if message.hint.command in self.deeds:
+            self.do(COMMANDS[message.hint.command])
+
+    def on_mount(self) -> None:
+        self.show_keys()

@@ -1,0 +1,75 @@
+"""One sitting at one fleet: the deck, the keys, the look, and what was typed before. Every screen is handed the same one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from fleet.node import NodeKey
+from fleet.operation import OperationState
+from fleet.runner import OperationRun
+from tui import themes
+from tui.commands import Standing
+from tui.deck import Deck
+from tui.running import pending_texts
+from widgets.cells import Scene
+from widgets.glyphs import Glyphs
+
+REMEMBERED_REASONS = 20
+
+
+@dataclass(slots=True)
+class Session:
+    """`keys` by command id, as resolved from the settings; `reasons` as given in this sitting, newest first."""
+
+    deck: Deck
+    keys: Mapping[str, str]
+    theme: str = "dark"
+    reasons: list[str] = field(default_factory=list)
+
+    @property
+    def glyphs(self) -> Glyphs:
+        return themes.glyphs_of(self.theme)
+
+    @property
+    def plain(self) -> bool:
+        """Whether only ASCII may be drawn."""
+        return self.theme == themes.ASCII_NAME
+
+    @property
+    def now(self) -> datetime:
+        return self.deck.clock.now()
+
+    def scene(self) -> Scene:
+        """What the table's rows are seen against now."""
+        return Scene(self.now, self.deck.policy, self.glyphs, pending_texts(self.deck.dispatcher.running()))
+
+    def standing(self, nodes: tuple[NodeKey, ...] = ()) -> Standing:
+        """What commands are judged against when they would act on `nodes`."""
+        deck = self.deck
+        rows = [row for row in map(deck.store.record, nodes) if row is not None]
+        busy = next((run for run in map(deck.dispatcher.busy, nodes) if run is not None), None)
+        return Standing(
+            deck.policy,
+            tuple(rows),
+            read_only=deck.dispatcher.read_only,
+            busy=busy.operation.id if busy else "",
+            simulated=deck.faults is not None,
+            provisions=deck.provisions,
+        )
+
+    def remember(self, reason: str) -> None:
+        """Offer `reason` first the next time one is asked for."""
+        if reason:
+            kept = [known for known in self.reasons if known != reason]
+            self.reasons[:] = [reason, *kept][:REMEMBERED_REASONS]
+
+    def run_of(self, operation: str) -> OperationRun | None:
+        """An operation of this program by its id, running or ended."""
+        return self.deck.dispatcher.runs.get(operation)
+
+
+def is_live(run: OperationRun) -> bool:
+    """Whether a run of this program has not ended."""
+    return run.operation.state is OperationState.RUNNING
