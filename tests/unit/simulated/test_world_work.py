@@ -70,7 +70,7 @@ def test_a_gang_member_that_is_taken_away_is_replaced_at_once_with_its_index() -
 
 def test_the_gate_taint_and_a_cordon_keep_work_out_and_a_toleration_lets_it_in() -> None:
     bench = Bench()
-    place = {"nodeSelector": {"kubernetes.io/hostname": "gpu-l40s-005"}}
+    place: Json = {"nodeSelector": {"kubernetes.io/hostname": "gpu-l40s-005"}}
     bench.deploy("plain", 1, **place)
     bench.deploy("gated", 1, tolerations=[{"key": "node.lab/health-gate", "operator": "Exists"}], **place)
     bench.after(10)
