@@ -164,7 +164,8 @@ class Budgets:
                 continue
             resource, field = _SCALES[reference["kind"]]
             owner = self._site.store.get(resource, reference["name"], namespace)
-            owners[reference["uid"]] = (owner or {}).get("spec", {}).get(field, 1) if owner else 0
+            scale = owner["spec"].get(field) if owner else 0
+            owners[reference["uid"]] = 1 if scale is None else scale
         return sum(owners.values())
 
 

@@ -28,12 +28,13 @@ def admitted_spec(spec: Json, *, node: str | None = None) -> Json:
     keys = {each.get("key") for each in tolerations}
     if None not in keys:
         tolerations += [dict(each) for each in _DEFAULT_TOLERATIONS if each["key"] not in keys]
+    given = {name: value for name, value in spec.items() if value is not None}
     filled = {
         "restartPolicy": "Always",
         "terminationGracePeriodSeconds": 30,
         "schedulerName": "default-scheduler",
         "serviceAccountName": "default",
-        **spec,
+        **given,
         "tolerations": tolerations,
     }
     return {**filled, "nodeName": node} if node else filled

@@ -27,7 +27,7 @@ def template_hash(seed: int, template: Json) -> str:
 def keep_deployment(site: Site, deployment: Json, owned: Sequence[Json]) -> None:
     """One ReplicaSet of the present template with all replicas, the others with none; and the status."""
     metadata, spec = deployment["metadata"], deployment["spec"]
-    wanted, hashed = spec.get("replicas", 1), template_hash(site.seed, spec["template"])
+    wanted, hashed = _count(spec, "replicas", 1), template_hash(site.seed, spec["template"])
     name = f"{metadata['name']}-{hashed}"
     current = site.store.get(REPLICASETS, name, metadata["namespace"])
     if current is None:
@@ -99,7 +99,7 @@ def _scale(site: Site, replica_set: Json, replicas: int) -> None:
 def keep_replica_set(site: Site, owner: Json, pods: Sequence[Json]) -> None:
     """As many live pods as replicas, pending and young ones going first; and the status."""
     live = [pod for pod in pods if is_live(pod)]
-    missing = owner["spec"].get("replicas", 1) - len(live)
+    missing = _count(owner["spec"], "replicas", 1) - len(live)
     for _ in range(missing):
         metadata = owner["metadata"]
         name = site.free_pod_name(metadata["name"], metadata["namespace"], site.store.version)
@@ -121,7 +121,7 @@ def keep_replica_set(site: Site, owner: Json, pods: Sequence[Json]) -> None:
 
 def keep_stateful_set(site: Site, owner: Json, pods: Sequence[Json]) -> None:
     """Pods by ordinal; a name comes back only once the old pod of that name is gone."""
-    metadata, replicas = owner["metadata"], owner["spec"].get("replicas", 1)
+    metadata, replicas = owner["metadata"], _count(owner["spec"], "replicas", 1)
     there = {pod["metadata"]["name"]: pod for pod in pods}
     names = [f"{metadata['name']}-{ordinal}" for ordinal in range(replicas)]
     for ordinal, name in enumerate(names):
@@ -156,9 +156,9 @@ def keep_job(site: Site, job: Json, pods: Sequence[Json]) -> None:
     succeeded = sum(phase_of(pod) == "Succeeded" for pod in pods)
     failed = sum(phase_of(pod) == "Failed" for pod in pods)
     live = [pod for pod in pods if is_live(pod)]
-    parallel = 0 if spec.get("suspend") else spec.get("parallelism", 1)
-    completions = spec.get("completions") or (None if "parallelism" in spec else 1)
-    gave_up = failed > spec.get("backoffLimit", _BACKOFF_LIMIT)
+    parallel = 0 if spec.get("suspend") else _count(spec, "parallelism", 1)
+    completions = spec.get("completions") or (None if spec.get("parallelism") is not None else 1)
+    gave_up = failed > _count(spec, "backoffLimit", _BACKOFF_LIMIT)
     done = succeeded >= completions if completions else succeeded > 0 and not live
     wanted = 0 if done or gave_up else min(parallel, (completions or parallel + succeeded) - succeeded)
     for _ in range(wanted - len(live)):
@@ -209,12 +209,18 @@ def _free_index(site: Site, job: Json, indexes: int) -> int:
         if any(each.get("uid") == uid for each in pod["metadata"].get("ownerReferences") or ())
         and (is_live(pod) or phase_of(pod) == "Succeeded")
     }
-    return next(index for index in range(indexes + 1) if str(index) not in taken)
+    return next((index for index in range(indexes) if str(index) not in taken), indexes)
 
 
 def _pod_of(owner: Json, name: str, kind: str, api_version: str, labels: Json | None = None) -> Json:
     reference = owner_reference(kind, api_version, owner)
     return owned_pod(name, owner["metadata"]["namespace"], owner["spec"]["template"], reference, labels)
+
+
+def _count(spec: Json, field: str, default: int) -> int:
+    """A count of a spec, where null means the default as absence does."""
+    value = spec.get(field)
+    return default if value is None else int(value)
 
 
 def _write_status(site: Site, resource: Resource, owner: Json, status: Json) -> None:

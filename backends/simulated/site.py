@@ -112,7 +112,8 @@ class Site:
         if not spec.get("nodeName"):
             self.store.delete(PODS, metadata["name"], metadata["namespace"])
             return
-        seconds = int(spec.get("terminationGracePeriodSeconds", 30) if grace is None else grace)
+        wanted = spec.get("terminationGracePeriodSeconds") if grace is None else grace
+        seconds = 30 if wanted is None else int(wanted)
 
         def mark(copy: Json) -> None:
             copy["metadata"]["deletionTimestamp"] = self.stamp(seconds)
