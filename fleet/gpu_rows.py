@@ -100,19 +100,32 @@ def node_from_gpus(rows: Sequence[GpuTelemetry], at: datetime) -> NodeTelemetry:
 
     MIG instances share their GPU's power, heat and index, so power and the number of GPUs count each GPU once.
     """
-    devices = _devices(rows)
+    grouped = devices(rows)
     utils = [row.util for row in rows if row.util is not None]
     return NodeTelemetry(
         at=min((row.at for row in rows if row.at is not None), default=at),
-        gpus_seen=sum(any(map(_knows, instances)) for instances in devices),
+        gpus_seen=sum(any(map(knows, instances)) for instances in grouped),
         gpu_util=sum(utils) / len(utils) if utils else None,
         gpu_util_min=min(utils, default=None),
         gpu_temp_max=max((row.temp for row in rows if row.temp is not None), default=None),
         fb_used_ratio=_used_ratio(rows),
-        power_watts=_total(_most(row.power_watts for row in instances) for instances in devices),
+        power_watts=_total(_most(row.power_watts for row in instances) for instances in grouped),
         xid=_xid(rows),
         row_remap_failure=_any_failed(rows),
     )
+
+
+def devices(rows: Iterable[GpuTelemetry]) -> list[list[GpuTelemetry]]:
+    """Rows grouped by physical GPU: MIG instances and their parent together."""
+    devices: dict[str, list[GpuTelemetry]] = {}
+    for row in rows:
+        devices.setdefault(row.uuid or row.gpu, []).append(row)
+    return list(devices.values())
+
+
+def knows(row: GpuTelemetry) -> bool:
+    """Whether the row tells anything that every GPU can tell."""
+    return any(value is not None for value in (row.util, row.temp, row.power_watts, row.fb_used_mib))
 
 
 def _stronger(metric: str, kept: float, known: float) -> float:
@@ -174,18 +187,6 @@ def _order(row: GpuTelemetry) -> tuple[bool, int, str, str, int, str]:
         int(row.instance) if row.instance.isdecimal() else -1,
         row.instance,
     )
-
-
-def _devices(rows: Iterable[GpuTelemetry]) -> list[list[GpuTelemetry]]:
-    """Rows grouped by physical GPU: MIG instances and their parent together."""
-    devices: dict[str, list[GpuTelemetry]] = {}
-    for row in rows:
-        devices.setdefault(row.uuid or row.gpu, []).append(row)
-    return list(devices.values())
-
-
-def _knows(row: GpuTelemetry) -> bool:
-    return any(value is not None for value in (row.util, row.temp, row.power_watts, row.fb_used_mib))
 
 
 def _most(values: Iterable[float | None]) -> float | None:

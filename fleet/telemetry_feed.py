@@ -1,0 +1,199 @@
+"""Follows a telemetry source: polls it, joins what it says to the known nodes, and lets what grew old be unknown.
+
+Polls never overlap, since one task does them in turn. What a node read last is kept while a source fails, for as long as
+it is fresh, and no longer; a source that answers without a node takes its word back at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from fleet.errors import Denied, FleetError, Garbled, Throttled
+from fleet.feeds import FeedHealth, FeedState
+from fleet.gpu_rows import node_from_gpus
+from fleet.joining import Join, join
+from fleet.node import NodeKey
+from fleet.observation import FeedChanged, Observation, TelemetrySeen
+from fleet.ports import Clock, Report, TelemetryRead, TelemetrySource
+from fleet.telemetry import GpuTelemetry, NodeTelemetry
+
+FEED = "gpu"
+"""The name of this feed in `FeedState`."""
+
+_TICK = timedelta(seconds=1)
+_BATCH = 500
+_SLOWEST = 4  # a failing source is asked at least every so many intervals
+_WHY_LIMIT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """What a gate can know of one node's GPUs, read for it now: their sum, their rows, or `why` there are none."""
+
+    node: NodeTelemetry | None = None
+    gpus: tuple[GpuTelemetry, ...] = ()
+    source: str = ""
+    why: str = ""
+
+
+class TelemetryFeed:
+    """The feed `gpu` of one telemetry source, for the nodes that `known` names whenever it is asked.
+
+    `every` is the time from the end of one poll to the next; `fresh` how old a reading may be and still be shown.
+    """
+
+    def __init__(
+        self,
+        source: TelemetrySource,
+        known: Callable[[], Collection[NodeKey]],
+        clock: Clock,
+        *,
+        every: timedelta = timedelta(seconds=15),
+        fresh: timedelta = timedelta(minutes=2),
+    ) -> None:
+        self._source = source
+        self._known = known
+        self._clock = clock
+        self._every = every
+        self._fresh = fresh
+        self._read: TelemetryRead | None = None
+        self._join: Join | None = None
+        self._joined_nodes: frozenset[NodeKey] = frozenset()
+        self._told: dict[NodeKey, NodeTelemetry] = {}
+        self._state = FeedState(source.name, FEED, FeedHealth.STARTING, clock.now(), promises=fresh)
+        self._failures = 0
+
+    @property
+    def state(self) -> FeedState:
+        return self._state
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Under which the feed's state is kept: (source, name)."""
+        return self._source.name, FEED
+
+    def joined(self) -> Join | None:
+        """Which series belong to which node by the last reading, with what is left over; None before the first."""
+        return self._join
+
+    async def follow(self, report: Report) -> None:
+        """Poll until cancelled, reporting TelemetrySeen of what changed and FeedChanged."""
+        report([FeedChanged(self._state)])
+        while True:
+            pause = await self.one_round(report)
+            end = self._clock.monotonic() + pause.total_seconds()
+            while (left := end - self._clock.monotonic()) > 0:
+                await self._clock.sleep(min(_TICK, timedelta(seconds=left)))
+                if self._read is not None and frozenset(self._known()) != self._joined_nodes:
+                    await self._tell(report)
+
+    async def one_round(self, report: Report) -> timedelta:
+        """One poll and what it leads to. Returns how long to wait before the next."""
+        try:
+            self._read = await self._source.by_node()
+        except FleetError as error:
+            self._failures += 1
+            self._turn(_health_of(error), str(error))
+            await self._tell(report)
+            report([FeedChanged(self._state)])
+            asked = error.retry_after if isinstance(error, Throttled) else None
+            return max(self._every * min(1 << min(self._failures - 1, 8), _SLOWEST), asked or timedelta())
+        self._failures = 0
+        await self._tell(report)
+        self._turn(FeedHealth.LIVE, self._doubts(), heard=self._clock.now())
+        report([FeedChanged(self._state)])
+        return self._every
+
+    async def by_gpu(self, keys: Collection[NodeKey]) -> Mapping[NodeKey, Sequence[GpuTelemetry]]:
+        """Raw rows of these nodes, read now; a node that no series joins is left out. Raises FleetError."""
+        names = {key: self._name(key) for key in keys}
+        rows = await self._source.by_gpu(sorted(set(names.values())))
+        return {key: rows[name] for key, name in names.items() if rows.get(name)}
+
+    async def readings(self, key: NodeKey) -> Readings:
+        """What the source says of one node now, for a check. A source that can't be read is a reading that says why."""
+        name = self._source.name
+        try:
+            if self._join is None:
+                self._read = await self._source.by_node()
+                await self._rejoin()
+            rows = tuple((await self.by_gpu([key])).get(key, ()))
+        except FleetError as error:
+            return Readings(self._told.get(key), (), name, str(error))
+        if not rows:
+            return Readings(None, (), name, "no series joins this node")
+        times = [row.at for row in rows if row.at is not None]
+        return Readings(node_from_gpus(rows, min(times)) if times else None, rows, name)
+
+    def _name(self, key: NodeKey) -> str:
+        return self._join.names.get(key, key.name) if self._join is not None else key.name
+
+    async def _rejoin(self) -> Join:
+        known = frozenset(self._known())
+        names = self._read.nodes if self._read is not None else {}
+        if (
+            self._join is None
+            or known != self._joined_nodes
+            or names.keys() != {*self._join.names.values(), *self._join.unjoined_names}
+        ):
+            beside = len(known) > _BATCH  # ten thousand names take longer than a frame
+            self._join = await asyncio.to_thread(join, names, known) if beside else join(names, known)
+            self._joined_nodes = known
+        return self._join
+
+    async def _tell(self, report: Report) -> None:
+        """Report what is different from what was told last, a batch at a time, so that the loop breathes between."""
+        names, now = (await self._rejoin()).names, self._clock.now()
+        nodes = self._read.nodes if self._read is not None else {}
+        keys = list({**self._told, **names})
+        for first in range(0, len(keys), _BATCH):
+            news: list[Observation] = []
+            for key in keys[first : first + _BATCH]:
+                read = nodes.get(names.get(key, ""))
+                if read is not None and now - read.at > self._fresh:
+                    read = None
+                if self._told.get(key) != read:
+                    news.append(TelemetrySeen(key, read))
+                    self._remember(key, read)
+            if news:
+                report(news)
+                await asyncio.sleep(0)
+
+    def _remember(self, key: NodeKey, read: NodeTelemetry | None) -> None:
+        if read is None:
+            self._told.pop(key, None)
+        else:
+            self._told[key] = read
+
+    def _turn(self, health: FeedHealth, why: str, heard: datetime | None = None) -> None:
+        since = self._state.since if health is self._state.health else self._clock.now()
+        self._state = FeedState(
+            self._source.name, FEED, health, since, heard or self._state.heard, why, self._fresh
+        )
+
+    def _doubts(self) -> str:
+        """What an operator should know of a reading that came: warnings, no series at all, none that joins, all too old."""
+        if self._read is None or self._join is None:
+            return ""
+        if self._read.warnings:
+            more = len(self._read.warnings) - _WHY_LIMIT
+            said = "; ".join(self._read.warnings[:_WHY_LIMIT])
+            return f"{said}; and {more} more" if more > 0 else said
+        if not self._read.nodes:
+            return "it has no GPU series"
+        if not self._join.names and self._joined_nodes:
+            return f"none of its {len(self._read.nodes)} series names is a node's"
+        if not self._told and self._joined_nodes:
+            return "its newest samples are too old"
+        return ""
+
+
+def _health_of(error: FleetError) -> FeedHealth:
+    if isinstance(error, Denied):
+        return FeedHealth.DENIED
+    if isinstance(error, Throttled):
+        return FeedHealth.THROTTLED
+    return FeedHealth.GARBLED if isinstance(error, Garbled) else FeedHealth.UNREACHABLE
