@@ -12,7 +12,8 @@ from datetime import timedelta
 from backends.simulated.chance import fraction
 from backends.simulated.daemons import daemon_pod, write_daemon_status
 from backends.simulated.founding_nodes import founded_node
-from backends.simulated.kubelets import LEASE_NAMESPACE, Agent, Kubelets, node_lease
+from backends.simulated.kubelet import Agent
+from backends.simulated.kubelets import LEASE_NAMESPACE, Kubelets, node_lease
 from backends.simulated.objects import (
     DAEMONSETS,
     DEPLOYMENTS,

@@ -18,7 +18,8 @@ from backends.simulated.faults import Fault, FaultKind
 from backends.simulated.fleet_plan import FleetPlan
 from backends.simulated.founding import found
 from backends.simulated.founding_nodes import fault_of
-from backends.simulated.kubelets import Agent, Kubelets
+from backends.simulated.kubelet import Agent
+from backends.simulated.kubelets import Kubelets
 from backends.simulated.machines import Machine, MachineHall
 from backends.simulated.node_lifecycle import NodeLifecycle
 from backends.simulated.objects import NODES, PDBS, PODS, Event, Json, ObjectStore
