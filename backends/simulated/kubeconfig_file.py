@@ -25,9 +25,8 @@ def write_kubeconfig(path: Path, text: str) -> None:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(f"{MARK}\n{text}\n")
         Path(name).replace(path)
-    except BaseException:
+    finally:
         Path(name).unlink(missing_ok=True)
-        raise
 
 
 def check_kubeconfig(path: Path) -> None:
