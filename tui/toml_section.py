@@ -19,7 +19,7 @@ _UNIT_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 class BadSettings(Exception):
     """A wrong settings file, key or value."""
 
-    def __init__(self, file: Path, key: str, says: str) -> None:
+    def __init__(self, file: Path | str, key: str, says: str) -> None:
         super().__init__(f"{file}: {key}: {says}" if key else f"{file}: {says}")
 
 

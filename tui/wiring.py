@@ -13,32 +13,35 @@ import random
 import secrets
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fleet.dispatch import Dispatcher
+from fleet.dispatch import Capacity, Dispatcher
+from fleet.errors import FleetError
 from fleet.feeds import FeedHealth
-from fleet.groups import GroupKey
-from fleet.joining import join
+from fleet.gate import GateChecker
 from fleet.node import NodeKey
-from fleet.policy import Policy
 from fleet.ports import Clock, Feed, Reader, TelemetrySource, Writer
+from fleet.runner import OperationRun
 from fleet.store import FeedKey, FleetStore
 from fleet.telemetry import GpuTelemetry
+from fleet.telemetry_feed import TelemetryFeed
 from tui.choice import Choice
-from tui.deck import Deck
-from tui.settings import BadSettings, Settings, state_folder
+from tui.deck import Deck, FaultDesk
+from tui.settings import BadSettings, PrometheusSettings, Settings, state_folder
 from tui.simulation_child import SimulationChild
 from tui.simulation_child import start as start_simulation
 
 if TYPE_CHECKING:
     from backends.journal_sqlite import SqliteJournal
-    from backends.kubernetes.connection import Api
+    from backends.kubernetes.node_keys import NodeKeys
+    from backends.prometheus import client as prometheus
 
 SIMULATED_CONTEXT = "simulated"
+_DCGM_EVERY = timedelta(seconds=5)
 
 
 class SystemClock:
@@ -66,8 +69,8 @@ class Sources:
     writers: dict[str, Writer] = field(default_factory=dict)
     feeds: list[Feed] = field(default_factory=list)
     feed_keys: list[FeedKey] = field(default_factory=list)
-    telemetry: TelemetrySource | None = None
-    closing: list[Callable[[], object]] = field(default_factory=list)
+    telemetry: TelemetryFeed | None = None
+    closing: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 
 
 @contextlib.asynccontextmanager
@@ -103,3 +106,233 @@ def open_journal(choice: Choice, child: SimulationChild | None = None) -> Sqlite
         return SqliteJournal(child.kubeconfig.with_name("journal.db"))
     simulated = SIMULATED_CONTEXT in choice.settings.kubernetes.contexts
     return SqliteJournal(state_folder() / ("journal-simulated.db" if simulated else "journal.db"))
+
+
+async def open_deck(choice: Choice) -> Deck:
+    """Everything behind the screens, ready to be followed. Raises BadSettings and FleetError."""
+    child = await start_simulation(choice.demo) if choice.demo is not None else None
+    try:
+        return await _deck(choice, child)
+    except (BadSettings, FleetError):
+        if child is not None:
+            await child.close()
+        raise
+
+
+async def _deck(choice: Choice, child: SimulationChild | None) -> Deck:
+    clock = SystemClock()
+    settings = _for_simulation(choice.settings, child) if child is not None else choice.settings
+    store = FleetStore(settings.policy)
+    sources = await asyncio.to_thread(_sources, settings, clock, store)
+    journal = open_journal(choice, child)
+    readings = sources.telemetry.readings if sources.telemetry is not None else None
+    deck: Deck | None = None
+
+    def changed(run: OperationRun) -> None:
+        if deck is not None:
+            deck.run_changed(run)
+
+    faults = await asyncio.to_thread(_faults, child)
+    dispatcher = Dispatcher(
+        readers=sources.readers,
+        writers=sources.writers,
+        checker=GateChecker(settings.policy, clock, readings),
+        journal=journal,
+        clock=clock,
+        policy=settings.policy,
+        owner=_owner(),
+        capacity=lambda: _capacity(store),
+        stale=lambda: _stale(store, clock),
+        changed=changed,
+    )
+
+    async def close() -> None:
+        for end in (*sources.closing, journal.close, *((child.close,) if child is not None else ())):
+            await end()
+
+    deck = Deck(
+        title=_title(choice, sources),
+        sources=tuple(sources.readers),
+        feeds=tuple(sources.feed_keys),
+        settings=settings,
+        policy=settings.policy,
+        clock=clock,
+        store=store,
+        dispatcher=dispatcher,
+        journal=journal,
+        by=_owner(),
+        new_id=_new_id,
+        follow=lambda: _follow(sources.feeds, deck),
+        close=close,
+        by_gpu=sources.telemetry.by_gpu if sources.telemetry is not None else _no_gpus,
+        readers=sources.readers,
+        joined=sources.telemetry.joined if sources.telemetry is not None else None,
+        simulated=child is not None,
+        notice=_notice(choice),
+        faults=faults,
+        provisions=True,
+    )
+    return deck
+
+
+def _for_simulation(settings: Settings, child: SimulationChild) -> Settings:
+    """The settings with the child's addresses in place of any cluster, and our own wishes for its categories."""
+    kubernetes = replace(settings.kubernetes, kubeconfig=child.kubeconfig, contexts=())
+    return replace(
+        settings, kubernetes=kubernetes, prometheus=PrometheusSettings(), dcgm_url=child.metrics_url
+    )
+
+
+def _sources(settings: Settings, clock: Clock, store: FleetStore) -> Sources:
+    """An adapter for every source. Heavy: it imports the clients, so it runs in a thread. Raises BadSettings."""
+    from backends.kubernetes.node_keys import CATEGORY_LABELS, NodeKeys
+    from backends.kubernetes.transport import load
+
+    load()
+    sources = Sources()
+    keys = NodeKeys(
+        settings.policy,
+        (*settings.kubernetes.category_labels, *CATEGORY_LABELS),
+        settings.kubernetes.image_labels,
+    )
+    for context in settings.kubernetes.contexts or (None,):
+        _add_cluster(sources, settings, keys, context, clock)
+    _add_telemetry(sources, settings, clock, store)
+    return sources
+
+
+def _add_cluster(
+    sources: Sources, settings: Settings, keys: NodeKeys, context: str | None, clock: Clock
+) -> None:
+    from backends.kubernetes.actions import KubernetesWriter
+    from backends.kubernetes.connection import Api
+    from backends.kubernetes.feeds import feeds_of
+    from backends.kubernetes.kubeconfig import ConfigurationError, find
+    from backends.kubernetes.reader import KubernetesReader
+
+    kubeconfig = settings.kubernetes.kubeconfig
+    try:
+        access = find(
+            kubeconfig=str(kubeconfig) if kubeconfig is not None else None,
+            context=context,
+            environ=os.environ,
+            home=Path.home(),
+        )
+    except ConfigurationError as error:
+        raise BadSettings(error.file, error.key, error.expected) from error
+    api = Api(access, source=access.context, clock=clock, environ=os.environ)
+    reader = KubernetesReader(api, keys)
+    sources.readers[api.source] = reader
+    if not settings.policy.read_only:
+        sources.writers[api.source] = KubernetesWriter(api, reader, clock, prefix=settings.policy.prefix)
+    sources.feeds += feeds_of(api, keys, clock=clock, chance=random.Random())  # noqa: S311 - jitter
+    sources.feed_keys += [FeedKey(api.source, "nodes"), FeedKey(api.source, "pods")]
+    sources.closing.append(api.close)
+
+
+def _add_telemetry(sources: Sources, settings: Settings, clock: Clock, store: FleetStore) -> None:
+    from backends.dcgm_exporter.scrape import DcgmExporterSource
+    from backends.prometheus.client import PrometheusSource
+
+    def known() -> Collection[NodeKey]:
+        return store.rows_by_key.keys()
+
+    source: TelemetrySource
+    if settings.prometheus.url:
+        source = PrometheusSource(_prometheus(settings), clock, known)
+        every = settings.prometheus.every
+    elif settings.dcgm_url:
+        source = DcgmExporterSource([settings.dcgm_url], clock, known)
+        every = _DCGM_EVERY
+    else:
+        return
+    feed = TelemetryFeed(source, known, clock, every=every, fresh=settings.policy.telemetry_fresh)
+    sources.telemetry = feed
+    sources.feeds.append(feed)
+    sources.feed_keys.append(FeedKey(*feed.key))
+    if isinstance(source, DcgmExporterSource):
+        sources.closing.append(source.close)
+
+
+def _prometheus(settings: Settings) -> prometheus.PrometheusSettings:
+    from backends.prometheus import client as prometheus
+
+    asked = settings.prometheus
+    password = ""
+    if asked.password_file is not None:
+        try:
+            password = asked.password_file.read_text().strip()
+        except OSError as error:
+            raise BadSettings(asked.password_file, "", f"the password can't be read: {error}") from error
+    return prometheus.PrometheusSettings(
+        url=asked.url,
+        username=asked.username,
+        password=password,
+        token_file=asked.token_file,
+        ca_file=asked.ca_file,
+    )
+
+
+def _faults(child: SimulationChild | None) -> FaultDesk | None:
+    if child is None:
+        return None
+    from backends.simulated.fault_client import SimulatedFaults
+
+    return SimulatedFaults(child.kubernetes_url)
+
+
+async def _follow(feeds: Sequence[Feed], deck: Deck | None) -> None:
+    assert deck is not None
+    async with asyncio.TaskGroup() as following:
+        for feed in feeds:
+            following.create_task(feed.follow(deck.report))
+
+
+async def _no_gpus(keys: Collection[NodeKey]) -> Mapping[NodeKey, Sequence[GpuTelemetry]]:
+    return {}
+
+
+def _capacity(store: FleetStore) -> Capacity:
+    """By category: GPUs usable and in all, nodes, and nodes out of service (one that is closed and not ready counts twice)."""
+    found = {}
+    for key in tuple(store.groups.keys()):
+        if key.depth == 0:
+            totals = store.groups.totals(key)
+            unavailable = min(totals.nodes, totals.closed + totals.not_ready)
+            found[key.category] = (totals.gpus_usable, totals.gpus_capacity, totals.nodes, unavailable)
+    return found
+
+
+def _stale(store: FleetStore, clock: Clock) -> Sequence[str]:
+    """Feeds of nodes and pods that can't be believed now, so that no verb starts on old facts."""
+    now = clock.now()
+    return [
+        f"{state.source}/{state.name}"
+        for state in store.feed_states()
+        if state.name in ("nodes", "pods")
+        and state.believed(now) not in (FeedHealth.LIVE, FeedHealth.STARTING)
+    ]
+
+
+def _owner() -> str:
+    """Who acts, as it is written on nodes: `user@host`."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = f"uid-{os.getuid()}"
+    return f"{user}@{socket.gethostname()}"
+
+
+def _new_id() -> str:
+    """An operation's id: the day and minute it was asked for, and four bytes of chance."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M}-{secrets.token_hex(4)}"
+
+
+def _title(choice: Choice, sources: Sources) -> str:
+    return "simulated fleet" if choice.demo is not None else ", ".join(sources.readers)
+
+
+def _notice(choice: Choice) -> str:
+    if choice.unasked:
+        return "no cluster is configured: this is a simulated fleet; name one with --context or --kubeconfig"
+    return ""
