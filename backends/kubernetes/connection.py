@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -88,9 +88,16 @@ class Api:
         return await self._ask(_Call(method, path, query, parsed, content_type, deadline))
 
     async def watch(
-        self, path: str, query: Query = (), *, silence: timedelta = SILENCE
+        self,
+        path: str,
+        query: Query = (),
+        *,
+        silence: timedelta = SILENCE,
+        accepted: Callable[[], None] = lambda: None,
     ) -> AsyncGenerator[bytes, None]:
         """The lines of a watch as they come, until the server ends it. Wrap it in `contextlib.aclosing`.
+
+        `accepted` is called once the server has agreed to it, which may be long before there is a line.
 
         Raises Silent after `silence` without a byte, Unreachable where it breaks off, and FleetError where it is refused.
         """
@@ -101,6 +108,7 @@ class Api:
                 async with asyncio.timeout(ANSWER.total_seconds()):
                     call = _Call("GET", path, query, patience=silence)
                     response = await self._open(stack, request, call)
+                accepted()
                 lines = await stack.enter_async_context(contextlib.aclosing(_lines(response, silence, about)))
                 async for line in lines:
                     yield line

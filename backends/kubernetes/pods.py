@@ -6,11 +6,12 @@ Gangs are recognised by the labels of the operators that make them, so that a tr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 from backends.kubernetes.gpu_counts import GPU, LEGACY, MIG, SHARED, whole
-from backends.kubernetes.shapes import Meta, OwnerReference
+from backends.kubernetes.shapes import KubeObject, Meta, OwnerReference
 from fleet.text import clean
 from fleet.workload import Keeper, WorkloadId
 
@@ -45,16 +46,43 @@ class Resources(msgspec.Struct, gc=False):
 class Container(msgspec.Struct, gc=False, rename="camel"):
     """A container; `restart_policy` Always makes an init container a sidecar."""
 
+    image: str | None = None
     resources: Resources | None = None
     restart_policy: str | None = None
 
 
+class Volume(msgspec.Struct, gc=False, rename="camel"):
+    """A volume; only whether it is node-local scratch."""
+
+    empty_dir: dict[str, Any] | None = None
+
+
+class Toleration(msgspec.Struct, gc=False):
+    """Which taints a pod puts up with."""
+
+    key: str | None = None
+    operator: str | None = None
+    value: str | None = None
+    effect: str | None = None
+
+    def admits(self, key: str, value: str, effect: str) -> bool:
+        """Whether a taint is tolerated (Kubernetes documentation, "Taints and Tolerations")."""
+        if self.effect and self.effect != effect:
+            return False
+        if not self.key:
+            return self.operator == "Exists"
+        return self.key == key and (self.operator == "Exists" or (self.value or "") == value)
+
+
 class PodSpec(msgspec.Struct, gc=False, rename="camel"):
-    """Where a pod is bound and what it asks for."""
+    """Where a pod is bound, what it asks for, and what it costs to move it."""
 
     node_name: str | None = None
     containers: list[Container] | None = None
     init_containers: list[Container] | None = None
+    volumes: list[Volume] | None = None
+    tolerations: list[Toleration] | None = None
+    termination_grace_period_seconds: int | None = None
 
 
 class PodStatus(msgspec.Struct, gc=False):
@@ -63,10 +91,9 @@ class PodStatus(msgspec.Struct, gc=False):
     phase: str | None = None
 
 
-class PodShape(msgspec.Struct, gc=False):
-    """A Pod, as much of it as the fleet table needs."""
+class PodShape(KubeObject, gc=False):
+    """A Pod, as much of it as the fleet table and a drain need."""
 
-    metadata: Meta = msgspec.field(default_factory=Meta)
     spec: PodSpec | None = None
     status: PodStatus | None = None
 
@@ -125,11 +152,6 @@ def keeper_of(meta: Meta) -> Keeper:
 def controller_of(meta: Meta) -> OwnerReference | None:
     """The one owner that controls an object, or None."""
     return next((owner for owner in meta.owner_references or () if owner.controller), None)
-
-
-def is_gang(meta: Meta) -> bool:
-    """Whether taking one pod of it away ends more than itself."""
-    return _gang(meta, controller_of(meta)) is not None
 
 
 def workload_of(meta: Meta) -> WorkloadId:

@@ -42,6 +42,12 @@ class Meta(msgspec.Struct, gc=False, rename="camel"):
     owner_references: list[OwnerReference] | None = None
 
 
+class KubeObject(msgspec.Struct, gc=False):
+    """What every object has."""
+
+    metadata: Meta = msgspec.field(default_factory=Meta)
+
+
 class TaintEntry(msgspec.Struct, gc=False, frozen=True):
     """A taint."""
 
@@ -85,10 +91,9 @@ class NodeStatus(msgspec.Struct, gc=False, rename="camel"):
     node_info: NodeSystem | None = None
 
 
-class NodeShape(msgspec.Struct, gc=False):
+class NodeShape(KubeObject, gc=False):
     """A Node."""
 
-    metadata: Meta = msgspec.field(default_factory=Meta)
     spec: NodeSpec | None = None
     status: NodeStatus | None = None
 
@@ -117,7 +122,7 @@ class ListMeta(msgspec.Struct, gc=False, rename="camel"):
     remaining_item_count: int | None = None
 
 
-Shape = TypeVar("Shape", bound=msgspec.Struct)
+Shape = TypeVar("Shape", bound=KubeObject)
 
 
 class _List(msgspec.Struct, Generic[Shape]):
@@ -130,11 +135,13 @@ class _RawList(msgspec.Struct):
     items: list[msgspec.Raw] | None = None
 
 
-class _NameOnly(msgspec.Struct):
-    class _Meta(msgspec.Struct):
-        name: str = ""
+class _BareMeta(msgspec.Struct, rename="camel"):
+    name: str = ""
+    resource_version: str | None = None
 
-    metadata: _Meta = msgspec.field(default_factory=_Meta)
+
+class _Bare(msgspec.Struct):
+    metadata: _BareMeta = msgspec.field(default_factory=_BareMeta)
 
 
 class _Event(msgspec.Struct):
@@ -154,9 +161,13 @@ class Page(Generic[Shape]):
 
 @dataclass(frozen=True, slots=True)
 class WatchEvent(Generic[Shape]):
-    """One line of a watch. `shape` is None for an ERROR, which has `status`, and for what is `unreadable`: (name, why)."""
+    """One line of a watch. `shape` is None for an ERROR, which has `status`, and for what is `unreadable`: (name, why).
+
+    `version` is where the watch stands after it, empty where the line does not say.
+    """
 
     type: str
+    version: str = ""
     shape: Shape | None = None
     status: Status | None = None
     unreadable: tuple[str, str] | None = None
@@ -200,9 +211,12 @@ class Reading(Generic[Shape]):
             status = status_of(bytes(event.object)) or Status(message="an error without a word", code=500)
             return WatchEvent("ERROR", status=status)
         try:
-            return WatchEvent(event.type, self._one.decode(event.object))
+            shape = self._one.decode(event.object)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            return WatchEvent(event.type, unreadable=(_name_of(event.object), clean(str(error), 200)))
+            bare = _bare(event.object)
+            name, why = clean(bare.name, 253), clean(str(error), 200)
+            return WatchEvent(event.type, bare.resource_version or "", unreadable=(name, why))
+        return WatchEvent(event.type, shape.metadata.resource_version or "", shape)
 
     def _piecemeal(self, body: bytes, about: str) -> Page[Shape]:
         try:
@@ -215,7 +229,7 @@ class Reading(Generic[Shape]):
             try:
                 items.append(self._one.decode(item))
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                unreadable.append((_name_of(item), clean(str(error), 200)))
+                unreadable.append((clean(_bare(item).name, 253), clean(str(error), 200)))
         return _page(raw.metadata, items, tuple(unreadable))
 
 
@@ -226,8 +240,8 @@ def _page(
     return Page(items, meta.resource_version or "", meta.continue_ or "", unreadable)
 
 
-def _name_of(item: msgspec.Raw) -> str:
+def _bare(item: msgspec.Raw) -> _BareMeta:
     try:
-        return clean(msgspec.json.decode(item, type=_NameOnly).metadata.name, 253)
+        return msgspec.json.decode(item, type=_Bare).metadata
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return ""
+        return _BareMeta()

@@ -1,0 +1,156 @@
+"""The two feeds of a cluster, nodes and pods, and what each makes of the objects it is shown.
+
+They share a `Roster`: that a node without pods has no work can be said only once both lists are complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from random import Random
+
+from backends.kubernetes.connection import SILENCE, Api
+from backends.kubernetes.convert import node_of
+from backends.kubernetes.node_keys import NodeKeys
+from backends.kubernetes.pods import PodShape
+from backends.kubernetes.shapes import NodeShape, Page, Reading, WatchEvent
+from backends.kubernetes.watch import ListWatch
+from backends.kubernetes.work import Roster, WorkIndex
+from fleet.node import NodeKey
+from fleet.observation import Listed, NodeGone, NodeSeen, Observation, WorkSeen
+from fleet.ports import Clock
+
+NODES = Reading(NodeShape)
+PODS = Reading(PodShape)
+
+_LIVE_PODS = (("fieldSelector", "status.phase!=Succeeded,status.phase!=Failed"),)
+"""Finished pods hold nothing, and a batch cluster keeps thousands. One that finishes leaves the watch as DELETED."""
+
+
+def feeds_of(
+    api: Api, keys: NodeKeys, *, clock: Clock, chance: Random, silence: timedelta = SILENCE
+) -> tuple[ListWatch[NodeShape], ListWatch[PodShape]]:
+    """The feeds `nodes` and `pods` of a cluster. Where pods are denied, nodes go on without them."""
+    roster = Roster()
+    nodes = ListWatch(
+        api,
+        "/api/v1/nodes",
+        "nodes",
+        NODES,
+        NodesIntake(api.source, keys, roster),
+        clock=clock,
+        chance=chance,
+        silence=silence,
+    )
+    pods = ListWatch(
+        api,
+        "/api/v1/pods",
+        "pods",
+        PODS,
+        PodsIntake(api.source, roster),
+        clock=clock,
+        chance=chance,
+        selector=_LIVE_PODS,
+        silence=silence,
+    )
+    return nodes, pods
+
+
+class NodesIntake:
+    """Nodes as they are, and the work that is known of one seen for the first time."""
+
+    def __init__(self, source: str, keys: NodeKeys, roster: Roster) -> None:
+        self._source = source
+        self._keys = keys
+        self._roster = roster
+        self._listed: set[str] = set()
+        self._unreadable: dict[str, str] = {}
+
+    @property
+    def note(self) -> str:
+        return _note(self._unreadable, "node")
+
+    def begin(self) -> None:
+        self._listed = set()
+        self._unreadable = {}
+
+    def page(self, page: Page[NodeShape]) -> Sequence[Observation]:
+        named = [shape for shape in page.items if shape.metadata.name]
+        self._listed.update(shape.metadata.name for shape in named)
+        self._unreadable.update(page.unreadable)
+        # One that can't be read is there all the same: it must not be taken for gone.
+        self._listed.update(name for name, _ in page.unreadable)
+        return [NodeSeen(node_of(shape, self._source, self._keys)) for shape in named]
+
+    def complete(self) -> Sequence[Observation]:
+        fresh = self._listed - self._roster.names
+        self._roster.names = set(self._listed)
+        return [Listed(self._source, frozenset(self._listed)), *self._work(fresh)]
+
+    def event(self, event: WatchEvent[NodeShape]) -> Sequence[Observation]:
+        if event.unreadable is not None:
+            self._unreadable.update([event.unreadable])
+        if event.shape is None or not (name := event.shape.metadata.name):
+            return ()
+        self._unreadable.pop(name, None)
+        names = self._roster.names
+        if event.type == "DELETED":
+            names.discard(name)
+            return (NodeGone(NodeKey(self._source, name)),)
+        seen = NodeSeen(node_of(event.shape, self._source, self._keys))
+        if name in names:
+            return (seen,)
+        names.add(name)
+        return (seen, *self._work([name]))
+
+    def _work(self, names: Iterable[str]) -> Iterable[Observation]:
+        for name in names:
+            work = self._roster.work(name)
+            if work is not None:
+                yield WorkSeen(NodeKey(self._source, name), work)
+
+
+class PodsIntake:
+    """The work on each node, told when it changes; of every node once the list is complete."""
+
+    def __init__(self, source: str, roster: Roster) -> None:
+        self._source = source
+        self._roster = roster
+        self._next = WorkIndex()
+        self._unreadable: dict[str, str] = {}
+
+    @property
+    def note(self) -> str:
+        return _note(self._unreadable, "pod")
+
+    def begin(self) -> None:
+        self._next = WorkIndex()
+        self._unreadable = {}
+
+    def page(self, page: Page[PodShape]) -> Sequence[Observation]:
+        self._next.put(page.items)
+        self._unreadable.update(page.unreadable)
+        return ()
+
+    def complete(self) -> Sequence[Observation]:
+        old, new = self._roster.index, self._next
+        self._roster.index = new
+        names = self._roster.names.union(new.nodes, old.nodes if old is not None else ())
+        changed = (name for name in names if old is None or old.work(name) != new.work(name))
+        return [WorkSeen(NodeKey(self._source, name), new.work(name)) for name in changed]
+
+    def event(self, event: WatchEvent[PodShape]) -> Sequence[Observation]:
+        if event.unreadable is not None:
+            self._unreadable.update([event.unreadable])
+        index = self._roster.index
+        if event.shape is None or index is None:
+            return ()
+        touched = index.drop(event.shape) if event.type == "DELETED" else index.put([event.shape])
+        return [WorkSeen(NodeKey(self._source, name), index.work(name)) for name in touched]
+
+
+def _note(unreadable: dict[str, str], what: str) -> str:
+    if not unreadable:
+        return ""
+    name, why = next(iter(unreadable.items()))
+    return f"{len(unreadable)} {what}{'s' if len(unreadable) > 1 else ''} can't be read: {name or 'unnamed'}: {why}"
