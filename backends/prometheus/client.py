@@ -169,7 +169,7 @@ class PrometheusSource:
         from backends.prometheus.session import BoundedSession
 
         settings, url = self._settings, self._settings.url.rstrip("/")
-        if urlsplit(url).scheme not in ("http", "https"):
+        if not _is_address(url):
             raise Rejected("not an address of Prometheus (http:// or https://)", about=settings.about)
         session = BoundedSession(
             url,
@@ -187,3 +187,11 @@ class PrometheusSource:
             timeout=settings.deadline.total_seconds(),
             retry=Retry(total=0),
         )
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
