@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import gc
 import os
+import sys
 from collections.abc import Awaitable, Callable
 
 from fleet.errors import FleetError
@@ -39,6 +40,10 @@ def run(asked: argparse.Namespace) -> int:
     except FleetError as error:
         tell(f"quarterdeck: {error}")
         return code_of(error)
+    except BrokenPipeError:
+        # Whoever read our output has gone; without this the interpreter complains while it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
     except KeyboardInterrupt:
         return FAILED
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 
 from fleet.errors import FleetError
 from fleet.feeds import FeedHealth
+from fleet.joining import Join
 from fleet.plan import Permission, Verb
 from fleet.text import clean
 from tui.deck import Deck
@@ -17,6 +18,7 @@ from tui.exits import DONE, FAILED, UNREACHABLE
 from tui.headless.shapes import put
 
 KNOWN_WITHIN = timedelta(seconds=60)
+_JOINED_WITHIN = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ async def doctor(deck: Deck, asked: argparse.Namespace) -> int:
     answers = [answer async for answer in _sources(deck)]
     reached = all(answer.ok for answer in answers)
     await deck.known(KNOWN_WITHIN, {feed.name for feed in deck.feeds})
-    answers += [*_feeds(deck), *_fleet(deck), *_metrics(deck)]
+    answers += [*_feeds(deck), *_fleet(deck), await _metrics(deck)]
     if asked.json:
         put([asdict(answer) for answer in answers])
     else:
@@ -52,7 +54,9 @@ async def _sources(deck: Deck) -> AsyncIterator[Examined]:
         try:
             identity = await reader.identity()
         except FleetError as error:
-            yield Examined(f"{source} reach", False, str(error), "check the server, the network and the credentials")
+            yield Examined(
+                f"{source} reach", False, str(error), "check the server, the network and the credentials"
+            )
             continue
         said = f"{identity.server or 'server not named'}, identity {identity.identity or 'unknown'}"
         yield Examined(f"{source} reach", True, said)
@@ -63,7 +67,13 @@ async def _sources(deck: Deck) -> AsyncIterator[Examined]:
             continue
         denied = [verb.value for verb, found in permissions.items() if found is Permission.DENIED]
         unknown = [verb.value for verb, found in permissions.items() if found is Permission.UNKNOWN]
-        says = f"denied: {', '.join(denied)}" if denied else f"unknown: {', '.join(unknown)}" if unknown else "every verb"
+        says = (
+            f"denied: {', '.join(denied)}"
+            if denied
+            else f"unknown: {', '.join(unknown)}"
+            if unknown
+            else "every verb"
+        )
         yield Examined(
             f"{source} permission",
             False if denied else None if unknown else True,
@@ -103,22 +113,32 @@ def _fleet(deck: Deck) -> Iterator[Examined]:
         yield Examined("nodes desired image", None, says, "set desired_image of their categories")
 
 
-def _metrics(deck: Deck) -> Iterator[Examined]:
+async def _metrics(deck: Deck) -> Examined:
     if deck.joined is None:
-        yield Examined("metrics", None, "none are configured", "name --prometheus URL or --dcgm URL")
-        return
-    join = deck.joined()
+        return Examined(
+            "metrics join", None, "no metrics are configured", "name --prometheus URL or --dcgm URL"
+        )
+    join = await _joined(deck, deck.joined)
     if join is None:
-        yield Examined("metrics", None, "no reading yet")
-        return
-    yield Examined(
+        return Examined("metrics join", None, "no reading yet")
+    without = [key.name for key in join.unjoined_nodes]
+    return Examined(
         "metrics join",
-        not join.unjoined_nodes and not join.unjoined_names,
-        f"{len(join.names)} nodes have series; {len(join.unjoined_nodes)} have none"
-        f"{_some(key.name for key in join.unjoined_nodes)}; {len(join.unjoined_names)} series have no node"
-        f"{_some(join.unjoined_names)}",
+        not without and not join.unjoined_names,
+        f"{len(join.names)} nodes have series; {len(without)} have none{_some(without)}; "
+        f"{len(join.unjoined_names)} series have no node{_some(join.unjoined_names)}",
         "see docs/telemetry.md: the label that names the host must match the node's name",
     )
+
+
+async def _joined(deck: Deck, joined: Callable[[], Join | None]) -> Join | None:
+    """The join once it has seen the nodes: metrics may be read before the nodes are listed."""
+    until = deck.clock.monotonic() + _JOINED_WITHIN.total_seconds()
+    while (join := joined()) is None or len(join.names) + len(join.unjoined_nodes) < len(deck.store):
+        if deck.clock.monotonic() >= until:
+            break
+        await deck.clock.sleep(timedelta(seconds=0.1))
+    return join
 
 
 def _some(names: Iterable[str]) -> str:

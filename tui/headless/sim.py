@@ -26,9 +26,13 @@ async def sim(asked: argparse.Namespace) -> int:
         if asked.until_stdin_closes:
             _end_with_stdin(ended)
         try:
-            async with serve_simulation(asked.nodes, asked.seed, asked.speed, asked.port, kubeconfig) as served:
+            async with serve_simulation(
+                asked.nodes, asked.seed, asked.speed, asked.port, kubeconfig
+            ) as served:
                 print(json.dumps(served), flush=True)  # noqa: T201 - the line that scripts read
-                tell(f"serving {asked.nodes} simulated nodes; try: kubectl --kubeconfig {kubeconfig} get nodes")
+                tell(
+                    f"serving {asked.nodes} simulated nodes; try: kubectl --kubeconfig {kubeconfig} get nodes"
+                )
                 await ended.wait()
         except CantServe as error:
             tell(f"quarterdeck: {error}")
