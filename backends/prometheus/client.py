@@ -179,7 +179,8 @@ class PrometheusSource:
             token_file=settings.token_file,
             limit=settings.answer_limit,
         )
-        return PrometheusConnect(
+        connect: Any = PrometheusConnect  # its annotations are narrower than what it takes
+        return connect(
             url=url,
             headers=dict(settings.headers) or None,
             auth=(settings.username, settings.password) if settings.username else None,
