@@ -85,7 +85,9 @@ def _rows(resource: Resource) -> Iterator[Json]:
         "kind": resource.kind,
     }
     short = {"shortNames": list(resource.short_names)} if resource.short_names else {}
-    yield {**row, "verbs": list(VERBS), **short}
+    # The members of `kubectl get all`.
+    grouped = {"categories": ["all"]} if resource is PODS or resource.group in ("apps", "batch") else {}
+    yield {**row, "verbs": list(VERBS), **short, **grouped}
     unnamed = {**row, "singularName": ""}
     if resource is PODS:
         eviction = {"group": "policy", "version": "v1", "kind": "Eviction", "verbs": ["create"]}

@@ -14,6 +14,7 @@ from random import Random
 
 from aiohttp import web
 
+from backends.simulated import protobuf_reviews
 from backends.simulated.answers import json_answer, page_not_found, refusal
 from backends.simulated.api_routes import Place, place, target, verb
 from backends.simulated.bodies import decoded, typed
@@ -250,7 +251,9 @@ class KubernetesApi:
     async def _review(self, request: web.Request, plural: str) -> web.StreamResponse:
         if request.method != "POST":
             raise method_not_allowed()
-        value = decoded(await request.read(), request.content_type)
+        body = await request.read()
+        binary = request.content_type == protobuf_reviews.MEDIA_TYPE
+        value = protobuf_reviews.review(body) if binary else decoded(body, request.content_type)
         authorization = "authorization.k8s.io/v1"
         reviewed: Json
         match plural:

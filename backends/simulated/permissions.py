@@ -63,9 +63,11 @@ class Permissions:
         if not self._denied:
             yield {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
             return
-        names = [(each.group, each.plural) for each in RESOURCES]
-        names += [("", "pods/eviction"), *(("", f"{each.plural}/status") for each in (NODES, PODS))]
-        for group, name in names:
-            verbs = [verb for verb in VERBS if self.allows(verb, name)]
+        known: list[tuple[str, str, tuple[str, ...]]] = [
+            (each.group, each.plural, VERBS) for each in RESOURCES
+        ]
+        known += [("", f"{each.plural}/status", ("get", "patch", "update")) for each in (NODES, PODS)]
+        for group, name, served in [*known, ("", "pods/eviction", ("create",))]:
+            verbs = [verb for verb in served if self.allows(verb, name)]
             if verbs:
                 yield {"verbs": verbs, "apiGroups": [group], "resources": [name]}
