@@ -7,7 +7,6 @@ Nothing is connected to here, and no secret leaves: `Access` keeps them out of i
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -184,8 +183,8 @@ def _user(entry: UserEntry, file: Path, key: str) -> User:
 def _pem(data: str | None, name: str | None, file: Path, key: str) -> Pem | None:
     if data:
         try:
-            return Pem(text=base64.b64decode(data.encode(), validate=False))
-        except (binascii.Error, UnicodeEncodeError) as error:
+            return Pem(text=base64.b64decode("".join(data.split()), validate=True))
+        except ValueError as error:
             raise ConfigurationError(str(file), f"{key}-data", "expected base64") from error
     if not name:
         return None
