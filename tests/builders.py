@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 
 from fleet.holder import Hold
 from fleet.node import Admission, Image, Node, NodeKey, Readiness, Software, Stage
+from fleet.operation import Operation, OperationState, Outcome, StepState
+from fleet.plan import Blocker, Mark, NodePlan, Plan, Radius, Request, Step, Verb
 from fleet.policy import Policy
 from fleet.row import FleetRow, row_of
 from fleet.telemetry import NodeTelemetry
@@ -89,3 +91,54 @@ def row(
 ) -> FleetRow:
     """A row of a node (named `name` unless given whole), its work and its telemetry."""
     return row_of(of or node(name), does, shows, policy or Policy())
+
+
+def plan(
+    verb: Verb = Verb.DRAIN,
+    names: Sequence[str] = ("gpu-001",),
+    *,
+    says: Sequence[str] = ("close admission", "move the work away"),
+    blockers: Sequence[Blocker] = (),
+    radius: Radius | None = None,
+    reason: str = "",
+    **node_plan: object,
+) -> Plan:
+    """A plan of steps that only say what they are; `node_plan` are fields of every node's share."""
+    keys = tuple(NodeKey("demo", name) for name in names)
+    shares = tuple(
+        NodePlan(
+            key,
+            tuple(
+                Step(f"{key.name}/{number}", key, Mark(Stage.DRAINING), text)
+                for number, text in enumerate(says, 1)
+            ),
+            blockers=tuple(blocker for blocker in blockers if blocker.node == key),
+            **{"found": "in-service, open, v1", **node_plan},  # type: ignore[arg-type]
+        )
+        for key in keys
+    )
+    return Plan(
+        Request(verb, keys, "oncall@desk", reason, "op-1"),
+        shares,
+        radius or Radius(nodes=len(keys)),
+        "a1b2c3d4e5f6",
+        NOW,
+        blockers=tuple(blocker for blocker in blockers if blocker.node is None),
+    )
+
+
+def operation(
+    of: Plan | None = None,
+    *,
+    name: str = "op-1",
+    state: OperationState = OperationState.RUNNING,
+    done: int = 0,
+    outcomes: Sequence[Outcome] = (),
+) -> Operation:
+    """An operation whose first `done` steps are done."""
+    of = of or plan()
+    states = tuple(
+        (step.id, StepState.DONE if number < done else StepState.PENDING)
+        for number, step in enumerate(of.steps)
+    )
+    return Operation(name, of, state, NOW - timedelta(minutes=4), steps=states, outcomes=tuple(outcomes))

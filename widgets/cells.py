@@ -248,18 +248,22 @@ def _status(row: Row, scene: Scene) -> Cell:
     found = concerns(row, scene.now, scene.policy)
     if not found:
         return NOTHING
-    texts = (printable(_beyond_stage(concern, row.node), 160) for concern in found[:4])
-    says = f" {scene.glyphs.bullet} ".join(text for text in texts if text)
-    if not says:
+    told = [(concern.severity, text) for concern in found[:4] if (text := _in_short(concern, row, scene))]
+    if not told:
         return NOTHING
-    worst = found[0].severity
+    worst = told[0][0]
     tone = SEVERITY_TONES[worst]
+    says = f" {scene.glyphs.bullet} ".join([printable(text, 160) for _, text in told])
     return Cell(says, tone, sign=severity_glyph(worst, scene.glyphs), sign_tone=tone)
 
 
-def _beyond_stage(concern: Concern, node: Node) -> str:
-    """A concern's text less the stage's word, which has a column of its own."""
-    return concern.text.removeprefix(node.stage.value).strip() if concern.about == "stage" else concern.text
+def _in_short(concern: Concern, row: Row, scene: Scene) -> str:
+    """A concern's text less what other columns say; empty where nothing is left."""
+    if concern.about == "stage":
+        return concern.text.removeprefix(row.node.stage.value).strip()
+    if concern.about == "drift" and row.node.image.running is not None:
+        return f"drift {image_change(row.node.image.running, row.node.image.desired, scene.glyphs.arrow)}"
+    return concern.text.removeprefix("last ")
 
 
 _PAINTERS: dict[Column, Callable[[Row, Scene], Cell]] = {

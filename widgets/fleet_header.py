@@ -12,7 +12,7 @@ from fleet.node import Stage
 from fleet.summary import FeedBadge, FleetSummary
 from fleet.tally import Totals
 from widgets.glyphs import UNICODE, Glyphs
-from widgets.lines import LineOf, Piece, joined, plain, spread, text_of
+from widgets.lines import LineOf, Piece, joined, plain, spread, text_of, width_of_line
 from widgets.sheet import Sheet
 from widgets.tones import Tone
 from widgets.wording import age, percent
@@ -96,8 +96,12 @@ def _badge(badge: FeedBadge, facts: HeaderFacts, *, several: bool) -> LineOf:
 
 def _counts(facts: HeaderFacts, width: int) -> LineOf:
     totals = facts.summary.totals
+    narrow = width < 100
     groups: list[LineOf] = [
-        [(f"{totals.in_service:,} of {totals.nodes:,}", Tone.STRONG), (" in service", Tone.MUTED)],
+        [
+            (f"{totals.in_service:,} of {totals.nodes:,}", Tone.STRONG),
+            (" serving" if narrow else " in service", Tone.MUTED),
+        ],
         _gpus(totals),
     ]
     if facts.shown is not None and facts.shown != totals.nodes:
@@ -105,14 +109,17 @@ def _counts(facts: HeaderFacts, width: int) -> LineOf:
     for count, word, tone in (
         (totals.quarantined, "quarantined", Tone.BAD),
         (totals.not_ready, "not ready", Tone.BAD),
-        (totals.drifted, "drift", Tone.WARN),
         (facts.operations, "running", Tone.NOTE),
+        (totals.drifted, "drift", Tone.WARN),
     ):
         if count:
             groups.append([(f"{count:,} {word}", tone)])
-    if width >= 110 and totals.util is not None:
+    if totals.util is not None and not narrow:
         groups.append([("util ", Tone.MUTED), plain(percent(totals.util))])
-    return joined(groups, (f"  {facts.glyphs.bullet}  " if width >= 100 else "  ", Tone.MUTED))
+    separator = ("  " if narrow else f"  {facts.glyphs.bullet}  ", Tone.MUTED)
+    while len(groups) > 2 and width_of_line(joined(groups, separator)) > width:
+        groups.pop()
+    return joined(groups, separator)
 
 
 def _gpus(totals: Totals) -> LineOf:

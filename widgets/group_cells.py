@@ -76,7 +76,7 @@ def _image(totals: Totals, scene: Scene) -> Cell:
 
 
 _WORDS = (
-    (Severity.FAULT, "fault", Tone.BAD),
+    (Severity.FAULT, "faulty", Tone.BAD),
     (Severity.STUCK, "stuck", Tone.BAD),
     (Severity.SUSPECT, "suspect", Tone.WARN),
     (Severity.CLOSED, "closed", Tone.WARN),

@@ -50,7 +50,7 @@ class _HelpSheet(Sheet):
 class HelpTable(VerticalScroll):
     """Scrollable help."""
 
-    DEFAULT_CSS = "HelpTable { padding: 1 2; }"
+    DEFAULT_CSS = "HelpTable { padding: 1 2; scrollbar-size-vertical: 1; }"
 
     def __init__(self, lines: Sequence[HelpLine] = (), *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
         super().__init__(id=id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from textual.content import Content
@@ -9,6 +10,7 @@ from textual.content import Content
 from widgets.fitting import fit, printable, width_of
 from widgets.tones import STYLES, Tone
 
+_WORDS = re.compile(r" *[^ ]+ *| +")
 Piece = tuple[str, Tone]
 LineOf = Sequence[Piece]
 
@@ -57,6 +59,42 @@ def joined(lines: Iterable[LineOf], separator: Piece) -> list[Piece]:
     return made
 
 
+def wrapped(line: LineOf, width: int) -> list[list[Piece]]:
+    """A line in as many lines as it needs. What goes on hangs below the text: past a padded label, or two cells in."""
+    if width_of_line(line) <= width:
+        return [list(line)]
+    head = line[0][0]
+    lead = len(head) - len(head.lstrip(" "))
+    hang = (
+        width_of(head) if head.strip() and head.endswith(" ") and width_of(head) <= width // 3 else lead + 2
+    )
+    made: list[list[Piece]] = [[]]
+    left = width
+    for text, tone in line:
+        for word in _WORDS.findall(text):
+            size = width_of(word.rstrip(" "))
+            if size > left and left < width - hang:
+                made.append([plain(" " * hang)])
+                left = width - hang
+                word = word.lstrip(" ")
+            for part in _parts(word, max(1, left), max(1, width - hang)):
+                if width_of(part.rstrip(" ")) > left:
+                    made.append([plain(" " * hang)])
+                    left = width - hang
+                made[-1].append((part, tone))
+                left -= width_of(part)
+    return made
+
+
+def _parts(word: str, first: int, rest: int) -> list[str]:
+    """A word that is longer than a line, in pieces; other words whole."""
+    if width_of(word.rstrip(" ")) <= rest:
+        return [word]
+    cells = list(word)
+    size = max(1, min(first, rest) // 2 if not word.isascii() else min(first, rest))
+    return ["".join(cells[start : start + size]) for start in range(0, len(cells), size)]
+
+
 def text_of(lines: Iterable[LineOf], width: int | None = None) -> Content:
     """Lines as one text, each made printable, and cut to `width` where it is given (else they wrap)."""
     pieces: list[tuple[str, str]] = []
@@ -68,6 +106,11 @@ def text_of(lines: Iterable[LineOf], width: int | None = None) -> Content:
             (text, STYLES[tone]) for text, tone in (safe if width is None else cut(safe, width)) if text
         )
     return Content.assemble(*pieces)
+
+
+def safe(line: LineOf) -> list[Piece]:
+    """A line whose texts are fit to paint."""
+    return [(_safe(text), tone) for text, tone in line]
 
 
 def _safe(text: str) -> str:

@@ -1,0 +1,258 @@
+"""What the node pane says of a node, as blocks of lines. Pure; unknown is said as unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from fleet.health import Finding, Verdict
+from fleet.holder import HolderKind
+from fleet.node import Admission, Node, Readiness
+from fleet.row import FleetRow
+from fleet.severity import concerns
+from fleet.telemetry import GpuTelemetry
+from fleet.workload import Placement
+from widgets.cells import SEVERITY_TONES, Scene, cells, severity_glyph
+from widgets.clearing import what_clears
+from widgets.columns import Column
+from widgets.fitting import fit
+from widgets.glyphs import Glyphs
+from widgets.gpu_lines import gpu_lines
+from widgets.lines import LineOf, Piece, plain
+from widgets.tones import Tone
+from widgets.wording import UNKNOWN, age, counted, image_change
+
+LABEL = 11
+"""Cells of the labels before the facts."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """What the pane shows. `gpus` None: not asked for yet, or refused; `gpus_why` says so. `placements` where they were read."""
+
+    row: FleetRow
+    scene: Scene
+    gpus: Sequence[GpuTelemetry] | None = None
+    gpus_why: str = ""
+    findings: Sequence[Finding] = ()
+    placements: Sequence[Placement] = ()
+    notes: Sequence[str] = field(default_factory=tuple)
+
+
+def fact(label: str, *pieces: Piece) -> LineOf:
+    """A label and what it is; a fact without a text is unknown."""
+    said = [piece for piece in pieces if piece[0]] or [(UNKNOWN, Tone.UNKNOWN)]
+    return [(fit(label, LABEL) + " ", Tone.MUTED), *said]
+
+
+def head(view: NodeView) -> list[LineOf]:
+    """Name, stage, and what is being done to it now."""
+    node, scene = view.row.node, view.scene
+    stage, admission = cells(view.row, scene, (Column.STAGE, Column.ADMISSION))
+    line: list[Piece] = [
+        (node.key.name, Tone.STRONG),
+        plain("  "),
+        (f"{stage.sign} ", stage.sign_tone),
+        (stage.text, stage.tone),
+        plain("  "),
+        (admission.text, admission.tone),
+        plain("  "),
+        (" ".join(part for part in (node.category, node.key.source) if part), Tone.MUTED),
+    ]
+    doing = scene.pending.get(node.key) or view.row.pending
+    return [line, [(f"{scene.glyphs.working} {doing}", Tone.NOTE)]] if doing else [line]
+
+
+def wrong(view: NodeView) -> list[LineOf]:
+    """Each concern, worst first, with what would clear it."""
+    scene, row = view.scene, view.row
+    found = concerns(row, scene.now, scene.policy)
+    if not found:
+        return [[(f"{scene.glyphs.good} ", Tone.GOOD), ("nothing wrong is known", Tone.MUTED)]]
+    lines: list[LineOf] = []
+    for concern in found:
+        tone = SEVERITY_TONES[concern.severity]
+        lines.append([(f"{severity_glyph(concern.severity, scene.glyphs)} ", tone), (concern.text, tone)])
+        clears = what_clears(concern, row.node, row.telemetry)
+        if clears:
+            lines.append([(f"  clears: {clears}", Tone.MUTED)])
+    return lines
+
+
+def holds(view: NodeView) -> list[LineOf]:
+    """Who keeps it closed, why, and since when."""
+    node = view.row.node
+    if not node.holds:
+        closed = node.admission is not Admission.OPEN
+        return [[("closed, and nobody said who or why", Tone.WARN)]] if closed else [[("nobody", Tone.MUTED)]]
+    lines: list[LineOf] = []
+    for hold in node.holds:
+        tone = Tone.NOTE if hold.kind is HolderKind.OURS else Tone.WARN
+        who = hold.by or "nobody said who"
+        what = f" {view.scene.glyphs.bullet} ".join(
+            part for part in (hold.verb, hold.step, hold.operation) if part
+        )
+        line: list[Piece] = [(who, tone), (f"  since {age(hold.since, view.scene.now)}", Tone.MUTED)]
+        if what:
+            line.append((f"  {what}", Tone.MUTED))
+        lines.append(line)
+        lines.append([plain("  "), plain(hold.reason) if hold.reason else ("no reason given", Tone.UNKNOWN)])
+    return lines
+
+
+def what_it_is(view: NodeView) -> list[LineOf]:
+    """Image, versions, place, age."""
+    node, scene = view.row.node, view.scene
+    drifted = node.image.drifted
+    image = image_change(node.image.running, node.image.desired, scene.glyphs.arrow)
+    tone = Tone.WARN if drifted else Tone.UNKNOWN if node.image.running is None else Tone.PLAIN
+    drift = "" if drifted is False else "  drift" if drifted else "  desired image unknown"
+    if node.image.running is None:
+        drift = ""
+    lines = [
+        fact("image", (image, tone), (drift, Tone.MUTED)),
+        fact("GPUs", *_gpus(view.row)),
+        fact("model", plain(node.software.gpu_product)),
+        fact("driver", plain(_with(node.software.driver, "CUDA", node.software.cuda))),
+        fact("system", plain(_with(node.software.os_image, "kernel", node.software.kernel))),
+        fact("agent", plain(node.software.agent)),
+        fact("place", plain(_place(node))),
+        fact("age", plain("" if node.created is None else age(node.created, scene.now))),
+    ]
+    if node.owner:
+        lines.append(fact("owned by", plain(node.owner)))
+    if node.readiness is not Readiness.READY:
+        lines.insert(0, fact("agent says", (node.readiness.value, Tone.BAD)))
+    return lines
+
+
+def _with(first: str, word: str, second: str) -> str:
+    return (
+        f"{first}  {word} {second}" if first and second else first or (f"{word} {second}" if second else "")
+    )
+
+
+def _place(node: Node) -> str:
+    place = node.topology
+    named = (("zone", place.zone), ("rack", place.rack), ("switch", place.switch), ("clique", place.clique))
+    return "  ".join(f"{word} {value}" for word, value in named if value)
+
+
+def _gpus(row: FleetRow) -> list[Piece]:
+    node, work = row.node, row.work
+    if node.gpus_capacity is None:
+        return []
+    used = UNKNOWN if work is None else str(work.gpus_used)
+    offered = UNKNOWN if node.gpus_allocatable is None else str(node.gpus_allocatable)
+    short = node.gpus_allocatable != node.gpus_capacity
+    pieces: list[Piece] = [
+        plain(f"{used} used, "),
+        (f"{offered} offered", Tone.WARN if short else Tone.PLAIN),
+        plain(f", {node.gpus_capacity} in the machine"),
+    ]
+    if node.mig_allocatable:
+        pieces.append(plain(f", {node.mig_allocatable} MIG"))
+    return pieces
+
+
+def gpus(view: NodeView, width: int) -> list[LineOf]:
+    """One line a GPU."""
+    if view.gpus is None:
+        return [[(view.gpus_why or "not read yet", Tone.UNKNOWN)]]
+    if not view.gpus:
+        return [[("no GPU reports telemetry", Tone.UNKNOWN)]]
+    lines = gpu_lines(view.gpus, view.scene.policy, view.scene.glyphs, width)
+    expected = view.row.node.gpus_capacity
+    seen = len({gpu.gpu for gpu in view.gpus})
+    if expected is not None and seen < expected:
+        lines.append([(f"{counted(expected - seen, 'GPU')} of {expected} silent", Tone.BAD)])
+    return lines
+
+
+def gate(view: NodeView) -> list[LineOf]:
+    """The last gate's verdict and its findings, the bad ones first."""
+    record, scene = view.row.node.gate, view.scene
+    if record is None:
+        return [[("never gated, as far as the node shows", Tone.UNKNOWN)]]
+    lines: list[LineOf] = [_verdict(record.verdict, scene.glyphs, record.at, record.by, scene.now)]
+    order = (Verdict.FAIL, Verdict.UNKNOWN, Verdict.WARN, Verdict.PASS)
+    for finding in sorted(view.findings or record.findings, key=lambda each: order.index(each.verdict)):
+        lines.append(_finding(finding, scene))
+        if finding.clears:
+            lines.append([(f"    clears: {finding.clears}", Tone.MUTED)])
+    return lines
+
+
+VERDICT_TONES = {
+    Verdict.PASS: Tone.GOOD,
+    Verdict.WARN: Tone.WARN,
+    Verdict.FAIL: Tone.BAD,
+    Verdict.UNKNOWN: Tone.UNKNOWN,
+}
+
+
+def _verdict(verdict: Verdict, glyphs: Glyphs, at: datetime | None, by: str, now: datetime) -> LineOf:
+    said: list[Piece] = [(f"{glyphs.verdict(verdict)} {verdict.value}", VERDICT_TONES[verdict])]
+    said.append((f"  {age(at, now)} ago" if at else "  when is unknown", Tone.MUTED))
+    if by:
+        said.append((f"  by {by}", Tone.MUTED))
+    return said
+
+
+def _finding(finding: Finding, scene: Scene) -> LineOf:
+    tone = VERDICT_TONES[finding.verdict]
+    said: list[Piece] = [(f"  {scene.glyphs.verdict(finding.verdict)} {finding.check}", tone)]
+    if finding.value:
+        said.append(plain(f"  {finding.value}"))
+    if finding.threshold:
+        said.append((f"  wants {finding.threshold}", Tone.MUTED))
+    if finding.source:
+        said.append((f"  from {finding.source}", Tone.MUTED))
+    return said
+
+
+def work(view: NodeView) -> list[LineOf]:
+    """The workloads on it; pods where they were read."""
+    if view.placements:
+        return [_placement(each) for each in view.placements]
+    doing = view.row.work
+    if doing is None:
+        return [[(UNKNOWN, Tone.UNKNOWN)]]
+    if not doing.workloads:
+        return [[("idle", Tone.MUTED)]]
+    return [
+        [
+            plain(each.name),
+            (f"  {each.kind}", Tone.MUTED),
+            (f"  in {each.namespace}" if each.namespace else "", Tone.MUTED),
+        ]
+        for each in doing.workloads
+    ]
+
+
+def _placement(placement: Placement) -> LineOf:
+    said: list[Piece] = [plain(placement.label)]
+    if placement.gpus:
+        said.append((f"  {counted(placement.gpus, 'GPU')}", Tone.NOTE))
+    said.append((f"  {placement.workload.kind} {placement.workload.name}", Tone.MUTED))
+    closed = (budget for budget in placement.budgets if budget.allowed < 1)
+    return [*said, *((f"  held by budget {budget.name}", Tone.WARN) for budget in closed)]
+
+
+def conditions(view: NodeView) -> list[LineOf]:
+    """What the orchestrator reports, the bad ones first."""
+    found = sorted(view.row.node.conditions, key=lambda each: not each.bad)
+    lines: list[LineOf] = []
+    for each in found:
+        tone = Tone.BAD if each.bad else Tone.MUTED if each.bad is False else Tone.UNKNOWN
+        sign = view.scene.glyphs.bad if each.bad else view.scene.glyphs.good if each.bad is False else UNKNOWN
+        said: list[Piece] = [(f"{sign} {each.type} {each.status}", tone)]
+        if each.reason:
+            said.append((f"  {each.reason}", Tone.MUTED))
+        if each.since is not None:
+            said.append((f"  {age(each.since, view.scene.now)}", Tone.MUTED))
+        lines.append(said)
+        if each.bad and each.message:
+            lines.append([(f"  {each.message}", Tone.MUTED)])
+    return lines or [[("none reported", Tone.UNKNOWN)]]
