@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
@@ -57,7 +58,7 @@ def says(*answers: bytes) -> Answer:
 
 
 @contextlib.asynccontextmanager
-async def serving(answer: Answer) -> AsyncIterator[Wire]:
+async def serving(answer: Answer, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[Wire]:
     """Serve until the block ends; connections live until `answer` closes their writer or the client does."""
     wire = Wire("")
     tasks: set[asyncio.Task[None]] = set()
@@ -77,8 +78,8 @@ async def serving(answer: Answer) -> AsyncIterator[Wire]:
             out.close()
             tasks.discard(task)
 
-    server = await asyncio.start_server(one, "127.0.0.1", 0)
-    wire.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server = await asyncio.start_server(one, "127.0.0.1", 0, ssl=tls)
+    wire.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield wire
     finally:
