@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import socket
 import subprocess
@@ -17,8 +18,12 @@ from pathlib import Path
 
 import pytest
 
+from backends.dcgm_exporter.scrape import DcgmExporterSource
 from backends.prometheus.client import PrometheusSettings, PrometheusSource
+from backends.simulated.fleet_plan import plan_fleet
+from backends.simulated.serve import serve
 from fleet.errors import Missing, Rejected, Unreachable
+from fleet.joining import join
 from fleet.node import NodeKey
 from fleet.ports import TelemetryRead
 from tests.servers import require
@@ -41,6 +46,10 @@ DEAD_REMOTE = """
 global: {{scrape_interval: 1s, scrape_timeout: 1s}}
 remote_read: [{{url: "http://127.0.0.1:9/read", read_recent: true, remote_timeout: 1s}}]
 scrape_configs: []
+"""
+SIMULATED = """
+global: {{scrape_interval: 1s, scrape_timeout: 1s}}
+scrape_configs: [{{job_name: dcgm, http_sd_configs: [{{url: "{targets}", refresh_interval: 5s}}]}}]
 """
 
 
@@ -271,3 +280,28 @@ async def test_a_prometheus_that_went_away_is_unreachable(tmp_path: Path) -> Non
     with pytest.raises(Unreachable, match="refused"):
         await source.by_node()
     await source.close()
+
+
+async def test_prometheus_and_the_exporters_agree_on_a_simulated_fleet(tmp_path: Path) -> None:
+    clock = WallClock()
+    async with serve(clock, plan=plan_fleet(12, 0)) as simulation, contextlib.AsyncExitStack() as stack:
+        keys = [NodeKey("simulated", plan.name) for plan in simulation.world.plan.nodes]
+        scraping = running(tmp_path, SIMULATED.format(targets=simulation.targets_url))
+        url = await asyncio.to_thread(scraping.__enter__)
+        stack.push(scraping)
+        scraper = PrometheusSource(PrometheusSettings(url), clock, lambda: keys)
+        stack.push_async_callback(scraper.close)
+        exporters = DcgmExporterSource([simulation.metrics_url], clock, lambda: keys)
+        stack.push_async_callback(exporters.close)
+        direct = (await exporters.by_node()).nodes
+        assert direct
+        scraped = (await read_until(scraper, lambda read: read.nodes.keys() == direct.keys())).nodes
+        assert {
+            name: (node.gpus_seen, node.xid, node.row_remap_failure) for name, node in scraped.items()
+        } == {name: (node.gpus_seen, node.xid, node.row_remap_failure) for name, node in direct.items()}
+        assert not join(scraped.keys(), keys).unjoined_names
+        name = next(iter(direct))
+        rows, own = (await scraper.by_gpu([name]))[name], (await exporters.by_gpu([name]))[name]
+        assert [(row.gpu, row.uuid, row.model, row.xid) for row in rows] == [
+            (row.gpu, row.uuid, row.model, row.xid) for row in own
+        ]
