@@ -82,7 +82,7 @@ class PrometheusSource:
 
         Which labels name nodes is found out once, and again when nothing comes back, or something new that joins no node.
         """
-        known = NodeNames(self._nodes())
+        known = await self._known()
         fresh = self._shape is None or (bool(known) and not self._shaped_for_nodes)
         read, left = await self._summed(known, anew=fresh)
         if not fresh and (not read.nodes or left - self._left_over):
@@ -92,7 +92,7 @@ class PrometheusSource:
 
     async def by_gpu(self, names: Collection[str]) -> Mapping[str, Sequence[GpuTelemetry]]:
         """Raw rows of the nodes named. Raises FleetError."""
-        known = NodeNames(self._nodes())
+        known = await self._known()
         shape = self._shape or (await self._detect(known))[0]
         hosts = {host: name for name in names if (host := host_of(name))}
         asked = [
@@ -121,6 +121,9 @@ class PrometheusSource:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    async def _known(self) -> NodeNames:
+        return await self._threads.call(partial(NodeNames, tuple(self._nodes())))
 
     async def _summed(self, known: NodeNames, *, anew: bool) -> tuple[TelemetryRead, LeftOver]:
         warnings: tuple[str, ...] = ()
