@@ -227,8 +227,8 @@ def _work(row: Row, scene: Scene) -> Cell:
         return UNKNOWN_CELL
     if not work.workloads:
         return Cell("idle", Tone.MUTED)
-    more = f" +{len(work.workloads) - 1}" if len(work.workloads) > 1 else ""
-    return Cell(f"{printable(work.workloads[0].name, 80)}{more}")
+    first, *others = work.workloads
+    return Cell(printable(first.name, 80) + (f" +{len(others)}" if others else ""))
 
 
 def _age(row: Row, scene: Scene) -> Cell:

@@ -29,6 +29,7 @@ from widgets.columns import DEFAULT_COLUMNS, SORTS, Column, Placed, place
 from widgets.fitting import fit
 from widgets.strips import GUTTER, INDENT, Brushes, Stance, header_strip
 from widgets.table_brushes import COMPONENTS, TABLE_CSS, brushes_of
+from widgets.table_marks import Marks
 from widgets.table_model import TableModel
 from widgets.table_paint import StripCache, differing
 from widgets.viewport import Viewport
@@ -111,8 +112,7 @@ class FleetTable(Widget, can_focus=True):
         self._columns: tuple[Column, ...] = ()
         self._view = Viewport(length=len(model))
         self._cursor_key: LineKey | None = None
-        self._marks: set[NodeKey] = set()
-        self._group_marks: dict[LineKey, bool | None] = {}
+        self._marks = Marks()
         self._sorted_by: Sort | None = None
         self._nothing = "no nodes"
         self._cache = StripCache()
@@ -162,12 +162,9 @@ class FleetTable(Widget, can_focus=True):
 
     def set_marks(self, marks: Iterable[NodeKey]) -> None:
         """Mark exactly these nodes."""
-        marks = set(marks)
-        if marks != self._marks:
-            self._marks = marks
-            self._group_marks.clear()
+        if self._marks.put(marks):
             self._repaint()
-            self.post_message(self.MarksChanged(frozenset(marks)))
+            self.post_message(self.MarksChanged(self._marks.nodes))
 
     @property
     def cursor_key(self) -> LineKey | None:
@@ -177,7 +174,7 @@ class FleetTable(Widget, can_focus=True):
     @property
     def marks(self) -> frozenset[NodeKey]:
         """The marked nodes, hidden ones included."""
-        return frozenset(self._marks)
+        return self._marks.nodes
 
     @property
     def nodes_at_cursor(self) -> tuple[NodeKey, ...]:
@@ -242,12 +239,12 @@ class FleetTable(Widget, can_focus=True):
         line = self._line_at_cursor()
         if line is None:
             return
-        self._toggle_marks(self._model.nodes_of(line))
+        self.set_marks(self._marks.toggled(self._model.nodes_of(line)))
         if line.kind is LineKind.NODE:
             self._go(self._view.cursor + 1)
 
     def action_mark_all(self) -> None:
-        self._toggle_marks(self._model.all_nodes())
+        self.set_marks(self._marks.toggled(self._model.all_nodes()))
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
         event.stop()
@@ -272,7 +269,7 @@ class FleetTable(Widget, can_focus=True):
         line = self._model.line(index)
         self._go(index)
         if event.x == 1:
-            self._toggle_marks(self._model.nodes_of(line))
+            self.set_marks(self._marks.toggled(self._model.nodes_of(line)))
         elif line.kind is not LineKind.NODE and (
             event.chain == 2 or event.x - GUTTER - INDENT * line.depth in (0, 1)
         ):
@@ -344,7 +341,7 @@ class FleetTable(Widget, can_focus=True):
     def _line(self, index: int, brushes: Brushes) -> Strip:
         line = self._model.line(index)
         cursor = index == self._view.cursor
-        stance = Stance(cursor, self._marked(line), self.has_focus or not cursor)
+        stance = Stance(cursor, self._marks.of(line, self._model), self.has_focus or not cursor)
         return self._cache.strip(
             self._model,
             line,
@@ -395,7 +392,7 @@ class FleetTable(Widget, can_focus=True):
         """Keep the cursor on its line; where the line is gone, on the one that took its place."""
         index = None if self._cursor_key is None else self._model.index_of(self._cursor_key)
         if len(self._model) != self._view.length:
-            self._group_marks.clear()
+            self._marks.recount()
         self._view.follow(self._view.cursor if index is None else index, len(self._model))
         self._name_cursor()
 
@@ -409,23 +406,6 @@ class FleetTable(Widget, can_focus=True):
     def _toggle(self, line: Line) -> None:
         if isinstance(line.key, GroupKey):
             self.post_message(self.FoldToggled(line.key, not line.folded))
-
-    def _toggle_marks(self, nodes: Collection[NodeKey]) -> None:
-        """Mark all of them, or where all are marked already, none."""
-        fresh = self._marks.difference(nodes) if self._marks.issuperset(nodes) else self._marks.union(nodes)
-        self.set_marks(fresh)
-
-    def _marked(self, line: Line) -> bool | None:
-        if not self._marks:
-            return False
-        key = line.key
-        if isinstance(key, NodeKey):
-            return key in self._marks
-        if key not in self._group_marks:
-            nodes = self._model.nodes_of(line)
-            marked = sum(node in self._marks for node in nodes)
-            self._group_marks[key] = True if marked == len(nodes) else None if marked else False
-        return self._group_marks[key]
 
     def _column_at(self, x: int) -> Column | None:
         right = GUTTER
