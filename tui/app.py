@@ -12,16 +12,21 @@ from typing import ClassVar
 from textual import work
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.command import CommandPalette
 
 from fleet.errors import FleetError
 from tui import commands, exits, keymap, themes
 from tui.deck import Deck
-from tui.messages import FleetChanged, RunsChanged
+from tui.messages import Asked, FleetChanged, RunsChanged
+from tui.palette import CommandsProvider
 from tui.pump import Pump
+from tui.screens.base import DeckScreen
 from tui.screens.fleet import FleetScreen
+from tui.screens.help import HelpScreen
 from tui.screens.starting import StartingScreen
 from tui.session import Session
 from tui.settings import BadSettings, Settings
+from widgets.columns import DEFAULT_COLUMNS, Column
 
 STYLES = Path(__file__).parent / "styles"
 
@@ -37,6 +42,8 @@ class QuarterdeckApp(App[None]):
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c", "leave", "Quit", show=False, priority=True, system=True),
+        Binding(commands.HELP.keys, "help", show=False, id=commands.HELP.id),
+        Binding(commands.PALETTE.keys, "palette", show=False, id=commands.PALETTE.id),
     ]
 
     def __init__(
@@ -45,6 +52,7 @@ class QuarterdeckApp(App[None]):
         self._open_deck = open_deck
         self._settings = settings
         self._keys: Mapping[str, str] = keymap.resolve(settings.keys, settings.file)
+        self._columns = columns_of(settings)
         self._deck: Deck | None = None
         self.session: Session | None = None
         self.last_words = ""
@@ -53,13 +61,8 @@ class QuarterdeckApp(App[None]):
         for theme in themes.ALL:
             self.register_theme(theme)
         self.theme = settings.theme
-        self.set_keymap(
-            {
-                name: keys
-                for name, keys in self._keys.items()
-                if name.startswith("table.") or name in settings.keys
-            }
-        )
+        rebound = {*commands.BOUND_BY_WIDGETS, *settings.keys}
+        self.set_keymap({name: keys for name, keys in self._keys.items() if name in rebound})
         self._fleet_pump = Pump(lambda: self._tell(FleetChanged()))
         self._runs_pump = Pump(lambda: self._tell(RunsChanged()))
 
@@ -81,7 +84,7 @@ class QuarterdeckApp(App[None]):
         self._deck = deck
         deck.on_fleet(self._fleet_pump.hear)
         deck.on_run(lambda run: self._runs_pump.hear())
-        self.session = Session(deck, self._keys, self.theme)
+        self.session = Session(deck, self._keys, self.theme, self._columns)
         await self.switch_screen(FleetScreen(self.session))
         await deck.follow()
 
@@ -106,8 +109,30 @@ class QuarterdeckApp(App[None]):
         elif self.session is None:
             self.exit()
 
+    def action_help(self) -> None:
+        if self.session is not None and not isinstance(self.screen, HelpScreen):
+            self.push_screen(HelpScreen(self.session))
+
+    def action_palette(self) -> None:
+        if isinstance(self.screen, DeckScreen):
+            self.push_screen(CommandPalette(providers=[CommandsProvider], placeholder="a command"))
+
+    def on_asked(self, message: Asked) -> None:
+        """A command of the whole program, clicked or chosen."""
+        {commands.HELP.id: self.action_help, commands.PALETTE.id: self.action_palette}[message.command]()
+
     async def on_unmount(self) -> None:
         self._fleet_pump.stop()
         self._runs_pump.stop()
         if self._deck is not None:
             await self._deck.close()
+
+
+def columns_of(settings: Settings) -> tuple[Column, ...]:
+    """The columns that the settings name. Raises BadSettings for one that is not there."""
+    known = {column.value: column for column in Column}
+    for name in settings.columns:
+        if name not in known:
+            says = f"there is no column {name!r}; known are {', '.join(known)}"
+            raise BadSettings(settings.file or Path("settings"), "columns", says)
+    return tuple(known[name] for name in settings.columns) or DEFAULT_COLUMNS

@@ -29,6 +29,7 @@ class Place(Enum):
 
     EVERYWHERE = "everywhere"
     FLEET = "fleet"
+    FILTER = "filter"
     NODE = "node"
     OPERATIONS = "operations"
     OPERATION = "operation"
@@ -62,6 +63,8 @@ class Standing:
     provisions: bool = False
     chosen: str = ""  # what a list has under its cursor, empty for nothing
     chosen_state: str = ""
+    blocked: bool = False  # a plan on screen has blocked nodes
+    plannable: bool = False  # and others that are not
 
 
 WhyNot = Callable[[Standing], str | None]
@@ -169,6 +172,12 @@ def _cancel(at: Standing) -> str | None:
     if not at.chosen:
         return "there is no operation here"
     return None if at.chosen_state == "running" else f"it is {at.chosen_state}: there is nothing to cancel"
+
+
+def _leave_out(at: Standing) -> str | None:
+    if not at.blocked:
+        return "nothing is blocked"
+    return None if at.plannable else "no node would be left"
 
 
 _SAFE, _TYPED = Danger.REVERSIBLE, Danger.TYPED
@@ -281,6 +290,12 @@ OPEN = Command(
 FILTER = Command(
     "fleet.filter", "slash", "Filter", "Show only the nodes that match as you type.", _FLEET, _LOOK, footer=11
 )
+FILTER_LEAVE = Command(
+    "filter.leave", "escape", "Clear the filter", "Leave the filter bar and show all.", Place.FILTER, _LOOK
+)
+FILTER_COMPLETE = Command(
+    "filter.complete", "tab", "Complete", "Take the word that is offered.", Place.FILTER, _LOOK
+)
 SORT = Command("fleet.sort", "s", "Sort", "Choose the column to sort by.", _FLEET, _LOOK, footer=13)
 REVERSE = Command("fleet.reverse", "S", "Reverse", "Turn the order round.", _FLEET, _LOOK)
 WORST = Command(
@@ -325,6 +340,12 @@ OPERATIONS = Command(
 AUDIT = Command(
     "fleet.audit", "a", "Audit", "Who did what, when, and what came of it.", _FLEET, Kind.OPERATIONS
 )
+OPERATIONS_UP = Command(
+    "operations.up", "up,k", "Up", "The operation above.", Place.OPERATIONS, Kind.OPERATIONS
+)
+OPERATIONS_DOWN = Command(
+    "operations.down", "down,j", "Down", "The operation below.", Place.OPERATIONS, Kind.OPERATIONS
+)
 SHOW_OPERATION = Command(
     "operations.open",
     "enter",
@@ -367,11 +388,20 @@ RUN = Command(
 LEAVE_OUT = Command(
     "confirm.leave-out",
     "ctrl+o",
-    "Leave out the blocked",
+    "Leave out blocked",
     "Go on with the nodes that nothing blocks.",
     Place.CONFIRM,
     Kind.CONFIRMING,
-    footer=2,
+    why_not=_leave_out,
+    footer=3,
+)
+PLAN_UP = Command("confirm.up", "up", "Up", "Scroll the plan up.", Place.CONFIRM, Kind.CONFIRMING)
+PLAN_DOWN = Command("confirm.down", "down", "Down", "Scroll the plan down.", Place.CONFIRM, Kind.CONFIRMING)
+PLAN_PAGE_UP = Command(
+    "confirm.page-up", "pageup", "Page up", "The plan a page up.", Place.CONFIRM, Kind.CONFIRMING
+)
+PLAN_PAGE_DOWN = Command(
+    "confirm.page-down", "pagedown", "Page down", "The plan a page down.", Place.CONFIRM, Kind.CONFIRMING
 )
 RETRY = Command(
     "confirm.again",
@@ -380,18 +410,27 @@ RETRY = Command(
     "Read the ground again and plan anew.",
     Place.CONFIRM,
     Kind.CONFIRMING,
-    footer=3,
+    footer=4,
 )
 REFUSE = Command(
     "confirm.no",
     "escape",
-    "Back, nothing done",
+    "Nothing done",
     "Leave without doing anything.",
     Place.CONFIRM,
     Kind.CONFIRMING,
-    footer=9,
+    footer=2,
 )
 
+OPERATION_BACK = Command(
+    "operation.back",
+    "escape,q",
+    "Back",
+    "Back to the operations.",
+    Place.OPERATION,
+    Kind.OPERATIONS,
+    footer=9,
+)
 NODE_BACK = Command("node.back", "escape,q", "Back", "Back to the fleet.", Place.NODE, _LOOK, footer=9)
 READ_BACK = Command(
     "reading.back", "escape,q", "Back", "Back to where you were.", Place.READING, _PROGRAM, footer=9
@@ -418,10 +457,19 @@ ALL: tuple[Command, ...] = (
     *(GATE, CORDON, UNCORDON, DRAIN, REIMAGE, RETIRE, UNDO, PROVISION),
     *(OPEN, FILTER, SORT, REVERSE, WORST, PANE, FAULT),
     *(UP, DOWN, PAGE_UP, PAGE_DOWN, FIRST, LAST, FOLD, UNFOLD, MARK, MARK_ALL, CLEAR),
-    *(OPERATIONS, AUDIT, SHOW_OPERATION, RESUME, CANCEL, BACK),
-    *(RUN, LEAVE_OUT, RETRY, REFUSE),
-    *(NODE_BACK, READ_BACK, PALETTE, THEME, HELP, QUIT),
+    *(OPERATIONS, AUDIT, OPERATIONS_UP, OPERATIONS_DOWN, SHOW_OPERATION, RESUME, CANCEL, BACK),
+    *(FILTER_LEAVE, FILTER_COMPLETE),
+    *(RUN, LEAVE_OUT, RETRY, REFUSE, PLAN_UP, PLAN_DOWN, PLAN_PAGE_UP, PLAN_PAGE_DOWN),
+    *(OPERATION_BACK, NODE_BACK, READ_BACK, PALETTE, THEME, HELP, QUIT),
 )
+
+BOUND_BY_WIDGETS = frozenset(
+    command.id
+    for command in ALL
+    if command.id.startswith(("table.", "filter."))
+    or command in (OPERATIONS_UP, OPERATIONS_DOWN, SHOW_OPERATION, CANCEL)
+)
+"""Ids of commands whose binding is the widget's own; its messages lead back to them."""
 
 COMMANDS: Mapping[str, Command] = {command.id: command for command in ALL}
 """Every command by its id."""

@@ -17,3 +17,11 @@ class RunsChanged(Message):
 
     def can_replace(self, message: Message) -> bool:
         return isinstance(message, RunsChanged)
+
+
+class Asked(Message):
+    """A command of the whole program was chosen on a screen."""
+
+    def __init__(self, command: str) -> None:
+        super().__init__()
+        self.command = command

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fleet.node import NodeKey
-from fleet.operation import Progress, StepState, Waiting
+from fleet.operation import OperationState, Progress, StepState, Waiting
 from fleet.runner import OperationRun
+from widgets.tones import Tone
 from widgets.wording import counted
 
 _OVER = (StepState.DONE, StepState.FAILED, StepState.UNKNOWN, StepState.CANCELLED, StepState.SKIPPED)
@@ -50,3 +51,27 @@ def how_far(run: OperationRun) -> str:
         return ""
     over = sum(run.node_states.get(node) in _OVER for node in nodes)
     return f"{over} of {counted(len(nodes), 'node')}"
+
+
+_ENDINGS = {
+    OperationState.DONE: Tone.GOOD,
+    OperationState.FAILED: Tone.BAD,
+    OperationState.CANCELLED: Tone.WARN,
+    OperationState.INTERRUPTED: Tone.WARN,
+    OperationState.RUNNING: Tone.NOTE,
+}
+
+
+def told(run: OperationRun) -> tuple[str, Tone]:
+    """What came of an operation, for the status line: a failure in its step's own words."""
+    operation = run.operation
+    nodes = operation.plan.nodes
+    what = nodes[0].node.name if len(nodes) == 1 else counted(len(nodes), "node")
+    failed = [each for each in operation.outcomes if each.state in (StepState.FAILED, StepState.UNKNOWN)]
+    says = operation.says
+    if failed and operation.state is OperationState.FAILED:
+        says = failed[-1].says if len(nodes) == 1 else f"{says}; {failed[-1].node.name}: {failed[-1].says}"
+    verdict = run.records.get(nodes[0].node) if len(nodes) == 1 else None
+    if verdict is not None and operation.state is OperationState.DONE:
+        says = verdict.verdict.value
+    return f"{operation.plan.verb.value} {what}: {says}", _ENDINGS[operation.state]

@@ -14,6 +14,7 @@ from tui.commands import Standing
 from tui.deck import Deck
 from tui.running import pending_texts
 from widgets.cells import Scene
+from widgets.columns import DEFAULT_COLUMNS, Column
 from widgets.glyphs import Glyphs
 
 REMEMBERED_REASONS = 20
@@ -26,6 +27,7 @@ class Session:
     deck: Deck
     keys: Mapping[str, str]
     theme: str = "dark"
+    columns: tuple[Column, ...] = DEFAULT_COLUMNS
     reasons: list[str] = field(default_factory=list)
 
     @property

@@ -11,6 +11,7 @@ from textual.screen import Screen
 
 from tui import commands, keymap
 from tui.commands import COMMANDS, Command, Place, Standing
+from tui.messages import Asked
 from tui.session import Session
 from widgets.key_footer import KeyFooter, KeyHint
 from widgets.lines import text_of
@@ -19,15 +20,13 @@ from widgets.tones import Tone
 
 Result = TypeVar("Result")
 
-BOUND_BY_THE_TABLE = "table."
 
-
-def bindings_of(place: Place) -> list[BindingType]:
-    """A screen's bindings, but for those that its table has for itself."""
+def bindings_of(place: Place, *more: Command) -> list[BindingType]:
+    """A screen's bindings, but for those that its widgets have for themselves; and `more` of other places."""
     return [
         Binding(command.keys, f"command('{command.id}')", command.label, show=False, id=command.id)
-        for command in commands.at(place)
-        if not command.id.startswith(BOUND_BY_THE_TABLE)
+        for command in (*commands.at(place), *more)
+        if command.id not in commands.BOUND_BY_WIDGETS
     ]
 
 
@@ -62,11 +61,20 @@ class DeckScreen(Screen[Result]):
     def action_command(self, name: str) -> None:
         self.do(COMMANDS[name])
 
+    def choose(self, command: Command) -> None:
+        """Do a command that was chosen by name: a widget's own key is pressed for it."""
+        if command.id in commands.BOUND_BY_WIDGETS and command.id not in self.deeds:
+            self.app.simulate_key(self.session.keys[command.id].split(",")[0])
+        else:
+            self.do(command)
+
     def do(self, command: Command) -> None:
         """Do a command, or say why not."""
         why = command.why_not(self.standing())
         if why is not None:
             self.say(f"{command.label}: {why}", Tone.WARN)
+        elif command.place is Place.EVERYWHERE:
+            self.post_message(Asked(command.id))
         elif command.id in self.deeds:
             self.deeds[command.id]()
 
@@ -94,8 +102,7 @@ class DeckScreen(Screen[Result]):
 
     def on_key_footer_pressed(self, message: KeyFooter.Pressed) -> None:
         message.stop()
-        if message.hint.command in self.deeds:
-            self.do(COMMANDS[message.hint.command])
+        self.do(COMMANDS[message.hint.command])
 
     def on_mount(self) -> None:
         self.show_keys()

@@ -1,4 +1,7 @@
-"""The confirm screen: what a verb would do, to what, at what cost, and why not. Nothing happens before it is confirmed."""
+"""The confirm screen: what a verb would do, to what, at what cost, and why not. Nothing happens before it is confirmed.
+
+The plan that is shown is the plan that runs: it is read again at the confirmation, and what differs is shown instead.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +11,43 @@ from typing import ClassVar
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import VerticalScroll
+from textual.containers import Vertical
+from textual.timer import Timer
 from textual.widgets import Input
 
+from fleet.holder import HolderKind
 from fleet.node import NodeKey
 from fleet.plan import Options, Plan, Request, Verb
 from fleet.runner import OperationRun
 from tui import commands, proposals
-from tui.commands import Place
+from tui.commands import Place, Standing
 from tui.screens.base import DeckScreen, bindings_of
+from tui.screens.forms import Field
+from tui.screens.options import Offered, OptionsPanel
+from tui.screens.plan_text import PlanText
 from tui.session import Session
-from widgets.lines import plain, text_of
+from widgets.fitting import printable
+from widgets.lines import text_of
+from widgets.plan_lines import phrase
 from widgets.sheet import TextSheet
 from widgets.tones import Tone
+from widgets.wording import counted
 
 CLOSING = (Verb.CORDON, Verb.DRAIN, Verb.REIMAGE, Verb.RETIRE)
 """Verbs that close a node: a reason is asked for, and kept on the node."""
+
+SETTLES = 0.3
+"""Seconds after the last change of an option before the plan is read again."""
+
+TITLES = {
+    Verb.GATE: "Gate",
+    Verb.CORDON: "Cordon",
+    Verb.UNCORDON: "Uncordon",
+    Verb.DRAIN: "Drain",
+    Verb.REIMAGE: "Reimage",
+    Verb.RETIRE: "Retire",
+    Verb.PROVISION: "Provision",
+}
 
 
 class ConfirmScreen(DeckScreen[OperationRun | None]):
@@ -33,70 +57,214 @@ class ConfirmScreen(DeckScreen[OperationRun | None]):
     BINDINGS: ClassVar[list[BindingType]] = bindings_of(Place.CONFIRM)
 
     def __init__(
-        self, session: Session, verb: Verb, nodes: tuple[NodeKey, ...], hidden: tuple[NodeKey, ...] = ()
+        self,
+        session: Session,
+        verb: Verb,
+        nodes: tuple[NodeKey, ...],
+        *,
+        hidden: tuple[NodeKey, ...] = (),
+        options: Options | None = None,
     ) -> None:
         super().__init__(session)
-        self.verb = verb
+        deck = session.deck
+        chosen = options or Options(check_only=verb is Verb.GATE and deck.dispatcher.read_only)
+        self.request: Request = deck.request(verb, nodes, "", chosen)
         self.hidden = hidden
-        check_only = verb is Verb.GATE and session.deck.dispatcher.read_only
-        self.request: Request = session.deck.request(verb, nodes, "", Options(check_only=check_only))
         self.plan: Plan | None = None
+        self.wrong = ""
+        self._settling: Timer | None = None
         self.deeds = {
             commands.RUN.id: self.confirm,
             commands.REFUSE.id: lambda: self.dismiss(None),
             commands.RETRY.id: self.read_again,
+            commands.LEAVE_OUT.id: self.leave_out,
+            commands.PLAN_UP.id: lambda: self.text.scroll_relative(y=-1, animate=False),
+            commands.PLAN_DOWN.id: lambda: self.text.scroll_relative(y=1, animate=False),
+            commands.PLAN_PAGE_UP.id: lambda: self.text.scroll_page_up(animate=False),
+            commands.PLAN_PAGE_DOWN.id: lambda: self.text.scroll_page_down(animate=False),
         }
 
+    @property
+    def verb(self) -> Verb:
+        return self.request.verb
+
+    @property
+    def must_say_why(self) -> bool:
+        return self.verb in CLOSING
+
+    @property
+    def text(self) -> PlanText:
+        return self.query_one(PlanText)
+
     def compose(self) -> ComposeResult:
-        yield TextSheet(id="title")
-        with VerticalScroll(id="body"):
-            yield TextSheet(id="plan")
-        yield Input(placeholder="reason", id="reason")
-        yield Input(id="typed")
+        yield TextSheet(id="title", classes="title")
+        yield PlanText(self.session.glyphs)
+        with Vertical(classes="form"):
+            yield OptionsPanel(self._offered(), self.request.options, self.session.glyphs)
+            reasons = self.session.reasons
+            hint = f"{reasons[0]}  (→ takes it)" if reasons else "why, and for whom: it is kept on the node"
+            reason = Field("reason", hint=hint, suggestions=reasons, name="reason")
+            reason.set_class(not self.must_say_why and self.verb is not Verb.UNCORDON, "hidden")
+            yield reason
+            yield Field("", name="typed").add_class("hidden")
         yield from self.compose_foot()
 
     def on_mount(self) -> None:
-        self.read_again()
         super().on_mount()
+        self._title()
+        if self.must_say_why:
+            self._field("reason").line.focus()
+        else:
+            self.text.focus()
+        self.read_again()
+
+    def standing(self) -> Standing:
+        return replace(self.session.standing(), blocked=bool(self._blocked()), plannable=self._rest() != ())
 
     def read_again(self) -> None:
+        """Read the ground and plan; what was shown counts no more until it is there."""
         self.plan = None
-        self.say("reading the ground…")
+        self.text.doubt()
+        self.say("reading the ground…", Tone.NOTE)
+        self.show_keys()
         self.read(self.request)
 
     @work(group="plan", exclusive=True)
     async def read(self, request: Request) -> None:
-        found = await proposals.propose(self.session.deck, request)
-        self.show(found)
+        self.show(await proposals.propose(self.session.deck, request))
 
-    def show(self, found: proposals.Proposal) -> None:
+    def show(self, found: proposals.Proposal, note: str = "") -> None:
+        """Show a plan, or why there is none."""
         self.plan = found.plan
         if found.plan is None:
-            self.say(f"it can't be planned: {found.why}", Tone.BAD)
+            self.say(f"no plan: {found.why}. {self.keys_of(commands.RETRY)} tries again", Tone.BAD)
             return
-        self.say("")
-        lines = [[plain(f"{node.node.name}: {node.found}")] for node in found.plan.nodes]
-        self.query_one("#plan", TextSheet).show(text_of(lines))
+        self.text.show(found.plan, self.hidden)
+        self._ask_for_typing(found.plan)
+        self._title()
+        self.show_keys()
+        blockers = found.plan.all_blockers
+        if note:
+            self.say(note, Tone.WARN)
+        elif blockers:
+            self.say(f"blocked: {counted(len(blockers), 'reason')} above", Tone.BAD)
+        else:
+            self.say("")
 
     def confirm(self) -> None:
-        if self.plan is None:
-            self.say("still reading: nothing is confirmed before it is shown", Tone.WARN)
+        """Run what is shown, unless something is still missing, which is said."""
+        missing = self._missing()
+        if missing or self.plan is None:
+            self.say(missing, Tone.WARN)
             return
-        reason = self.query_one("#reason", Input).value.strip()
+        reason = self._field("reason").value
+        self.session.remember(reason)
         self.run_it(self.plan, replace(self.request, reason=reason))
 
     @work(group="plan", exclusive=True)
     async def run_it(self, shown: Plan, request: Request) -> None:
+        self.say("confirmed: reading the ground once more…", Tone.NOTE)
         found = await proposals.propose(self.session.deck, request)
         if found.plan is None:
             self.show(found)
             return
+        differs = proposals.changed_since_shown(shown, found.plan)
+        if differs:
+            self.show(found, f"nothing was done. {differs}")
+            return
         begun = proposals.begin(self.session.deck, found.plan)
         if begun.run is None:
-            self.say(begun.why, Tone.BAD)
+            self.say(f"nothing was done. {begun.why}", Tone.BAD)
             return
         self.dismiss(begun.run)
 
+    def leave_out(self) -> None:
+        """Go on with the nodes that nothing blocks."""
+        rest = self._rest()
+        left = len(self.request.nodes) - len(rest)
+        self.request = replace(self.request, nodes=rest)
+        self.hidden = tuple(node for node in self.hidden if node in rest)
+        self.read_again()
+        self.say(f"left out {counted(left, 'node')}; reading the ground…", Tone.NOTE)
+
+    def on_options_panel_changed(self, message: OptionsPanel.Changed) -> None:
+        self.wrong = ""
+        self.plan = None
+        self.request = replace(self.request, options=message.options)
+        self.say("reading the ground…", Tone.NOTE)
+        if self._settling is not None:
+            self._settling.stop()
+        self._settling = self.set_timer(SETTLES, self.read_again)
+
+    def on_options_panel_wrong(self, message: OptionsPanel.Wrong) -> None:
+        self.wrong = message.why
+        self.say(message.why, Tone.BAD)
+
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
-        self.confirm()
+        self.do(commands.RUN)
+
+    def _missing(self) -> str:
+        """What still stands between this screen and the run, in words; the cursor goes to where it is asked."""
+        plan = self.plan
+        if plan is None:
+            return "still reading: nothing runs before it is shown"
+        if self.wrong:
+            return self.wrong
+        if plan.all_blockers:
+            first = plan.all_blockers[0]
+            more = f"; {self.keys_of(commands.LEAVE_OUT)} leaves out the blocked" if self._rest() else ""
+            return f"blocked: {first.says}" + (f": {first.go_on}" if first.go_on else "") + more
+        if not plan.steps:
+            return "there is nothing to do: it is so already"
+        reason, typed = self._field("reason"), self._field("typed")
+        if self.must_say_why and not reason.value:
+            reason.line.focus()
+            return "a reason is asked for: it is kept on the node"
+        if plan.typed and typed.value != phrase(plan):
+            typed.line.focus()
+            return f"type {phrase(plan)} to {self.verb.value}: this can't be confirmed by a key"
+        return ""
+
+    def _ask_for_typing(self, plan: Plan) -> None:
+        field = self._field("typed")
+        field.set_class(not plan.typed, "hidden")
+        if plan.typed:
+            field.relabel("to confirm, type")
+            field.line.placeholder = phrase(plan)
+
+    def _title(self) -> None:
+        nodes = self.request.nodes
+        what = printable(nodes[0].name, 80) if len(nodes) == 1 else counted(len(nodes), "node")
+        verb = TITLES[self.verb] + (
+            " (check only: read-only session)" if self.request.options.check_only else ""
+        )
+        where = printable(self.session.deck.title, 60)
+        self.query_one("#title", TextSheet).show(
+            text_of([[(f"{verb} {what}", Tone.STRONG), (f"   on {where}", Tone.MUTED)]])
+        )
+
+    def _field(self, about: str) -> Field:
+        return next(field for field in self.query(Field) if field.about == about)
+
+    def _blocked(self) -> frozenset[NodeKey]:
+        return frozenset(node.node for node in self.plan.nodes if node.blockers) if self.plan else frozenset()
+
+    def _rest(self) -> tuple[NodeKey, ...]:
+        """The nodes that nothing blocks, where others are."""
+        blocked = self._blocked()
+        if self.plan is None or self.plan.blockers or not blocked:
+            return ()
+        return tuple(node for node in self.request.nodes if node not in blocked)
+
+    def _offered(self) -> Offered:
+        rows = [row for row in map(self.session.deck.store.record, self.request.nodes) if row is not None]
+        images = {row.node.image.desired or "" for row in rows}
+        me = self.session.deck.by
+        holders = {
+            hold.by: None
+            for row in rows
+            for hold in row.node.holds
+            if hold.by and (hold.kind is not HolderKind.OURS or hold.by != me)
+        }
+        return Offered(self.verb, images.pop() if len(images) == 1 else "", tuple(holders))

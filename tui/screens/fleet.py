@@ -2,34 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from functools import partial
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
-from textual.timer import Timer
+from textual.events import Resize
 
-from fleet.groups import GroupKey
 from fleet.node import NodeKey
-from fleet.plan import Verb
+from fleet.plan import Options, Verb
 from fleet.runner import OperationRun
-from fleet.selection import EVERYTHING, Selection
+from fleet.selection_completion import values_in
 from fleet.sorting import WORST_FIRST, Sort
 from fleet.summary import summarise
-from fleet.view import FleetView
-from tui import commands
+from fleet.view import FleetView, LineKey
+from tui import commands, readings, themes
 from tui.commands import BY_VERB, Place, Standing
 from tui.messages import FleetChanged, RunsChanged
+from tui.running import told
+from tui.screens.audit import AuditScreen
 from tui.screens.base import DeckScreen, bindings_of
+from tui.screens.choose import Choice, ChooseScreen
 from tui.screens.confirm import ConfirmScreen
-from tui.session import Session
+from tui.screens.emptiness import why_empty
+from tui.screens.leaving import Leaving, ask_to_leave
+from tui.screens.node import NodeScreen
+from tui.screens.node_watch import NodeWatch
+from tui.screens.operations import OperationsScreen
+from tui.screens.provision import ProvisionScreen
+from tui.session import Session, is_live
+from tui.troubles import next_trouble
+from widgets.columns import SHAPES, SORTS, Column
+from widgets.filter_bar import FilterBar
 from widgets.fleet_header import FleetHeader, HeaderFacts
 from widgets.fleet_lines import FleetLines
 from widgets.fleet_table import FleetTable
+from widgets.lines import text_of
+from widgets.node_pane import NodePane
+from widgets.sheet import TextSheet
 from widgets.tones import Tone
+from widgets.wording import counted
 
 TICK = 1.0
 """Seconds between two looks at what time changes: ages, staleness, and the order of the lines."""
+
+PANE_FROM = 120
+"""Columns from which the node pane stands beside the table; below, a node has a screen of its own."""
 
 
 class FleetScreen(DeckScreen[None]):
@@ -42,24 +62,50 @@ class FleetScreen(DeckScreen[None]):
         super().__init__(session)
         store = session.deck.store
         self.view = FleetView(store, session.now, sort=WORST_FIRST)
+        self.pane = NodeWatch(self, session)
         self._painted = store.revision
-        self._ticker: Timer | None = None
+        self._live: set[str] = set()
+        self._leaving = Leaving(self, session)
         self.deeds = {
-            **{command.id: lambda verb=verb: self.ask(verb) for verb, command in BY_VERB.items()},
-            commands.QUIT.id: self.leave,
+            **{command.id: partial(self.ask, verb) for verb, command in BY_VERB.items()},
+            commands.PROVISION.id: self.ask_for_node,
+            commands.UNDO.id: lambda: self.ask(Verb.UNCORDON),
+            commands.FILTER.id: self.start_filter,
+            commands.SORT.id: self.choose_sort,
+            commands.REVERSE.id: lambda: self.sort_by(self.view.sort.reversed),
+            commands.WORST.id: self.to_trouble,
+            commands.PANE.id: self.change_focus,
+            commands.CLEAR.id: self.clear,
+            commands.FAULT.id: self.choose_fault,
+            commands.OPERATIONS.id: self.show_operations,
+            commands.AUDIT.id: lambda: self.app.push_screen(AuditScreen(session)),
+            commands.THEME.id: self.next_theme,
+            commands.QUIT.id: lambda: ask_to_leave(self._leaving),
         }
 
     def compose(self) -> ComposeResult:
+        session = self.session
         yield FleetHeader(id="header")
+        yield TextSheet(id="banner")
+        yield FilterBar(id="filter")
         with Horizontal():
-            yield FleetTable(FleetLines(self.session.deck.store, self.view), self.session.scene(), id="table")
+            yield FleetTable(
+                FleetLines(session.deck.store, self.view),
+                session.scene(),
+                columns=session.columns,
+                id="table",
+            )
+            yield NodePane(id="pane")
         yield from self.compose_foot()
 
     def on_mount(self) -> None:
-        self.table.focus()
-        self._ticker = self.set_interval(TICK, self.tick)
-        self.paint()
         super().on_mount()
+        self.table.focus()
+        self.set_interval(TICK, self.tick)
+        self.paint()
+        if self.session.deck.notice:
+            self.say(self.session.deck.notice, Tone.NOTE)
+        self.run_worker(self._find_interrupted(), group="journal", exclusive=True)
 
     @property
     def table(self) -> FleetTable:
@@ -69,27 +115,33 @@ class FleetScreen(DeckScreen[None]):
     def targets(self) -> tuple[NodeKey, ...]:
         """The marked nodes that are still there, else what is under the cursor."""
         marks = self.table.marks
-        if marks:
-            store = self.session.deck.store
-            rows = [row for row in map(store.record, marks) if row is not None]
-            return tuple(row.key for row in sorted(rows, key=lambda row: row.order))
-        return self.table.nodes_at_cursor
+        if not marks:
+            return self.table.nodes_at_cursor
+        rows = [row for row in map(self.session.deck.store.record, marks) if row is not None]
+        return tuple(row.key for row in sorted(rows, key=lambda row: row.order))
 
     def standing(self) -> Standing:
         return self.session.standing(self.targets)
 
     def paint(self, *, resort: bool = False) -> None:
-        """Show what changed since the last time."""
+        """Show what changed since the last time. Lines change places only with `resort`."""
         changes = self.session.deck.store.changes_since(self._painted)
         self._painted = changes.revision
         shown = self.view.refresh(changes, self.session.now, resort=resort or not len(self.view))
-        dirty = None if changes.everything or shown.moved else shown.dirty
-        self.table.show(self.session.scene(), dirty, sorted_by=self.view.sort, nothing=self.nothing())
+        self.show_table(None if changes.everything or shown.moved else shown.dirty)
         self.paint_header()
+        if changes.everything or self.pane.node in changes.keys or self.pane.node in changes.removed:
+            self.pane.paint()
+
+    def show_table(self, dirty: Collection[LineKey] | None = None) -> None:
+        """Paint the lines whose values changed; None: any may have."""
+        nothing = why_empty(self.session, self.view.selection)
+        self.table.show(self.session.scene(), dirty, sorted_by=self.view.sort, nothing=nothing)
 
     def paint_header(self) -> None:
         """Show how the fleet stands and how fresh that is."""
         session, deck = self.session, self.session.deck
+        shown = self.view.matching.nodes if self.view.selection else None
         self.query_one(FleetHeader).show(
             HeaderFacts(
                 (deck.title,),
@@ -98,71 +150,221 @@ class FleetScreen(DeckScreen[None]):
                 note="simulated fleet" if deck.simulated else "",
                 operations=len(deck.dispatcher.running()),
                 read_only=deck.dispatcher.read_only,
-                shown=self.view.matching.nodes if self.view.selection else None,
+                shown=shown,
                 glyphs=session.glyphs,
             )
         )
+        if shown is not None:
+            self.query_one(FilterBar).matched(shown, len(deck.store))
 
     def tick(self) -> None:
+        """A second went by: ages, staleness, and lines that no longer stand in their order."""
         self.paint(resort=True)
-
-    def nothing(self) -> str:
-        """Why the table is empty."""
-        return "no node yet: listing"
+        self.pane.paint()
 
     def on_fleet_changed(self, message: FleetChanged) -> None:
         self.paint()
-
-    def on_runs_changed(self, message: RunsChanged) -> None:
-        self.table.show(self.session.scene(), self._nodes_under_way(), sorted_by=self.view.sort)
-        self.paint_header()
         self.show_keys()
 
-    def _nodes_under_way(self) -> list[NodeKey]:
-        return [node for run in self.session.deck.dispatcher.runs.values() for node in run.plan.request.nodes]
+    def on_runs_changed(self, message: RunsChanged) -> None:
+        runs = self.session.deck.dispatcher.runs
+        self.show_table(frozenset(node for run in runs.values() for node in run.plan.request.nodes))
+        self.paint_header()
+        self.show_keys()
+        self.pane.paint()
+        for name, run in runs.items():
+            if is_live(run):
+                self._live.add(name)
+            elif name in self._live:
+                self._live.discard(name)
+                self.say(*told(run))
+        self._leaving.look()
+
+    def on_resize(self, event: Resize) -> None:
+        if event.size.width < PANE_FROM:
+            self.close_pane()
 
     def on_fleet_table_cursor_moved(self, message: FleetTable.CursorMoved) -> None:
         self.show_keys()
+        if self.has_class("with-pane") and isinstance(message.key, NodeKey):
+            self.pane.look_at(message.key)
 
     def on_fleet_table_marks_changed(self, message: FleetTable.MarksChanged) -> None:
         self.show_keys()
+        shown = set(self.view.nodes())
+        hidden = sum(key not in shown for key in message.marks)
+        text = counted(len(message.marks), "node") + " marked" if message.marks else ""
+        self.say(f"{text}, {hidden} of them hidden by the filter" if hidden else text, Tone.NOTE)
 
     def on_fleet_table_fold_toggled(self, message: FleetTable.FoldToggled) -> None:
         (self.view.fold if message.folded else self.view.unfold)((message.group,))
-        self.paint()
+        self.show_table()
 
     def on_fleet_table_sort_asked(self, message: FleetTable.SortAsked) -> None:
         now = self.view.sort
         self.sort_by(now.reversed if now.column is message.column else Sort.by(message.column))
 
+    def on_fleet_table_opened(self, message: FleetTable.Opened) -> None:
+        if self.size.width < PANE_FROM:
+            self.app.push_screen(NodeScreen(self.session, message.key), self._asked_there)
+        elif self.pane.node == message.key and self.has_class("with-pane"):
+            self.close_pane()
+        else:
+            self.add_class("with-pane")
+            self.pane.look_at(message.key)
+
+    def _asked_there(self, verb: Verb | None) -> None:
+        if verb is not None:
+            self.do(BY_VERB[verb])
+
+    def close_pane(self) -> None:
+        self.remove_class("with-pane")
+        self.pane.look_at(None)
+        self.table.focus()
+
+    def change_focus(self) -> None:
+        """Between the table and the pane; opens the pane where it is closed."""
+        if self.table.has_focus and self.has_class("with-pane"):
+            self.query_one(NodePane).focus()
+        elif self.table.has_focus:
+            self.table.action_open()
+        else:
+            self.table.focus()
+
+    def start_filter(self) -> None:
+        self.add_class("with-filter")
+        bar = self.query_one(FilterBar)
+        bar.start(bar.text, values_in(self.session.deck.store.rows()))
+
+    def on_filter_bar_filtered(self, message: FilterBar.Filtered) -> None:
+        self.view.arrange(self.session.now, selection=message.selection)
+        self.show_table()
+        self.paint_header()
+
+    def on_filter_bar_accepted(self, message: FilterBar.Accepted) -> None:
+        self.set_class(bool(self.view.selection), "with-filter")
+        self.table.focus()
+
+    def on_filter_bar_left(self, message: FilterBar.Left) -> None:
+        self.remove_class("with-filter")
+        self.table.focus()
+
+    def clear(self) -> None:
+        """Close or lift one thing at a time: the pane, the filter, the marks."""
+        if self.has_class("with-pane"):
+            self.close_pane()
+        elif self.view.selection or self.has_class("with-filter"):
+            self.query_one(FilterBar).action_leave()
+        elif self.table.marks:
+            self.table.set_marks(())
+        else:
+            self.remove_class("with-banner")
+            self.say("")
+
+    def choose_sort(self) -> None:
+        chosen = next((name.value for name, by in SORTS.items() if self.view.sort.column in by), "")
+        choices = [Choice(column.value, SHAPES[column].title, _SORT_SAYS.get(column, "")) for column in SORTS]
+
+        def picked(value: str | None) -> None:
+            if value:
+                self.sort_by(Sort.by(SORTS[Column(value)][0]))
+
+        self.app.push_screen(ChooseScreen("Sort by", choices, chosen), picked)
+
     def sort_by(self, order: Sort) -> None:
         self.view.arrange(self.session.now, sort=order)
-        self.paint()
+        self.show_table()
 
-    def select(self, selection: Selection = EVERYTHING) -> None:
-        self.view.arrange(self.session.now, selection=selection)
-        self.paint()
+    def to_trouble(self) -> None:
+        """Put the cursor on the next node that wants attention."""
+        found = next_trouble(self.view.nodes(), self.session.deck.store, self.table.cursor_key)
+        if found is None:
+            self.say("nothing wants attention", Tone.GOOD)
+            return
+        self.view.reveal(found)
+        self.show_table()
+        self.table.put_cursor(found)
 
-    def ask(self, verb: Verb) -> None:
+    def choose_fault(self) -> None:
+        desk, node = self.session.deck.faults, self.targets[0]
+        if desk is None:
+            return
+        choices = [Choice(name, name) for name in desk.names] + [
+            Choice("mend", "mend", "take every fault back")
+        ]
+
+        def picked(value: str | None) -> None:
+            if value:
+                self.run_worker(self._break(value, node), group="faults")
+
+        self.app.push_screen(ChooseScreen(f"Break {node.name}", choices), picked)
+
+    async def _break(self, fault: str, node: NodeKey) -> None:
+        said = await readings.break_node(self.session.deck, fault, node)
+        self.say(said, Tone.NOTE)
+
+    def ask(self, verb: Verb, nodes: tuple[NodeKey, ...] = (), options: Options | None = None) -> None:
         """Show what a verb would do, and let it be confirmed."""
-        nodes = self.targets
-        hidden = tuple(node for node in nodes if node not in set(self.view.nodes()))
-        self.app.push_screen(ConfirmScreen(self.session, verb, nodes, hidden), self.began)
+        nodes = nodes or self.targets
+        shown = set(self.view.nodes())
+        hidden = () if verb is Verb.PROVISION else tuple(node for node in nodes if node not in shown)
+        self.app.push_screen(
+            ConfirmScreen(self.session, verb, nodes, hidden=hidden, options=options), self._answered
+        )
 
-    def began(self, run: OperationRun | None) -> None:
-        """A confirmed operation is under way; the table says how it goes."""
+    def ask_for_node(self) -> None:
+        """Ask what node is to be made, in the source and category under the cursor."""
+        at = next((row for row in map(self.session.deck.store.record, self.targets) if row), None)
+        source = at.key.source if at else next(iter(self.session.deck.sources), "")
+
+        def filled(asked: tuple[NodeKey, Options] | None) -> None:
+            if asked is not None:
+                self.ask(Verb.PROVISION, (asked[0],), asked[1])
+
+        screen = ProvisionScreen(self.session, source, at.node.category if at else "")
+        self.app.push_screen(screen, filled)
+
+    def _answered(self, run: OperationRun | None) -> None:
         if run is None:
-            self.say("nothing was done")
+            self.say("nothing was done", Tone.MUTED)
             return
         self.table.set_marks(())
-        self.say(f"{run.plan.verb.value} began: o shows it", Tone.NOTE)
+        if is_live(run):
+            self._live.add(run.operation.id)
+            self.say(f"{run.plan.verb.value} began as {run.operation.id}", Tone.NOTE)
+        else:
+            self.say(*told(run))
 
-    def leave(self) -> None:
-        self.app.exit()
+    def show_operations(self) -> None:
+        self.remove_class("with-banner")
+        self.app.push_screen(OperationsScreen(self.session))
 
-    def reveal(self, key: NodeKey | GroupKey) -> None:
-        """Put the cursor on a line, unfolding what hides it."""
-        if isinstance(key, NodeKey):
-            self.view.reveal(key)
-        self.paint()
-        self.table.put_cursor(key)
+    async def _find_interrupted(self) -> None:
+        left = readings.interrupted(await readings.read_operations(self.session.deck))
+        if left:
+            says = counted(left, "operation was", "operations were")
+            key = self.keys_of(commands.OPERATIONS)
+            line = [
+                (
+                    f"{self.session.glyphs.warn} {says} interrupted and can be resumed: {key} shows them",
+                    Tone.WARN,
+                )
+            ]
+            self.query_one("#banner", TextSheet).show(text_of([line]))
+            self.add_class("with-banner")
+
+    def next_theme(self) -> None:
+        self.app.theme = themes.after(self.session.theme)
+        self.say(f"theme {self.session.theme}")
+        self.show_table()
+        self.show_keys()
+
+
+_SORT_SAYS = {
+    Column.STATUS: "what wants attention most",
+    Column.GPUS: "GPUs that work has asked for",
+    Column.UTIL: "mean utilisation",
+    Column.TEMP: "the hottest GPU",
+    Column.HOLDER: "who keeps it closed",
+    Column.WORK: "how many workloads",
+}

@@ -1,0 +1,86 @@
+"""What a screen reads beside the store, as values: raw GPU rows, the journal. What fails outside becomes a text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fleet.errors import FleetError
+from fleet.journal import Record
+from fleet.node import NodeKey
+from fleet.operation import Operation, OperationState
+from fleet.telemetry import GpuTelemetry
+from tui.deck import Deck
+
+EVERY_GPU = 5.0
+"""Seconds between two readings of a node's GPUs while it is on screen."""
+
+
+@dataclass(frozen=True, slots=True)
+class GpuReading:
+    """One node's GPUs, or why they are unknown. `rows` None: not known."""
+
+    node: NodeKey
+    rows: Sequence[GpuTelemetry] | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What the journal tells, newest first, or why it can't be read."""
+
+    operations: Sequence[Operation] = ()
+    records: Sequence[Record] = ()
+    why: str = ""
+
+
+async def read_gpus(deck: Deck, node: NodeKey) -> GpuReading:
+    """The GPUs of one node, raw and now."""
+    try:
+        rows = await deck.by_gpu((node,))
+    except FleetError as error:
+        return GpuReading(node, why=str(error))
+    return GpuReading(node, rows.get(node), "" if node in rows else "no series for this node")
+
+
+async def read_operations(deck: Deck) -> History:
+    """Operations of this journal, those under way here as they stand now, the unfinished first."""
+    try:
+        kept = await deck.journal.operations()
+    except FleetError as error:
+        return History(tuple(merged(deck, ())), why=str(error))
+    return History(tuple(merged(deck, kept)))
+
+
+async def read_records(deck: Deck, limit: int = 500) -> History:
+    """The audit trail."""
+    try:
+        return History(records=tuple(await deck.journal.records(limit)))
+    except FleetError as error:
+        return History(why=str(error))
+
+
+_FIRST = {OperationState.RUNNING: 0, OperationState.INTERRUPTED: 1}
+
+
+def merged(deck: Deck, kept: Sequence[Operation]) -> list[Operation]:
+    """Operations of the journal, with those of this program as they stand: running, then interrupted, then the rest."""
+    live = {name: run.operation for name, run in deck.dispatcher.runs.items()}
+    found = {operation.id: operation for operation in kept} | live
+    newest = sorted(found.values(), key=lambda operation: operation.started, reverse=True)
+    return sorted(newest, key=lambda operation: _FIRST.get(operation.state, 2))
+
+
+def interrupted(history: History) -> int:
+    """How many operations wait to be resumed."""
+    return sum(operation.state is OperationState.INTERRUPTED for operation in history.operations)
+
+
+async def break_node(deck: Deck, fault: str, node: NodeKey) -> str:
+    """Make a fault on a simulated node, or take them back with `mend`; what was done, or why not."""
+    if deck.faults is None:
+        return "faults can be made on a simulated fleet only"
+    try:
+        return await (deck.faults.mend(node) if fault == "mend" else deck.faults.inject(fault, node))
+    except FleetError as error:
+        return str(error)

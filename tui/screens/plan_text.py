@@ -1,0 +1,86 @@
+"""The plan on the confirm screen: what stands in the way and what it costs before the steps. A scrolling text, nothing else."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.content import Content
+
+from fleet.node import NodeKey
+from fleet.plan import Plan
+from widgets import plan_lines
+from widgets.glyphs import UNICODE, Glyphs
+from widgets.lines import LineOf, text_of
+from widgets.sheet import Sheet
+from widgets.tones import Tone
+from widgets.wording import counted
+
+NAMED = 8
+"""So many of the nodes that the filter hides are named."""
+
+
+class _PlanSheet(Sheet):
+    plan: Plan | None = None
+    hidden: tuple[NodeKey, ...] = ()
+    glyphs: Glyphs = UNICODE
+
+    def draw(self, width: int) -> Content:
+        if self.plan is None:
+            return text_of(
+                [[("reading the ground: what is there, who holds it, what runs on it", Tone.MUTED)]]
+            )
+        lines = plan_text(self.plan, self.hidden, self.glyphs, width)
+        return text_of(lines)
+
+
+class PlanText(VerticalScroll, can_focus=True):
+    """Shows a plan; scrolls where it is longer than the screen."""
+
+    DEFAULT_CSS = """
+    PlanText { height: 1fr; padding: 1 1 0 1; }
+    PlanText.stale { opacity: 60%; }
+    """
+
+    def __init__(self, glyphs: Glyphs) -> None:
+        super().__init__(id="plan")
+        self._sheet = _PlanSheet()
+        self._sheet.glyphs = glyphs
+
+    def compose(self) -> ComposeResult:
+        yield self._sheet
+
+    def show(self, plan: Plan, hidden: tuple[NodeKey, ...]) -> None:
+        """Show a plan that was read just now. `hidden` are those of its nodes that the filter hides."""
+        self._sheet.plan, self._sheet.hidden = plan, hidden
+        self.remove_class("stale")
+        self._sheet.redraw()
+
+    def doubt(self) -> None:
+        """What is shown is being read again."""
+        self.set_class(self._sheet.plan is not None, "stale")
+
+
+def plan_text(plan: Plan, hidden: tuple[NodeKey, ...], glyphs: Glyphs, width: int) -> list[LineOf]:
+    """The plan as lines, what would stop one first."""
+    lines: list[LineOf] = []
+    if hidden:
+        names = ", ".join(node.name for node in hidden[:NAMED])
+        more = f" and {len(hidden) - NAMED} more" if len(hidden) > NAMED else ""
+        says = counted(len(hidden), "of these nodes is", "of these nodes are")
+        lines.append(
+            [
+                (f"{glyphs.warn} {says} marked but hidden by the filter: ", Tone.WARN),
+                (names + more, Tone.STRONG),
+            ]
+        )
+        lines.append([])
+    for heading, block in (
+        ("in the way", plan_lines.blockers(plan, glyphs)),
+        ("what it costs", plan_lines.cost(plan, glyphs)),
+        ("nodes as found", plan_lines.nodes(plan, glyphs, width)),
+        ("steps", plan_lines.steps(plan)),
+    ):
+        if block:
+            lines += [[(heading, Tone.STRONG)], *block, []]
+    lines.append([(f"plan {plan.hash}", Tone.MUTED)])
+    return lines
