@@ -75,7 +75,7 @@ class PrometheusSource:
         self._connecting = threading.Lock()
         self._shape: Shape | None = None
         self._shaped_for_nodes = False
-        self._left_over: LeftOver = frozenset()
+        self._strangers: LeftOver = frozenset()  # joins no node, whichever label is tried
 
     async def by_node(self) -> TelemetryRead:
         """Every node that has series. Raises FleetError.
@@ -85,9 +85,10 @@ class PrometheusSource:
         known = await self._known()
         fresh = self._shape is None or (bool(known) and not self._shaped_for_nodes)
         read, left = await self._summed(known, anew=fresh)
-        if not fresh and (not read.nodes or left - self._left_over):
+        if not fresh and (not read.nodes or left - self._strangers):
+            before = left
             read, left = await self._summed(known, anew=True)
-        self._left_over = left
+            self._strangers = left & before  # what came while the labels were looked at was perhaps not seen
         return read
 
     async def by_gpu(self, names: Collection[str]) -> Mapping[str, Sequence[GpuTelemetry]]:

@@ -21,7 +21,7 @@ from fleet.errors import Denied, FleetError, Garbled, Rejected, TimedOut, Unreac
 from fleet.node import NodeKey
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
-NODES = [NodeKey("lab", "gpu-1")]
+NODES = [NodeKey("lab", "gpu-1"), NodeKey("lab", "gpu-2")]
 
 
 class WallClock:
@@ -200,7 +200,7 @@ def test_a_password_in_the_address_is_not_shown() -> None:
     assert PrometheusSettings("https://oncall:pw@prometheus:9090/x").about == "https://prometheus:9090/x"
 
 
-async def test_the_labels_are_found_out_once() -> None:
+async def test_the_labels_that_name_nodes_are_found_out_once() -> None:
     asked: list[str] = []
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -227,6 +227,42 @@ async def test_the_labels_are_found_out_again_when_nothing_comes_back() -> None:
         assert list((await source.by_node()).nodes) == ["gpu-1"]
         label = "hostname"
         assert list((await source.by_node()).nodes) == ["gpu-1"]
+
+
+async def test_what_appears_while_the_labels_are_looked_at_is_found_by_the_next_reading() -> None:
+    """An exporter of the other label shows up after the labels were detected, and before the sums are asked for."""
+    detected = 0
+    old = {"metric": {"__name__": "DCGM_FI_DEV_FB_USED", "Hostname": "gpu-1"}, "value": [100, "90"]}
+    new = {"metric": {"__name__": "DCGM_FI_DEV_FB_USED", "hostname": "gpu-2"}, "value": [100, "90"]}
+    unnamed = {"metric": {}, "value": [100, "90"]}
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        nonlocal detected
+        query = request.query["query"]
+        if "__name__,Hostname" in query:
+            detected += 1
+            return vector(old) if detected == 1 else vector(old, new)
+        return vector(old, new) if "by (Hostname,hostname" in query else vector(old, unnamed)
+
+    async with asking(answer) as source:
+        assert list((await source.by_node()).nodes) == ["gpu-1"]
+        assert sorted((await source.by_node()).nodes) == ["gpu-1", "gpu-2"]
+
+
+async def test_a_stranger_that_no_label_joins_is_looked_at_once() -> None:
+    detected = 0
+    ours = {"metric": {"__name__": "DCGM_FI_DEV_FB_USED", "Hostname": "gpu-1"}, "value": [100, "90"]}
+    stranger = {"metric": {"__name__": "DCGM_FI_DEV_FB_USED", "Hostname": "elsewhere"}, "value": [100, "90"]}
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        nonlocal detected
+        detected += "__name__,Hostname" in request.query["query"]
+        return vector(ours, stranger)
+
+    async with asking(answer) as source:
+        for _ in range(5):
+            assert sorted((await source.by_node()).nodes) == ["elsewhere", "gpu-1"]
+    assert detected == 2
 
 
 async def test_a_call_that_was_given_up_does_not_hold_its_caller() -> None:
