@@ -5,7 +5,7 @@ Selectors are those of policy/v1 (Kubernetes 1.36): none selects nothing, an emp
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -95,11 +95,23 @@ class BudgetShape(KubeObject, gc=False):
 BUDGETS = Reading(BudgetShape)
 
 
+BudgetsByNamespace = Mapping[str, Sequence[BudgetShape]]
+
+
+def by_namespace(budgets: Iterable[BudgetShape]) -> BudgetsByNamespace:
+    """Budgets where they are looked for, since a cluster may have thousands."""
+    found: dict[str, list[BudgetShape]] = {}
+    for budget in budgets:
+        found.setdefault(budget.metadata.namespace or "", []).append(budget)
+    return found
+
+
 def budgets_over(
-    budgets: Sequence[BudgetShape], namespace: str, labels: Mapping[str, str]
+    budgets: BudgetsByNamespace, namespace: str, labels: Mapping[str, str]
 ) -> tuple[Budget, ...]:
     """Every budget over a pod."""
-    return tuple(each.budget() for each in budgets if each.covers(namespace, labels))
+    there = budgets.get(namespace, ())
+    return tuple(each.budget() for each in there if each.covers(namespace, labels))
 
 
 def _owner(meta: Meta) -> str:

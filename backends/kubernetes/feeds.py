@@ -82,10 +82,11 @@ class NodesIntake:
         self._listed.update(name for name, _ in page.unreadable)
         return [NodeSeen(node_of(shape, self._source, self._keys)) for shape in named]
 
-    def complete(self) -> Sequence[Observation]:
+    def complete(self) -> Iterable[Observation]:
         fresh = self._listed - self._roster.names
         self._roster.names = set(self._listed)
-        return [Listed(self._source, frozenset(self._listed)), *self._work(fresh)]
+        yield Listed(self._source, frozenset(self._listed))
+        yield from self._work(fresh)
 
     def event(self, event: WatchEvent[NodeShape]) -> Sequence[Observation]:
         if event.unreadable is not None:
@@ -132,12 +133,13 @@ class PodsIntake:
         self._unreadable.update(page.unreadable)
         return ()
 
-    def complete(self) -> Sequence[Observation]:
+    def complete(self) -> Iterable[Observation]:
         old, new = self._roster.index, self._next
         self._roster.index = new
-        names = self._roster.names.union(new.nodes, old.nodes if old is not None else ())
-        changed = (name for name in names if old is None or old.work(name) != new.work(name))
-        return [WorkSeen(NodeKey(self._source, name), new.work(name)) for name in changed]
+        for name in self._roster.names.union(new.nodes, old.nodes if old is not None else ()):
+            work = new.work(name)
+            if old is None or old.work(name) != work:
+                yield WorkSeen(NodeKey(self._source, name), work)
 
     def event(self, event: WatchEvent[PodShape]) -> Sequence[Observation]:
         if event.unreadable is not None:

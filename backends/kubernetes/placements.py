@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from backends.kubernetes.budgets import BudgetShape, budgets_over
+from backends.kubernetes.budgets import BudgetsByNamespace, budgets_over
 from backends.kubernetes.convert import time_of
 from backends.kubernetes.our_keys import GATE_EFFECT, GATE_VALUE, OurKeys
 from backends.kubernetes.pods import PodShape, PodSpec, gpus_of, keeper_of, workload_of
@@ -19,7 +19,7 @@ _AGENTS = ("device-plugin", "dcgm-exporter")
 _NO_SPEC = PodSpec()
 
 
-def placement_of(pod: PodShape, budgets: Sequence[BudgetShape]) -> Placement:
+def placement_of(pod: PodShape, budgets: BudgetsByNamespace) -> Placement:
     """One pod on its node. Budgets are named where the eviction API would ask them: not for pods that wait, ended or go."""
     meta, spec = pod.metadata, pod.spec or _NO_SPEC
     namespace, keeper = meta.namespace or "", keeper_of(meta)

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TypeVar
 from urllib.parse import quote
 
-from backends.kubernetes.budgets import BUDGETS, BudgetShape
+from backends.kubernetes.budgets import BUDGETS, BudgetsByNamespace, by_namespace
 from backends.kubernetes.connection import Api, Query
 from backends.kubernetes.convert import node_of
 from backends.kubernetes.errors import Expired
@@ -68,14 +68,21 @@ class KubernetesReader:
         finally:
             budgets.cancel()
             await asyncio.gather(budgets, return_exceptions=True)
-        pairs = ((key, pair) for key, pair in zip(wanted, found, strict=True) if pair is not None)
-        return {key: self._facts(shape, pods, covers) for key, (shape, pods) in pairs}
+        there = {key: pair for key, pair in zip(wanted, found, strict=True) if pair is not None}
+        if len(there) <= FEW:
+            return self._facts_of(there, covers)
+        return await asyncio.to_thread(self._facts_of, there, covers)
 
     async def allowed(self, verbs: Sequence[Verb]) -> Mapping[Verb, Permission]:
         """Whether we may, by access reviews. Raises FleetError."""
         return await allowed(self._api, verbs)
 
-    def _facts(self, shape: NodeShape, pods: Sequence[PodShape], budgets: Sequence[BudgetShape]) -> NodeFacts:
+    def _facts_of(
+        self, found: Mapping[NodeKey, tuple[NodeShape, list[PodShape]]], budgets: BudgetsByNamespace
+    ) -> Mapping[NodeKey, NodeFacts]:
+        return {key: self._facts(shape, pods, budgets) for key, (shape, pods) in found.items()}
+
+    def _facts(self, shape: NodeShape, pods: Sequence[PodShape], budgets: BudgetsByNamespace) -> NodeFacts:
         return NodeFacts(
             node=node_of(shape, self.source, self._keys),
             version=shape.metadata.resource_version or "",
@@ -107,12 +114,12 @@ class KubernetesReader:
                 bound[node].append(pod)
         return [(nodes[key.name], bound[key.name]) if key.name in nodes else None for key in keys]
 
-    async def _budgets(self) -> list[BudgetShape]:
+    async def _budgets(self) -> BudgetsByNamespace:
         """Every budget of the cluster. Where we may not list them none is named: the eviction API asks them all the same."""
         try:
-            return await self._list(BUDGETS, _BUDGETS)
+            return by_namespace(await self._list(BUDGETS, _BUDGETS))
         except (Denied, Missing):
-            return []
+            return {}
 
     async def _list(self, reading: Reading[_Object], path: str, selector: Query = ()) -> list[_Object]:
         """A whole list, in pages; begun anew where it grew too old on the way. Raises Garbled where an object can't be read."""

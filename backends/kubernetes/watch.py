@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from itertools import islice
 from random import Random
 from typing import Generic, Protocol
 
@@ -28,6 +29,8 @@ PAGE = 500
 LIST_DEADLINE = timedelta(seconds=60)
 _WATCH_SECONDS = (70, 80)
 """A watch is ended by the server before its silence could worry anybody; a range, so that not all end at once."""
+_BATCH = 100
+"""Observations reported at a time: some milliseconds of a store's work, so that a long list never holds the screen."""
 _SHORT = 1.0
 """Seconds: a watch that ended sooner, and said nothing, was none."""
 _LONG = 60.0
@@ -51,8 +54,8 @@ class Intake(Protocol[Shape]):
         """One page of it."""
         ...
 
-    def complete(self) -> Sequence[Observation]:
-        """It is complete: whoever was not in it is gone."""
+    def complete(self) -> Iterable[Observation]:
+        """It is complete: whoever was not in it is gone. Consumed in small batches, with other tasks between them."""
         ...
 
     def event(self, event: WatchEvent[Shape]) -> Sequence[Observation]:
@@ -132,11 +135,11 @@ class ListWatch(Generic[Shape]):
                 query.append(("continue", token))
             body = await self._api.get(self._path, query, deadline=LIST_DEADLINE)
             page, observations = await asyncio.to_thread(self._take, body)
-            report(observations)
+            await _tell(report, observations)
             token = page.more
             if not token:
                 break
-        report(self._intake.complete())
+        await _tell(report, self._intake.complete())
         self._version = page.version
         state.heard(self._intake.note)
 
@@ -206,3 +209,10 @@ class ListWatch(Generic[Shape]):
             return timedelta(seconds=self._chance.uniform(0, 0.2))
         state.failed(FeedHealth.UNREACHABLE, error.message)
         return self._backoff.wait()
+
+
+async def _tell(report: Report, observations: Iterable[Observation]) -> None:
+    left = iter(observations)
+    while batch := list(islice(left, _BATCH)):
+        report(batch)
+        await asyncio.sleep(0)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from backends.kubernetes.budgets import BUDGETS, BudgetShape
+from backends.kubernetes.budgets import BUDGETS, BudgetShape, by_namespace
 from backends.kubernetes.our_keys import OurKeys
 from backends.kubernetes.placements import kept_out, placement_of
 from backends.kubernetes.pods import PodShape
@@ -74,7 +74,7 @@ def test_a_budget_says_whose_it_is(meta: dict[str, Any], owner: str) -> None:
 
 
 def test_budgets_are_named_where_an_eviction_would_ask_them() -> None:
-    over = [budget({})]
+    over = by_namespace([budget({}), budget({}, namespace="elsewhere")])
     assert len(placement_of(pod(), over).budgets) == 1
     for spared in (
         pod(phase="Pending"),
@@ -92,20 +92,20 @@ def test_a_placement_says_what_a_drain_must_know() -> None:
             deletionTimestamp="2026-03-01T00:01:30Z",
             deletionGracePeriodSeconds=90,
         ),
-        [],
+        {},
     )
     assert placed.label == "research/train-0"
     assert placed.grace == timedelta(seconds=90)
     assert placed.loses_scratch
     assert placed.terminating_since == datetime(2026, 3, 1, tzinfo=UTC)
     assert placed.keeper is Keeper.CONTROLLER
-    plain = placement_of(pod(spec={"volumes": [{"name": "c", "configMap": {}}]}), [])
+    plain = placement_of(pod(spec={"volumes": [{"name": "c", "configMap": {}}]}), {})
     assert (plain.loses_scratch, plain.grace, plain.terminating_since) == (False, timedelta(seconds=30), None)
 
 
 @pytest.mark.parametrize("odd", [-5, 10**15])
 def test_a_grace_out_of_range_is_brought_into_it(odd: int) -> None:
-    placed = placement_of(pod(spec={"terminationGracePeriodSeconds": odd}), [])
+    placed = placement_of(pod(spec={"terminationGracePeriodSeconds": odd}), {})
     assert timedelta(0) <= placed.grace <= timedelta(days=30)
 
 
