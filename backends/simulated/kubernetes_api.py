@@ -6,6 +6,7 @@ what is answered, never what is stored.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -61,6 +62,7 @@ class KubernetesApi:
         self._routes: list[tuple[str, str, Handler]] = []
         self._runner: web.AppRunner | None = None
         self._site: web.TCPSite | None = None
+        self._last_minute: asyncio.Future[None] | None = None
         self._port = 0
         self._throttled = 0
         self._retry_after = 1
@@ -120,6 +122,8 @@ class KubernetesApi:
 
     async def stop(self) -> None:
         """End every watch and close."""
+        if self._last_minute is not None:
+            self._last_minute.cancel()
         self._resources.watches.end_all()
         if self._runner is not None:
             await self._runner.cleanup()
@@ -132,11 +136,8 @@ class KubernetesApi:
             self._site = None
         if abrupt:
             self._break_connections()
-
-    async def end_last_watches(self) -> None:
-        """After `go_down(abrupt=False)`: wait out the minute, then end the watches that lived on."""
-        await self._clock.sleep(_LAST_WATCHES)
-        self._resources.watches.end_all()
+        else:
+            self._last_minute = asyncio.ensure_future(self._end_last_watches())
 
     async def come_back(self) -> None:
         """Listen again, on the same port."""
@@ -186,6 +187,12 @@ class KubernetesApi:
     def accept_tokens(self) -> None:
         """End `reject_tokens`."""
         self._tokens_rejected = False
+
+    async def _end_last_watches(self) -> None:
+        watches = self._resources.watches.open_now()
+        await self._clock.sleep(_LAST_WATCHES)
+        for watch in watches:
+            watch.end()
 
     async def _listen(self) -> None:
         if self._runner is None:

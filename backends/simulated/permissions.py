@@ -53,10 +53,8 @@ class Permissions:
         """SelfSubjectRulesReview with its `status`; refused (400) where the spec names no namespace."""
         if not (review.get("spec") or {}).get("namespace"):
             raise bad_request("no namespace on request")
-        found = {"resourceRules": list(self._rules()), "nonResourceRules": [], "incomplete": False}
-        found["nonResourceRules"] = [
-            {"verbs": ["get"], "nonResourceURLs": ["/healthz", "/livez", "/readyz", "/version"]}
-        ]
+        addresses = {"verbs": ["get"], "nonResourceURLs": ["/healthz", "/livez", "/readyz", "/version"]}
+        found = {"resourceRules": list(self._rules()), "nonResourceRules": [addresses], "incomplete": False}
         return {**review, "metadata": {}, "status": found}
 
     def _rules(self) -> Iterator[Json]:

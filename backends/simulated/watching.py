@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import timedelta
 from random import Random
 
@@ -174,6 +174,10 @@ class Watches:
         self._open.remove(watch)
         self._changed.set()
 
+    def open_now(self) -> Sequence[Watch]:
+        """The watches that are open."""
+        return tuple(self._open)
+
     async def until_open(self, count: int) -> None:
         """Return once exactly `count` watches are open."""
         while len(self._open) != count:
@@ -188,26 +192,23 @@ class Watches:
 
     def end_all(self) -> None:
         """End every open watch cleanly."""
-        for watch in self._each():
+        for watch in self.open_now():
             watch.end()
 
     def cut_all(self) -> None:
         """Break every open watch off."""
-        for watch in self._each():
+        for watch in self.open_now():
             watch.cut()
 
     def fall_silent(self, silent: bool) -> None:
         """Hold all lines back, or send what was held."""
         self.silent = silent
-        for watch in self._each():
+        for watch in self.open_now():
             watch.wake()
 
     def _tell(self, event: Event) -> None:
-        for watch in self._each():
+        for watch in self.open_now():
             watch.tell(event)
-
-    def _each(self) -> Iterable[Watch]:
-        return tuple(self._open)
 
 
 def _at_version(stored: Stored, version: int) -> Stored:
