@@ -31,12 +31,13 @@ class Column(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How a column is laid out: `width` cells at least, of which `bar` draw a ratio."""
+    """How a column is laid out: `width` cells at least, of which `bar` draw a ratio, after a gap of `gap`."""
 
     title: str
     width: int
     right: bool = False
     bar: int = 0
+    gap: int = 1
 
 
 SHAPES: dict[Column, Shape] = {
@@ -49,12 +50,12 @@ SHAPES: dict[Column, Shape] = {
     Column.MEMORY: Shape("mem", 5, right=True),
     Column.POWER: Shape("kW", 5, right=True),
     Column.XID: Shape("XID", 7, right=True),
-    Column.IMAGE: Shape("image", 14),
+    Column.IMAGE: Shape("image", 14, gap=2),
     Column.HOLDER: Shape("held by", 16),
     Column.WORK: Shape("work", 12),
     Column.AGE: Shape("age", 5, right=True),
     Column.SOURCE: Shape("source", 10),
-    Column.STATUS: Shape("now", 14),
+    Column.STATUS: Shape("now", 13, gap=2),
 }
 
 SORTS: dict[Column, tuple[sorting.Column, ...]] = {
@@ -117,9 +118,14 @@ class Placed:
     column: Column
     width: int
 
+    @property
+    def gap(self) -> int:
+        """The cells before it, where it is not the first."""
+        return SHAPES[self.column].gap
+
 
 def place(width: int, wanted: Sequence[Column] = DEFAULT_COLUMNS) -> tuple[Placed, ...]:
-    """The wanted columns that `width` cells have room for, with one cell between them, filling it exactly.
+    """The wanted columns that `width` cells have room for, with their gaps between them, filling it exactly.
 
     Name and status always stay. The least telling goes first; what is left over goes to the names, then to the status.
     """
@@ -135,7 +141,10 @@ def place(width: int, wanted: Sequence[Column] = DEFAULT_COLUMNS) -> tuple[Place
     spare = width - _least(columns)
     if spare < 0:
         name = max(0, min(SHAPES[Column.NAME].width, width * 3 // 5))
-        return (Placed(Column.NAME, name), Placed(Column.STATUS, max(0, width - name - 1)))
+        return (
+            Placed(Column.NAME, name),
+            Placed(Column.STATUS, max(0, width - name - SHAPES[Column.STATUS].gap)),
+        )
     for column, most in _GROWTH:
         if column in widths:
             more = min(spare, max(0, most - widths[column]))
@@ -146,4 +155,4 @@ def place(width: int, wanted: Sequence[Column] = DEFAULT_COLUMNS) -> tuple[Place
 
 
 def _least(columns: Sequence[Column]) -> int:
-    return sum(SHAPES[column].width for column in columns) + len(columns) - 1
+    return sum(SHAPES[column].width + SHAPES[column].gap for column in columns) - SHAPES[columns[0]].gap

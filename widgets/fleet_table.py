@@ -25,7 +25,7 @@ from fleet.node import NodeKey
 from fleet.sorting import Sort
 from fleet.view import Line, LineKey, LineKind
 from widgets.cells import Scene
-from widgets.columns import DEFAULT_COLUMNS, SORTS, Column, Placed, place
+from widgets.columns import DEFAULT_COLUMNS, SHAPES, SORTS, Column, Placed, place
 from widgets.fitting import fit
 from widgets.strips import GUTTER, INDENT, Brushes, Stance, header_strip
 from widgets.table_brushes import COMPONENTS, TABLE_CSS, brushes_of
@@ -408,9 +408,10 @@ class FleetTable(Widget, can_focus=True):
             self.post_message(self.FoldToggled(line.key, not line.folded))
 
     def _column_at(self, x: int) -> Column | None:
-        right = GUTTER
+        right = GUTTER - SHAPES[Column.NAME].gap
         for placed in self._placed:
-            right += placed.width + 1
-            if x < right:
+            right += placed.gap
+            right += placed.width
+            if x < right + 1:
                 return placed.column
         return None

@@ -76,7 +76,7 @@ def line_strip(
     ]
     for place, cell in zip(placed[1:], cells[1:], strict=True):
         shape = SHAPES[place.column]
-        width, gap = place.width, " "
+        width, gap = place.width, " " * shape.gap
         if shape.bar:
             _bar(segments, cell.bar, shape.bar, ground, glyphs)
             width, gap = width - shape.bar, ""
@@ -90,7 +90,7 @@ def line_strip(
 
 def width_with_gutter(placed: Sequence[Placed]) -> int:
     """How many cells a line takes."""
-    return GUTTER + sum([place.width for place in placed]) + len(placed) - 1
+    return GUTTER + sum([place.width + place.gap for place in placed]) - placed[0].gap
 
 
 def _mark(marked: bool | None, glyphs: Glyphs) -> str:
@@ -134,7 +134,7 @@ def header_strip(
             title = f"{sign} {title}" if shape.right else f"{title} {sign}"
             style = brushes.header_sorted
         if number:
-            segments.append(Segment(" ", brushes.header))
+            segments.append(Segment(" " * place.gap, brushes.header))
         if number == 0 and marked:
             title = f"{title} {glyphs.bullet} {marked:,} marked"
         width = place.width

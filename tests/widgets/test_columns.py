@@ -10,7 +10,7 @@ from widgets.columns import DEFAULT_COLUMNS, Column, place
 @pytest.mark.parametrize("width", [*range(20, 260, 7), 78, 118, 198])
 def test_columns_fill_the_width_and_never_pass_it(width: int) -> None:
     placed = place(width, tuple(Column))
-    assert sum(one.width for one in placed) + len(placed) - 1 == width
+    assert sum(one.width + one.gap for one in placed) - placed[0].gap == width
     assert all(one.width > 0 for one in placed)
 
 
