@@ -71,7 +71,12 @@ def read_gate(text: str | None) -> GateRecord | None:
         return None
     findings = tuple(_finding(line) for line in note.failing[:100])
     return GateRecord(
-        verdict, findings, read_stamp(note.at), clean(note.by, _TEXT), clean(note.digest, _TEXT)
+        verdict,
+        findings,
+        read_stamp(note.at),
+        clean(note.by, _TEXT),
+        clean(note.digest, _TEXT),
+        clean(note.boot, _TEXT),
     )
 
 

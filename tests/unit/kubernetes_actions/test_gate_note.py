@@ -13,7 +13,7 @@ from fleet.health import Finding, GateRecord, Verdict
 AT = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
 BAD = Finding("gpus", Verdict.FAIL, "7", "8", "the node's allocatable", AT, "a reset")
 GOOD = Finding("ready", Verdict.PASS, "True")
-RECORD = GateRecord(Verdict.FAIL, (GOOD, BAD), AT, "oncall", "d1")
+RECORD = GateRecord(Verdict.FAIL, (GOOD, BAD), AT, "oncall", "d1", "boot-1")
 
 
 def test_only_what_did_not_pass_is_kept() -> None:
