@@ -24,7 +24,7 @@ from fleet.errors import FleetError
 from fleet.feeds import FeedHealth
 from fleet.gate import GateChecker
 from fleet.node import NodeKey
-from fleet.ports import Clock, Feed, Reader, TelemetrySource, Writer
+from fleet.ports import Clock, Feed, Reader, Writer
 from fleet.runner import OperationRun
 from fleet.store import FeedKey, FleetStore
 from fleet.telemetry import GpuTelemetry
@@ -237,7 +237,7 @@ def _add_telemetry(sources: Sources, settings: Settings, clock: Clock, store: Fl
     def known() -> Collection[NodeKey]:
         return store.rows_by_key.keys()
 
-    source: TelemetrySource
+    source: PrometheusSource | DcgmExporterSource
     if settings.prometheus.url:
         source = PrometheusSource(_prometheus(settings), clock, known)
         every = settings.prometheus.every
@@ -250,8 +250,7 @@ def _add_telemetry(sources: Sources, settings: Settings, clock: Clock, store: Fl
     sources.telemetry = feed
     sources.feeds.append(feed)
     sources.feed_keys.append(FeedKey(*feed.key))
-    if isinstance(source, DcgmExporterSource):
-        sources.closing.append(source.close)
+    sources.closing.append(source.close)
 
 
 def _prometheus(settings: Settings) -> prometheus.PrometheusSettings:

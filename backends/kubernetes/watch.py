@@ -114,16 +114,16 @@ class ListWatch(Generic[Shape]):
         except Unreachable as error:
             return self._unreachable(error, state)
         except Throttled as error:
-            state.failed(FeedHealth.THROTTLED, error.message)
+            state.failed(FeedHealth.THROTTLED, str(error))
             return self._backoff.wait(error.retry_after)
         except Denied as error:
             self._version = ""
-            state.failed(FeedHealth.DENIED, error.message)
+            state.failed(FeedHealth.DENIED, str(error))
             return self._backoff.slow()
         except FleetError as error:
             self._version = ""
             garbled = isinstance(error, Garbled)
-            state.failed(FeedHealth.GARBLED if garbled else FeedHealth.UNREACHABLE, error.message)
+            state.failed(FeedHealth.GARBLED if garbled else FeedHealth.UNREACHABLE, str(error))
             return self._backoff.wait()
 
     async def _list(self, report: Report, state: FeedReport) -> None:
@@ -199,7 +199,7 @@ class ListWatch(Generic[Shape]):
         self._strikes += 1
         if self._strikes > 1:
             self._version = ""
-        state.failed(FeedHealth.STALE, error.message)
+        state.failed(FeedHealth.STALE, str(error))
         return timedelta(0) if self._strikes == 1 else self._backoff.wait()
 
     def _unreachable(self, error: Unreachable, state: FeedReport) -> timedelta:
@@ -207,7 +207,7 @@ class ListWatch(Generic[Shape]):
         self._strikes += 1
         if self._strikes == 1 and state.health is FeedHealth.LIVE:
             return timedelta(seconds=self._chance.uniform(0, 0.2))
-        state.failed(FeedHealth.UNREACHABLE, error.message)
+        state.failed(FeedHealth.UNREACHABLE, str(error))
         return self._backoff.wait()
 
 
