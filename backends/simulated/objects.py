@@ -9,15 +9,11 @@ Objects are kept without `kind` and `apiVersion`: their `Resource` says both.
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Literal
 
-import msgspec
-
+from backends.simulated.kept_kind import KeptKind
 from backends.simulated.resources import (
     CONFIGMAPS,
     DAEMONSETS,
@@ -36,6 +32,7 @@ from backends.simulated.resources import (
     STORED,
     Resource,
 )
+from backends.simulated.versions import Event, Json, Stored, copy_json, timestamp, timestamp_micro
 from fleet.ports import Clock
 
 __all__ = [
@@ -66,10 +63,6 @@ __all__ = [
     "timestamp_micro",
 ]
 
-Json = dict[str, Any]
-EventType = Literal["ADDED", "MODIFIED", "DELETED"]
-_encode = msgspec.json.Encoder().encode
-
 
 class NotFound(Exception):
     """No object has that name."""
@@ -83,81 +76,6 @@ class Conflict(Exception):
     """The expected resourceVersion or uid is not that of the object; the text says which."""
 
 
-class Stored:
-    """One version of one object. Treat `object` as read-only: it is shared with lists, watches and history."""
-
-    __slots__ = ("_encoded", "key", "object", "version")
-
-    def __init__(self, key: str, obj: Json, version: int) -> None:
-        self.key = key
-        self.object = obj
-        self.version = version
-        self._encoded: bytes | None = None
-
-    @property
-    def encoded(self) -> bytes:
-        """The object as JSON, made at the first request and kept."""
-        if self._encoded is None:
-            self._encoded = _encode(self.object)
-        return self._encoded
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Event:
-    """One write, as controllers and watches see it. A deleted object comes in its last state."""
-
-    type: EventType
-    resource: Resource
-    stored: Stored
-    previous: Stored | None = None
-    """What it was before; None for ADDED."""
-
-    @property
-    def object(self) -> Json:
-        return self.stored.object
-
-    @property
-    def version(self) -> int:
-        return self.stored.version
-
-
-class _Kind:
-    """The objects of one resource, with their order and the events that a late watch may ask for."""
-
-    __slots__ = ("_keys", "_ordered", "forgotten", "history", "stored")
-
-    def __init__(self, history: int) -> None:
-        self.stored: dict[str, Stored] = {}
-        self.history: deque[Event] = deque(maxlen=history)
-        self.forgotten = 0
-        self._keys: list[str] = []
-        self._ordered = True
-
-    def keys(self) -> list[str]:
-        if not self._ordered:
-            self._keys = sorted(self.stored)
-            self._ordered = True
-        return self._keys
-
-    def insert(self, stored: Stored) -> None:
-        self.stored[stored.key] = stored
-        if self._keys and self._ordered:
-            insort(self._keys, stored.key)
-        else:
-            # A fleet being loaded: one sort at the first list beats 150,000 insertions.
-            self._ordered = False
-
-    def remove(self, key: str) -> Stored:
-        if self._ordered:
-            del self._keys[bisect_left(self._keys, key)]
-        return self.stored.pop(key)
-
-    def remember(self, event: Event) -> None:
-        if len(self.history) == self.history.maxlen:
-            self.forgotten = self.history[0].version
-        self.history.append(event)
-
-
 class ObjectStore:
     """Every object of the cluster, with a history long enough for watches to catch up.
 
@@ -168,7 +86,7 @@ class ObjectStore:
     def __init__(self, clock: Clock, new_uid: Callable[[], str], history: int = 20_000) -> None:
         self._clock = clock
         self._new_uid = new_uid
-        self._kinds = {resource: _Kind(history) for resource in STORED}
+        self._kinds = {resource: KeptKind(history) for resource in STORED}
         self._pods_by_node: dict[str, dict[str, Stored]] = {}
         self._subscribers: list[Callable[[Event], None]] = []
         self._undelivered: deque[Event] = deque()
@@ -368,25 +286,6 @@ class ObjectStore:
                     subscriber(following)
         finally:
             self._delivering = False
-
-
-def copy_json(value: Any) -> Any:
-    """A deep copy of a JSON value; several times faster than `copy.deepcopy`, which minds cycles."""
-    if isinstance(value, dict):
-        return {name: copy_json(each) for name, each in value.items()}
-    if isinstance(value, list):
-        return [copy_json(each) for each in value]
-    return value
-
-
-def timestamp(at: datetime) -> str:
-    """A time of the API, in whole seconds: `2026-03-01T03:00:00Z`."""
-    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def timestamp_micro(at: datetime) -> str:
-    """A MicroTime of the API, as leases and new events carry it: `2026-03-01T03:00:00.000000Z`."""
-    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _key(resource: Resource, namespace: str, name: str) -> str:

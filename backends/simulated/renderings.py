@@ -144,7 +144,7 @@ def rendering(resource: Resource, accept: str, include: str, clock: Clock) -> Re
 def _accepted(accept: str) -> Iterator[tuple[str, str, str]]:
     for part in accept.split(","):
         media, *parameters = [each.strip() for each in part.split(";")]
-        named = dict(each.partition("=")[::2] for each in parameters)
+        named = {name: value for name, _, value in (each.partition("=") for each in parameters)}
         yield media, named.get("as", ""), named.get("v", "")
 
 
