@@ -107,7 +107,14 @@ _STAGE_TONES = {
 
 
 def _stage(row: Row, scene: Scene) -> Cell:
-    stage = row.node.stage
+    """The stage; of a node in service that takes no work or is not ready, that instead."""
+    node, stage = row.node, row.node.stage
+    if stage is Stage.IN_SERVICE and node.readiness is not Readiness.READY:
+        return Cell(_admission(row, scene).text, Tone.BAD, sign=scene.glyphs.bad, sign_tone=Tone.BAD)
+    if stage is Stage.IN_SERVICE and node.admission is not Admission.OPEN:
+        return Cell(
+            node.admission.value, Tone.WARN, sign=scene.glyphs.stages[Stage.DRAINED], sign_tone=Tone.WARN
+        )
     tone = _STAGE_TONES.get(stage, Tone.NOTE)
     calm = Tone.MUTED if stage is Stage.IN_SERVICE else tone
     return Cell(stage.value, calm, sign=scene.glyphs.stages[stage], sign_tone=tone)

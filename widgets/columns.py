@@ -42,7 +42,7 @@ class Shape:
 
 SHAPES: dict[Column, Shape] = {
     Column.NAME: Shape("node", 20),
-    Column.STAGE: Shape("stage", 14),
+    Column.STAGE: Shape("state", 14),
     Column.ADMISSION: Shape("admission", 10),
     Column.GPUS: Shape("GPUs used", 10, right=True),
     Column.UTIL: Shape("util", 10, right=True, bar=5),
@@ -98,6 +98,9 @@ _CORE = frozenset({Column.STAGE, Column.GPUS, Column.UTIL, Column.TEMP})
 _EASE = 12
 """Cells more for the status before any column beyond the core ones is shown."""
 
+_NARROW = 100
+"""Below so many cells the utilisation has no bar."""
+
 _GROWTH = (
     (Column.STATUS, 24),
     (Column.NAME, 28),
@@ -139,6 +142,10 @@ def place(width: int, wanted: Sequence[Column] = DEFAULT_COLUMNS) -> tuple[Place
     columns = [Column.NAME, *kept, Column.STATUS]
     widths = {column: SHAPES[column].width for column in columns}
     spare = width - _least(columns)
+    if width < _NARROW and Column.UTIL in widths:
+        # What is wrong needs the cells more than a picture of a number that stands beside it.
+        spare += SHAPES[Column.UTIL].bar
+        widths[Column.UTIL] -= SHAPES[Column.UTIL].bar
     if spare < 0:
         name = max(0, min(SHAPES[Column.NAME].width, width * 3 // 5))
         return (

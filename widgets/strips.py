@@ -77,7 +77,7 @@ def line_strip(
     for place, cell in zip(placed[1:], cells[1:], strict=True):
         shape = SHAPES[place.column]
         width, gap = place.width, " " * shape.gap
-        if shape.bar:
+        if shape.bar and width >= shape.width:
             _bar(segments, cell.bar, shape.bar, ground, glyphs)
             width, gap = width - shape.bar, ""
         if cell.sign:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -128,3 +129,16 @@ def test_the_ascii_set_keeps_to_ascii() -> None:
         row(of=node(running="v1", stage=Stage.QUARANTINED), shows=telemetry(xid=79)), scene, tuple(Column)
     )
     assert all(one.text.isascii() and one.sign.isascii() for one in shown)
+
+
+def test_the_state_of_a_node_in_service_says_when_it_takes_no_work_or_is_not_heard_of() -> None:
+    """The word in-service alone would let a tired eye pass over a node that is closed or gone."""
+
+    def state(**changes: Any) -> str:
+        return cell(row(of=node(**changes)), Column.STAGE).text
+
+    assert state() == "in-service"
+    assert state(admission=Admission.CORDONED) == "cordoned"
+    assert state(readiness=Readiness.UNKNOWN) == "not heard"
+    assert state(readiness=Readiness.NOT_READY) == "NotReady"
+    assert state(stage=Stage.DRAINED, admission=Admission.CORDONED) == "drained"
