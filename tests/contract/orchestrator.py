@@ -20,9 +20,9 @@ from backends.kubernetes.our_keys import KWOK, OurKeys
 from backends.kubernetes.reader import KubernetesReader
 from backends.simulated.faults import Fault, FaultKind
 from backends.simulated.serve import Simulation
-from fleet.errors import FleetError, Missing
+from fleet.errors import Denied, FleetError, Missing
 from fleet.holder import Hold
-from fleet.node import NodeKey, Readiness
+from fleet.node import Admission, NodeKey, Readiness
 from fleet.operation import Effect, Outcome, Progress
 from fleet.plan import Action, Before, NodeFacts, Step
 from fleet.ports import Clock
@@ -181,16 +181,19 @@ class Orchestrator:
             await self.simulation.advance(timedelta(minutes=3))
         await self.settle(ready, f"{key.name} is Ready", timedelta(minutes=4))
 
+    async def until_open(self, key: NodeKey) -> None:
+        """Wait until the node is open, for the control plane takes its own cordon taint off a moment later."""
+
+        async def opened() -> bool:
+            return (await self.facts(key)).node.admission is Admission.OPEN
+
+        await self.settle(opened, f"{key.name} is open")
+
     async def namespace(self) -> str:
         name = self.unique("space")
         await self.make(
             "/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
         )
-        if self.simulation is None:
-            await self.settle(
-                lambda: self.exists(f"/api/v1/namespaces/{name}/serviceaccounts/default"),
-                "the namespace has its service account",
-            )
         return name
 
     async def replicas(
@@ -249,7 +252,15 @@ class Orchestrator:
             },
             "spec": pod_spec(key),
         }
-        await self.make(f"/api/v1/namespaces/{space}/pods", manifest)
+
+        async def taken() -> bool:
+            try:
+                await self.make(f"/api/v1/namespaces/{space}/pods", manifest)
+            except Denied:  # until the namespace has its service account
+                return False
+            return True
+
+        await self.settle(taken, "the namespace takes pods")
         await self.until_running(key, name, 1)
         return name
 

@@ -133,7 +133,7 @@ async def test_a_cordon_that_nobody_signed_is_opened_only_by_name(orchestrator: 
     assert facts.unschedulable
     (unnamed,) = facts.node.holds
     await orchestrator.perform(node, Release(take_over=(unnamed.by,)))
-    assert (await orchestrator.facts(node)).node.admission is Admission.OPEN
+    await orchestrator.until_open(node)
 
 
 async def test_a_hold_that_lands_between_our_read_and_our_write_keeps_the_node_closed(
@@ -173,9 +173,8 @@ async def test_a_failed_gate_quarantines_and_a_later_pass_lifts_it(orchestrator:
     assert facts.node.gate is not None
     assert facts.node.gate.verdict is Verdict.FAIL
     await orchestrator.perform(node, ApplyVerdict(record(orchestrator, Verdict.PASS), "op-later", admit=True))
-    facts = await orchestrator.facts(node)
-    assert facts.node.admission is Admission.OPEN
-    assert facts.node.stage is Stage.IN_SERVICE
+    await orchestrator.until_open(node)
+    assert (await orchestrator.facts(node)).node.stage is Stage.IN_SERVICE
 
 
 async def test_an_unknown_verdict_is_recorded_and_opens_nothing(orchestrator: Orchestrator) -> None:
