@@ -44,19 +44,9 @@ def write_gate(record: GateRecord) -> str:
     failing = [finding for finding in record.findings if finding.verdict is not Verdict.PASS]
     failing.sort(key=lambda finding: finding.verdict is not Verdict.FAIL)
     notes = [_note(finding) for finding in failing]
-    for count in range(len(notes), -1, -1):
-        note = GateNote(
-            verdict=record.verdict.value,
-            failing=notes[:count],
-            digest=_fit(record.digest),
-            at=stamp(record.at),
-            by=_fit(record.by),
-            boot=_fit(record.boot_id),
-            more=len(notes) - count,
-        )
-        text = msgspec.json.encode(note)
-        if len(text) <= LIMIT:
-            break
+    kept = len(notes)
+    while len(text := _text_of(record, notes, kept)) > LIMIT and kept:
+        kept -= 1
     return text.decode()
 
 
@@ -89,6 +79,20 @@ def same_finding(text: str | None, record: GateRecord) -> bool:
         return False
     fresh = read_gate(write_gate(record))
     return fresh is not None and _gist(fresh) == _gist(there)
+
+
+def _text_of(record: GateRecord, notes: list[FindingNote], kept: int) -> bytes:
+    return msgspec.json.encode(
+        GateNote(
+            verdict=record.verdict.value,
+            failing=notes[:kept],
+            digest=_fit(record.digest),
+            at=stamp(record.at),
+            by=_fit(record.by),
+            boot=_fit(record.boot_id),
+            more=len(notes) - kept,
+        )
+    )
 
 
 def _gist(record: GateRecord) -> list[tuple[str, Verdict]]:
