@@ -9,7 +9,7 @@ from enum import Enum
 
 from fleet.node import NodeKey
 from fleet.operation import Operation, OperationState, Outcome, StepState
-from fleet.plan import Check, Plan, Step
+from fleet.plan import Check, NodePlan, Plan, Step
 
 
 class Kind(Enum):
@@ -52,59 +52,57 @@ def fold(records: Iterable[Record]) -> tuple[Operation, ...]:
     One with no end is INTERRUPTED, for its program is not here to say otherwise; a step whose intent has no outcome stays
     INTENDED, with the step as it was prepared, and is read back before anything else is done to it.
     """
-    found: dict[str, Operation] = {}
+    found: dict[str, _Story] = {}
     for record in records:
-        operation = found.get(record.operation)
         if record.kind is Kind.STARTED and record.plan is not None:
-            found[record.operation] = _begun(record, record.plan)
-        elif operation is None:
-            continue
-        elif record.kind is Kind.RESUMED:
-            found[record.operation] = replace(operation, state=OperationState.INTERRUPTED, ended=None)
+            found[record.operation] = _Story(record, record.plan)
+        elif (story := found.get(record.operation)) is not None:
+            story.tell(record)
+    return tuple(story.operation() for story in reversed(found.values()))
+
+
+class _Story:
+    """One operation as its records tell it, in time that grows with the records alone."""
+
+    def __init__(self, started: Record, plan: Plan) -> None:
+        self._started = started
+        self._plan = plan
+        self._state, self._ended, self._says = OperationState.INTERRUPTED, started.at, ""
+        self._states = {step.id: StepState.PENDING for step in plan.steps}
+        self._prepared: dict[str, Step] = {}
+        self._outcomes: list[Outcome] = []
+
+    def tell(self, record: Record) -> None:
+        if record.kind is Kind.RESUMED:
+            self._state, self._says = OperationState.INTERRUPTED, ""
         elif record.kind is Kind.ENDED:
-            state = OperationState(record.state)
-            found[record.operation] = replace(operation, state=state, ended=record.at, says=record.says)
+            self._state = OperationState(record.state)
+            self._ended, self._says = record.at, record.says
         elif record.kind in (Kind.INTENT, Kind.OUTCOME):
-            found[record.operation] = _stepped(operation, record)
-    return tuple(reversed(found.values()))
+            self._states[record.step_id] = state = StepState(record.state)
+            if record.step is not None:
+                self._prepared[record.step_id] = record.step
+            if record.kind is Kind.OUTCOME:
+                key = NodeKey(record.source, record.node)
+                self._outcomes.append(Outcome(record.step_id, key, state, record.says, record.evidence))
 
-
-def _begun(record: Record, plan: Plan) -> Operation:
-    return Operation(
-        id=record.operation,
-        plan=plan,
-        state=OperationState.INTERRUPTED,
-        started=record.at,
-        steps=tuple((step.id, StepState.PENDING) for step in plan.steps),
-    )
-
-
-def _stepped(operation: Operation, record: Record) -> Operation:
-    states = dict(operation.steps)
-    states[record.step_id] = StepState(record.state)
-    outcomes = operation.outcomes
-    plan = operation.plan
-    if record.kind is Kind.OUTCOME:
-        key = NodeKey(record.source, record.node)
-        outcome = Outcome(record.step_id, key, StepState(record.state), record.says, record.evidence)
-        outcomes = (*outcomes, outcome)
-    elif record.step is not None:
-        plan = _with_step(plan, record.step)
-    return replace(operation, plan=plan, steps=tuple(states.items()), outcomes=outcomes)
-
-
-def _with_step(plan: Plan, prepared: Step) -> Plan:
-    """The plan with one step as it was prepared; a Check stays one, for its verdict is asked for anew."""
-    nodes = tuple(
-        node
-        if node.node != prepared.node
-        else replace(
-            node,
-            steps=tuple(
-                prepared if step.id == prepared.id and not isinstance(step.action, Check) else step
-                for step in node.steps
-            ),
+    def operation(self) -> Operation:
+        unended = self._state is OperationState.INTERRUPTED
+        return Operation(
+            id=self._started.operation,
+            plan=replace(self._plan, nodes=tuple(self._as_prepared(node) for node in self._plan.nodes)),
+            state=self._state,
+            started=self._started.at,
+            ended=None if unended else self._ended,
+            steps=tuple(self._states.items()),
+            outcomes=tuple(self._outcomes),
+            says=self._says,
         )
-        for node in plan.nodes
-    )
-    return replace(plan, nodes=nodes)
+
+    def _as_prepared(self, node: NodePlan) -> NodePlan:
+        """The node's share with each step as it was prepared; a Check stays one, for its verdict is asked for anew."""
+        steps = tuple(
+            step if isinstance(step.action, Check) else self._prepared.get(step.id, step)
+            for step in node.steps
+        )
+        return replace(node, steps=steps)

@@ -36,8 +36,8 @@ _TYPES = _types()
 
 
 def encode(value: object) -> str:
-    """A fleet value as one line of JSON."""
-    return json.dumps(_plain(value), separators=(",", ":"), ensure_ascii=False)
+    """A fleet value as one line of JSON, in ASCII: half characters from outside would not go into a file."""
+    return json.dumps(_plain(value), separators=(",", ":"))
 
 
 def decode(text: str) -> Any:

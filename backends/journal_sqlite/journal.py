@@ -10,14 +10,16 @@ import fcntl
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from backends.journal_sqlite.claims import Claims
 from backends.journal_sqlite.codec import decode, encode
 from fleet.errors import Garbled, JournalFailed
 from fleet.journal import Kind, Record, fold
-from fleet.operation import Operation
+from fleet.operation import Operation, OperationState
 
 SCHEMA = 1
 
@@ -58,6 +60,7 @@ class SqliteJournal:
         self._path = path
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
         self._connection: sqlite3.Connection | None = None
+        self._claims = Claims(path.with_suffix(".running"))
 
     async def append(self, records: Sequence[Record]) -> None:
         """Write `records` in one transaction; durable on return."""
@@ -68,26 +71,57 @@ class SqliteJournal:
         return await self._in_thread(lambda connection: _newest(connection, limit))
 
     async def operations(self, limit: int = 200) -> Sequence[Operation]:
-        """The last `limit` operations, newest first; one with no end is INTERRUPTED."""
-        return fold(await self._in_thread(lambda connection: _of_operations(connection, limit)))
+        """The last `limit` operations, newest first; one with no end is RUNNING where a live program owns it, else INTERRUPTED."""
+        return await self._in_thread(lambda connection: self._told(_of_operations(connection, limit)))
+
+    async def operation(self, operation: str) -> Operation | None:
+        """One operation as its records tell; None where there is none of that id."""
+        found = await self._in_thread(lambda connection: fold(_of_operation(connection, operation)))
+        return found[0] if found else None
+
+    async def own(self, operation: str, owner: str) -> None:
+        """Claim the operation until `disown` or the end of this program. Raises Conflict naming its live owner."""
+        await self._in_thread(lambda _: self._claims.claim(operation, owner))
+
+    async def disown(self, operation: str) -> None:
+        """Give the operation up."""
+        await self._in_thread(lambda _: self._claims.release(operation))
 
     async def close(self) -> None:
         """Close the file, after what was asked before."""
-        if self._connection is not None:
-            await self._in_thread(lambda connection: connection.close())
-            self._connection = None
+        await self._off_loop(self._end)
         self._thread.shutdown(wait=False)
 
+    def _told(self, records: Sequence[Record]) -> Sequence[Operation]:
+        return tuple(self._with_owner(operation) for operation in fold(records))
+
+    def _with_owner(self, operation: Operation) -> Operation:
+        unended = operation.state is OperationState.INTERRUPTED
+        owner = self._claims.owner(operation.id) if unended else None
+        return operation if owner is None else replace(operation, state=OperationState.RUNNING, owner=owner)
+
+    def _end(self) -> None:
+        self._claims.release_all()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
     async def _in_thread(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        loop = asyncio.get_running_loop()
-        return await asyncio.shield(loop.run_in_executor(self._thread, self._do, work))
+        return await self._off_loop(lambda: self._do(work))
+
+    async def _off_loop(self, work: Callable[[], T]) -> T:
+        try:
+            asked = asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except RuntimeError as error:
+            raise JournalFailed("the journal is closed", about=str(self._path)) from error
+        return await asyncio.shield(asked)
 
     def _do(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:
             if self._connection is None:
                 self._connection = _open(self._path)
             return work(self._connection)
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, ValueError) as error:
             raise JournalFailed(f"the journal can't be used: {error}", about=str(self._path)) from error
 
 
@@ -103,17 +137,23 @@ def _open(path: Path) -> sqlite3.Connection:
 def _opened(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
-        version = connection.execute("pragma user_version").fetchone()[0]
-        if version > SCHEMA:
-            raise JournalFailed("a newer Quarterdeck wrote this journal", about=str(path))
+        version = _version(connection, path)
         connection.execute("pragma journal_mode=wal")
         connection.execute("pragma synchronous=full")
         connection.executescript(_CREATE)
-        connection.execute(f"pragma user_version={SCHEMA}")
+        if version != SCHEMA:
+            connection.execute(f"pragma user_version={SCHEMA}")
     except (sqlite3.Error, JournalFailed):
         connection.close()
         raise
     return connection
+
+
+def _version(connection: sqlite3.Connection, path: Path) -> int:
+    version: int = connection.execute("pragma user_version").fetchone()[0]
+    if version > SCHEMA:
+        raise JournalFailed("a newer Quarterdeck wrote this journal", about=str(path))
+    return version
 
 
 def _insert(connection: sqlite3.Connection, records: Sequence[Record]) -> None:
@@ -123,15 +163,13 @@ def _insert(connection: sqlite3.Connection, records: Sequence[Record]) -> None:
     try:
         connection.executemany(f"insert into records ({_COLUMNS}) values ({marks})", rows)  # noqa: S608 - constants
         connection.execute("commit")
-    except sqlite3.Error:
-        connection.execute("rollback")
-        raise
+    finally:
+        if connection.in_transaction:  # it failed, and not by a full disk, which rolls back by itself
+            connection.execute("rollback")
 
 
 def _row(record: Record) -> tuple[Any, ...]:
-    return (
-        record.at.isoformat(),
-        record.kind.value,
+    texts = (
         record.operation,
         record.by,
         record.verb,
@@ -142,9 +180,19 @@ def _row(record: Record) -> tuple[Any, ...]:
         record.state,
         record.says,
         record.evidence,
+    )
+    return (
+        record.at.isoformat(),
+        record.kind.value,
+        *(_text(text) for text in texts),
         encode(record.plan) if record.plan else None,
         encode(record.step) if record.step else None,
     )
+
+
+def _text(text: str) -> str:
+    """`text` with half characters made visible: a shell's undecodable bytes come as such, and SQLite takes none."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _newest(connection: sqlite3.Connection, limit: int) -> list[Record]:
@@ -160,6 +208,14 @@ def _of_operations(connection: sqlite3.Connection, limit: int) -> list[Record]:
         f"""select {_COLUMNS} from records where operation in
             (select operation from records where kind = 'started' order by id desc limit ?) order by id""",  # noqa: S608 - constants
         (limit,),
+    )
+    return [_record(row) for row in found]
+
+
+def _of_operation(connection: sqlite3.Connection, operation: str) -> list[Record]:
+    found = connection.execute(
+        f"select {_COLUMNS} from records where operation = ? order by id",  # noqa: S608 - constants
+        (_text(operation),),
     )
     return [_record(row) for row in found]
 
