@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from fleet.errors import Blocked, FleetError, Missing
 from fleet.journal import Kind, Record
@@ -19,10 +20,15 @@ from fleet.planning import plan as make_plan
 from fleet.policy import Policy
 from fleet.ports import Checker, Clock, Journal, Reader, Writer
 from fleet.read_only import NoWriter
-from fleet.runner import Bench, OperationRun, Stop, new_operation
+from fleet.runner import Bench, OperationRun, new_operation
+from fleet.stopping import Stop
 
 Capacity = Mapping[str, tuple[int, int, int, int]]
 """By category: GPUs usable, GPUs in all, nodes, nodes unavailable."""
+
+
+_MOVE_NO_WORK = (Verb.CORDON, Verb.UNCORDON)
+"""Verbs for which nobody need ask what work is on a node."""
 
 
 class Dispatcher:
@@ -55,6 +61,7 @@ class Dispatcher:
         self._identity: dict[str, SourceIdentity] = {}
         self._runs: dict[str, OperationRun] = {}
         self._tasks: dict[str, asyncio.Task[Operation]] = {}
+        self._leaving = False
 
     @property
     def read_only(self) -> bool:
@@ -71,19 +78,23 @@ class Dispatcher:
 
     async def ground(self, request: Request) -> Ground:
         """Everything the plan stands on, read now from each source that the request names."""
-        facts: dict[NodeKey, NodeFacts] = {}
         permissions: dict[tuple[str, Verb], Permission] = {}
         for source in dict.fromkeys(key.source for key in request.nodes):
             reader = self._reader(source)
-            if source not in self._identity:
-                self._identity[source] = await reader.identity()
-            facts.update(await reader.read([key for key in request.nodes if key.source == source]))
+            self._identity[source] = await reader.identity()
             for verb, permission in (await reader.allowed([request.verb])).items():
                 permissions[source, verb] = permission
-        sources = {key.source for key in request.nodes}
+        return await self._ground(request, permissions)
+
+    async def _ground(self, request: Request, permissions: Mapping[tuple[str, Verb], Permission]) -> Ground:
+        facts: dict[NodeKey, NodeFacts] = {}
+        sources = list(dict.fromkeys(key.source for key in request.nodes))
+        for source in sources:
+            keys = [key for key in request.nodes if key.source == source]
+            facts.update(await self._reader(source).read(keys, work=request.verb not in _MOVE_NO_WORK))
         return Ground(
             facts=facts,
-            identity={name: found for name, found in self._identity.items() if name in sources},
+            identity={name: self._identity[name] for name in sources},
             permissions=permissions,
             capacity=self._capacity(),
             missing=tuple(key for key in request.nodes if key not in facts),
@@ -93,38 +104,49 @@ class Dispatcher:
     def start(self, plan: Plan) -> OperationRun:
         """Begin a confirmed plan in a task of its own. Raises Blocked where it may not run."""
         self._refuse(plan)
-        operation = new_operation(plan, self._clock.now(), self._owner)
-        return self._launch(operation, resumed=False)
+        return self._launch(new_operation(plan, self._clock.now(), self._owner), resumed=False)
 
     async def run(self, plan: Plan) -> Operation:
         """Run a confirmed plan to its end. Raises Blocked, or JournalFailed before anything was done."""
         run = self.start(plan)
-        return await self._tasks[run.operation.id]
+        return await self.finished(run.operation.id)
 
     async def finished(self, operation: str) -> Operation:
-        """The operation of this program as it ended, once it has."""
-        return await self._tasks[operation]
+        """The operation of this program as it ended, once it has. Whoever stops waiting for it does not stop it."""
+        return await asyncio.shield(self._tasks[operation])
 
     async def resume(self, operation: Operation) -> OperationRun:
-        """Go on with an operation that was interrupted. Raises Blocked where it is not the cluster it began on."""
+        """Go on with an operation that was interrupted, from what the journal says of it now.
+
+        Raises Blocked where it may not be gone on with or is not the cluster it began on, Conflict where a live program runs it.
+        """
         if self.read_only:
             raise Blocked("this session is read-only", about=operation.id)
-        if operation.id in self._tasks and not self._tasks[operation.id].done():
-            raise Blocked("it is running", about=operation.id)
-        if operation.state in (OperationState.DONE, OperationState.CANCELLED):
-            raise Blocked(f"it is {operation.state.value}: nothing is left to do", about=operation.id)
-        again = await self.ground(operation.plan.request)
-        self._same_cluster(operation, again)
-        return self._launch(operation, resumed=True)
+        await self._journal.own(operation.id, self._owner)
+        run = None
+        try:
+            written = await self._journal.operation(operation.id)
+            if written is None:
+                raise Missing("there is no such operation in the journal", about=operation.id)
+            if written.state in (OperationState.DONE, OperationState.CANCELLED):
+                raise Blocked(f"it is {written.state.value}: nothing is left to do", about=operation.id)
+            self._same_cluster(written, await self.ground(written.plan.request))
+            self._refuse_busy(written.plan)
+            run = self._launch(replace(written, owner=self._owner), resumed=True)
+        finally:
+            if run is None:
+                await self._journal.disown(operation.id)
+        return run
 
     def cancel(self, operation: str) -> None:
         """Stop an operation of this program at the next safe point. Raises Missing."""
-        if operation not in self._runs:
+        if operation not in self._tasks or self._tasks[operation].done():
             raise Missing("no such operation runs here", about=operation)
         self._runs[operation].request(Stop.CANCEL)
 
     async def leave(self) -> None:
-        """Leave every operation resumable and return when all have stopped."""
+        """Leave every operation resumable and return when all have stopped. Nothing begins after that."""
+        self._leaving = True
         for run in self._runs.values():
             run.request(Stop.LEAVE)
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
@@ -145,29 +167,47 @@ class Dispatcher:
             clock=self._clock,
             policy=self._policy,
             identity=self._identity,
-            unavailable=lambda: self._unavailable(operation.plan),
             stale=self._stale,
             recheck=self._recheck,
         )
         run = OperationRun(bench, operation, self._changed)
         self._runs[operation.id] = run
-        self._tasks[operation.id] = asyncio.create_task(run.go(resumed=resumed), name=operation.id)
+        task = asyncio.create_task(self._to_its_end(run, resumed=resumed), name=operation.id)
+        task.add_done_callback(_tell_bugs)
+        self._tasks[operation.id] = task
         return run
+
+    async def _to_its_end(self, run: OperationRun, *, resumed: bool) -> Operation:
+        """Run it as its one owner, so that no other program resumes it meanwhile."""
+        operation = run.plan.request.operation
+        if not resumed:
+            await self._journal.own(operation, self._owner)
+        try:
+            return await run.go(resumed=resumed)
+        finally:
+            await self._journal.disown(operation)
 
     def _refuse(self, plan: Plan) -> None:
         if self.read_only and not self._harmless(plan):
             raise Blocked("this session is read-only: nothing was done")
+        if plan.request.operation in self._runs:
+            raise Blocked("this plan was started already", about=plan.request.operation)
         if plan.all_blockers:
             first = plan.all_blockers[0]
             about = first.node.name if first.node else ""
             raise Blocked(first.says + (f" ({first.go_on})" if first.go_on else ""), about=about)
+        self._refuse_busy(plan)
         for key in plan.request.nodes:
-            if (other := self.busy(key)) is not None:
-                raise Blocked(
-                    f"operation {other.operation.id} ({other.plan.verb.value}) runs on it", about=key.name
-                )
             if key.source not in self._writers and not self._harmless(plan):
                 raise Blocked(f"nothing may be changed in {key.source}", about=key.name)
+
+    def _refuse_busy(self, plan: Plan) -> None:
+        if self._leaving:
+            raise Blocked("this program is leaving")
+        for key in plan.request.nodes:
+            if (other := self.busy(key)) is not None:
+                says = f"operation {other.operation.id} ({other.plan.verb.value}) runs on it"
+                raise Blocked(says, about=key.name)
 
     @staticmethod
     def _harmless(plan: Plan) -> bool:
@@ -178,35 +218,28 @@ class Dispatcher:
             raise Missing(f"there is no source {source}", about=source)
         return self._readers[source]
 
-    def _unavailable(self, plan: Plan) -> int:
-        return min((found[3] for found in self._capacity().values()), default=0) if plan.nodes else 0
-
     @staticmethod
     def _same_cluster(operation: Operation, ground: Ground) -> None:
-        """Refuse to resume on a cluster, or on a node, that only has the same name."""
+        """Refuse to resume on a cluster that only has the same name. Each node is looked at when its turn comes."""
         for began in operation.plan.sources:
             now = ground.identity.get(began.source)
             if now is None or (began.identity and now.identity != began.identity):
                 raise Blocked(f"{began.source} is another cluster than it began on", about=operation.id)
-        for node in operation.plan.nodes:
-            facts = ground.facts.get(node.node)
-            uid = node.steps[0].before.uid if node.steps else ""
-            ours = facts is not None and facts.node.operation == operation.id
-            if facts is not None and uid and facts.node.uid != uid and not ours:
-                raise Blocked("another node has its name now", about=node.node.name)
 
     async def _recheck(self, plan: Plan, shown: NodePlan) -> str:
-        """What of this node is not as it was shown: another node, new holders, a new blocker, work beyond the radius."""
+        """What of this node is not as it was shown: another node, new holders, a new blocker, work beyond the radius.
+
+        Permissions are not asked again for each node: the call itself is refused, and that stops the operation.
+        """
         request = replace(plan.request, nodes=(shown.node,))
-        try:
-            ground = await self.ground(request)
-        except FleetError as error:
-            return str(error)
+        ground = await self._ground(request, {})
         now = make_plan(request, ground, self._policy, self._clock.now())
         fresh = now.nodes[0]
         if fresh.blockers:
             return fresh.blockers[0].says
-        if not _same_promise(shown, fresh):
+        if shown.promise != fresh.promise or [step.id for step in shown.steps] != [
+            step.id for step in fresh.steps
+        ]:
             return "it has changed since it was shown: confirm it again"
         known = set(plan.radius.workloads) | {item.workload for item in shown.moves}
         more = [item.label for item in fresh.moves if item.workload not in known and not item.finished]
@@ -222,11 +255,9 @@ class Dispatcher:
         await self._journal.append([record])
 
 
-def _same_promise(shown: NodePlan, fresh: NodePlan) -> bool:
-    """Whether uid, admission, holders and steps are what was confirmed."""
-    if [step.id for step in shown.steps] != [step.id for step in fresh.steps]:
-        return False
-    if not shown.steps:
-        return True
-    before, now = shown.steps[0].before, fresh.steps[0].before
-    return (before.uid, before.unschedulable, before.holds) == (now.uid, now.unschedulable, now.holds)
+def _tell_bugs(task: asyncio.Task[Any]) -> None:
+    """Hand a bug in an operation to the loop at once, also where nobody waits for that operation."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None and not isinstance(error, FleetError):
+        context = {"message": f"operation {task.get_name()} broke", "exception": error, "task": task}
+        task.get_loop().call_exception_handler(context)

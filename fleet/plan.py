@@ -78,15 +78,20 @@ class Before:
     unschedulable: bool = False
     holds: tuple[Hold, ...] = ()
     manifest: str = ""
+    stage: Stage | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """Close admission: write the hold and the stage in one guarded change; behind the gate where `gate`."""
+    """Close admission: write the hold and the stage in one guarded change; behind the gate where `gate`.
+
+    With `again` the operation's hold is there already and is brought up to date; Conflict where somebody lifted it.
+    """
 
     hold: Hold
     stage: Stage | None = None
     gate: bool = False
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +230,7 @@ class Radius:
 
 @dataclass(frozen=True, slots=True)
 class NodePlan:
-    """One node's share of a plan. `already` says what is so already and needs no step."""
+    """One node's share of a plan. `already` says what is so already and needs no step; `promise` is its part of the hash."""
 
     node: NodeKey
     steps: tuple[Step, ...] = ()
@@ -234,11 +239,15 @@ class NodePlan:
     warnings: tuple[str, ...] = ()
     moves: tuple[Placement, ...] = ()
     found: str = ""  # stage, admission and image in words, as found
+    promise: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What would be done. `hash` covers what the confirm promises, and not pods, jobs or times."""
+    """What would be done. `hash` covers what the confirm promises, and not pods, jobs or times.
+
+    `at_once` is how many nodes it has under way together.
+    """
 
     request: Request
     nodes: tuple[NodePlan, ...]
@@ -246,6 +255,7 @@ class Plan:
     hash: str
     at: datetime
     waves: int = 1
+    at_once: int = 1
     max_unavailable: int | None = None
     blockers: tuple[Blocker, ...] = ()
     sources: tuple[SourceIdentity, ...] = ()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from fleet.brakes import at_once, max_unavailable
-from fleet.node import NodeKey
+from fleet.node import Admission, Node, NodeKey, Readiness
 from fleet.plan import (
     Blocker,
     Ground,
@@ -44,14 +45,16 @@ _CLOSING = (Verb.CORDON, Verb.DRAIN, Verb.REIMAGE, Verb.RETIRE)
 def plan(request: Request, ground: Ground, policy: Policy, now: datetime) -> Plan:
     """What `request` would do over `ground`: steps, blockers and cost, with the hash that a confirmation names."""
     nodes = tuple(plan_node(request, key, ground, policy, now) for key in dict.fromkeys(request.nodes))
+    working = sum(bool(node.steps) for node in nodes)
     allowed, parallel = _brakes(request, ground, policy, len(nodes))
     return Plan(
         request=request,
         nodes=nodes,
         radius=_radius(request, nodes, ground),
-        hash=plan_hash(_promise(request, ground, policy, now)),
+        hash=plan_hash(_promise(request, ground, nodes)),
         at=now,
-        waves=-(-len(nodes) // parallel) if nodes else 0,
+        waves=-(-working // parallel),
+        at_once=parallel,
         max_unavailable=allowed,
         blockers=_whole_blockers(ground, nodes),
         sources=tuple(ground.identity[name] for name in sorted(ground.identity)),
@@ -64,13 +67,15 @@ def plan_node(request: Request, key: NodeKey, ground: Ground, policy: Policy, no
     facts = ground.facts.get(key)
     if request.verb is Verb.PROVISION:
         category = policy.category(request.options.category or "")
-        return plan_provision(request, key, category, permission, exists=facts is not None)
+        made = plan_provision(request, key, category, permission, exists=facts is not None)
+        image = request.options.image or category.desired_image
+        return replace(made, promise=plan_hash({"there": facts is not None, "image": image}))
     if facts is None:
         says = f"there is no node {key.name} in {key.source}"
         return NodePlan(key, blockers=(block(key, says, go_on="check the name"),), found="not there")
     category = policy.category(facts.node.category)
     question = Question(request, facts, category, policy, now, permission)
-    return _VERBS[request.verb](question)
+    return replace(_VERBS[request.verb](question), promise=plan_hash(_promise_of(question)))
 
 
 def _whole_blockers(ground: Ground, nodes: tuple[NodePlan, ...]) -> tuple[Blocker, ...]:
@@ -85,17 +90,27 @@ def _whole_blockers(ground: Ground, nodes: tuple[NodePlan, ...]) -> tuple[Blocke
 
 
 def _brakes(request: Request, ground: Ground, policy: Policy, targets: int) -> tuple[int | None, int]:
-    """The tightest max-unavailable of the categories touched, and how many nodes may be under way at once."""
-    allowed: int | None = None
-    unavailable = 0
+    """The tightest max-unavailable of the categories touched, and how many nodes may be under way at once.
+
+    A target that is out of service already takes nothing away by being worked on.
+    """
+    tightest: tuple[int, int] | None = None
     for name in {facts.node.category for facts in ground.facts.values()}:
         found = ground.capacity.get(name)
         if found is None:
             continue
-        limit = max_unavailable(policy.category(name), found[2])
-        if allowed is None or limit - found[3] < allowed - unavailable:
-            allowed, unavailable = limit, found[3]
+        targeted = sum(
+            not _usable(facts.node) for facts in ground.facts.values() if facts.node.category == name
+        )
+        limit, others = max_unavailable(policy.category(name), found[2]), max(0, found[3] - targeted)
+        if tightest is None or limit - others < tightest[0] - tightest[1]:
+            tightest = limit, others
+    allowed, unavailable = tightest or (None, 0)
     return allowed, at_once(request.verb, targets, policy, allowed, unavailable)
+
+
+def _usable(node: Node) -> bool:
+    return node.admission is Admission.OPEN and node.readiness is Readiness.READY
 
 
 def _radius(request: Request, nodes: tuple[NodePlan, ...], ground: Ground) -> Radius:
@@ -124,7 +139,9 @@ def _capacity_left(request: Request, ground: Ground) -> tuple[int, int] | None:
     lost: defaultdict[str, int] = defaultdict(int)
     for facts in ground.facts.values():
         node = facts.node
-        usable = node.admission.value == "open" and node.readiness.value == "ready"
+        usable = _usable(node)
+        if usable and node.gpus_allocatable is None:
+            return None
         lost[node.category] += (node.gpus_allocatable or 0) if usable else 0
     found = [ground.capacity.get(name) for name in lost]
     known = [item for item in found if item is not None]
@@ -134,48 +151,35 @@ def _capacity_left(request: Request, ground: Ground) -> tuple[int, int] | None:
     return max(0, now - sum(lost.values())), now
 
 
-def _promise(request: Request, ground: Ground, policy: Policy, now: datetime) -> dict[str, object]:
-    """What a confirmation covers: verb, clusters, node uids, image, options, admission, holders, imager."""
-    nodes: dict[str, object] = {}
-    for key in sorted(set(request.nodes)):
-        facts = ground.facts.get(key)
-        if facts is None:
-            nodes[str(key)] = None
-            continue
-        question = Question(request, facts, policy.category(facts.node.category), policy, now)
-        nodes[str(key)] = {
-            "uid": facts.node.uid,
-            "admission": facts.node.admission.value,
-            "holders": sorted((hold.kind.value, hold.by, hold.operation) for hold in facts.node.holds),
-            "imager": imager_of(question) if request.verb is Verb.REIMAGE else "",
-        }
+def _promise_of(question: Question) -> dict[str, object]:
+    """A node's part of what a confirmation covers: uid, admission, holders, image and imager as found, and what is put on."""
+    node, reimages = question.node, question.request.verb is Verb.REIMAGE
+    return {
+        "uid": node.uid,
+        "admission": node.admission.value,
+        "unschedulable": question.facts.unschedulable,
+        "holders": sorted((hold.kind.value, hold.by, hold.operation) for hold in node.holds),
+        "image": [node.image.running, image_of(question) if reimages else None],
+        "imager": imager_of(question) if reimages else "",
+    }
+
+
+def _promise(request: Request, ground: Ground, nodes: tuple[NodePlan, ...]) -> dict[str, object]:
+    """What a confirmation covers: verb, clusters, options, and each node's part."""
     options, drain = request.options, request.options.drain
     return {
         "verb": request.verb.value,
         "sources": {name: found.identity for name, found in sorted(ground.identity.items())},
-        "nodes": nodes,
-        "image": _image(request, ground, policy, now),
+        "nodes": {str(node.node): node.promise for node in nodes},
         "options": [
             drain.ignore_daemonsets,
             drain.delete_emptydir,
             drain.force,
             drain.grace,
             drain.deadline,
+            options.image,
             options.category,
             options.check_only,
             options.take_over,
         ],
     }
-
-
-def _image(request: Request, ground: Ground, policy: Policy, now: datetime) -> object:
-    if request.verb is Verb.PROVISION:
-        return request.options.image or policy.category(request.options.category or "").desired_image
-    if request.verb is not Verb.REIMAGE:
-        return None
-    return sorted(
-        {
-            image_of(Question(request, facts, policy.category(facts.node.category), policy, now)) or ""
-            for facts in ground.facts.values()
-        }
-    )

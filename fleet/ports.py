@@ -65,8 +65,11 @@ class Reader(Protocol):
         """Which cluster this is. Raises FleetError."""
         ...
 
-    async def read(self, nodes: Sequence[NodeKey]) -> Mapping[NodeKey, NodeFacts]:
-        """Facts of the nodes that are there; an absent one is left out. Raises FleetError."""
+    async def read(self, nodes: Sequence[NodeKey], *, work: bool = True) -> Mapping[NodeKey, NodeFacts]:
+        """Facts of the nodes that are there; an absent one is left out. Without `work` nobody asks for the work on them.
+
+        Raises FleetError.
+        """
         ...
 
     async def allowed(self, verbs: Sequence[Verb]) -> Mapping[Verb, Permission]:
@@ -127,8 +130,23 @@ class Journal(Protocol):
 
     async def append(self, records: Sequence[Record]) -> None: ...
 
+    async def own(self, operation: str, owner: str) -> None:
+        """Claim the right to run an operation until `disown`, or until this program ends, however it ends.
+
+        Raises Conflict naming the owner where a live program, this one too, has it.
+        """
+        ...
+
+    async def disown(self, operation: str) -> None:
+        """Give up what `own` claimed. Giving up what nobody has is nothing."""
+        ...
+
     async def operations(self, limit: int = 200) -> Sequence[Operation]:
-        """Operations, newest first, as the records tell."""
+        """Operations, newest first, as the records tell: RUNNING, with its owner, where a live program owns it."""
+        ...
+
+    async def operation(self, operation: str) -> Operation | None:
+        """One operation as the records tell; None where there is none of that id."""
         ...
 
     async def records(self, limit: int = 1000) -> Sequence[Record]:

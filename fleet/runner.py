@@ -10,24 +10,21 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import Enum
 
-from fleet.brakes import at_once
+from fleet.checking import Checking
+from fleet.endings import Endings
+from fleet.errors import FleetError, JournalFailed
 from fleet.health import GateRecord
 from fleet.journal import Kind, Record
 from fleet.node import NodeKey
 from fleet.operation import Operation, OperationState, Outcome, Progress, StepState
-from fleet.plan import NodePlan, Plan, SourceIdentity, Step
-from fleet.policy import FAILURES_THAT_STOP, Policy
+from fleet.performing import ENDED_WELL, Performer
+from fleet.plan import NodePlan, Plan, SourceIdentity, Step, Verb
+from fleet.policy import FAILURES_THAT_STOP, TYPED_CONFIRMATION_ABOVE, Policy
 from fleet.ports import Checker, Clock, Journal, Reader, Writer
+from fleet.read_only import NoWriter
 from fleet.steps import NodeSteps, Recheck
-
-
-class Stop(Enum):
-    """Why an operation stops before its end: a person cancelled it, or the program leaves it to be resumed."""
-
-    CANCEL = "cancel"
-    LEAVE = "leave"
+from fleet.stopping import Stop, StopSignal
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +38,6 @@ class Bench:
     clock: Clock
     policy: Policy
     identity: Mapping[str, SourceIdentity]
-    unavailable: Callable[[], int]
     stale: Callable[[], Sequence[str]]
     recheck: Recheck
 
@@ -50,86 +46,129 @@ class OperationRun:
     """An operation under way. `operation` and `progress` are values to read; `changed` is called after each change."""
 
     def __init__(self, bench: Bench, operation: Operation, changed: Callable[[OperationRun], None]) -> None:
-        self.operation = operation
         self.progress: dict[NodeKey, Progress] = {}
         self.node_states: dict[NodeKey, StepState] = {}
         self.records: dict[NodeKey, GateRecord] = {}
-        self.stop: Stop | None = None
+        self._operation = operation
+        self._states = dict(operation.steps)
+        self._outcomes = list(operation.outcomes)
+        self._as_told = False
         self._bench = bench
         self._changed = changed
-        self._tasks: set[asyncio.Task[StepState]] = set()
+        self._signal = StopSignal()
+        self._tasks: dict[asyncio.Task[StepState], NodeKey] = {}
         self._failures = 0
         self._brake = ""
+        self._broken: FleetError | None = None
+        # A cancel that was cut off is finished: its nodes get their endings, and nothing new begins.
+        self._finishing = StepState.CANCELLED in self._states.values()
+        if self._finishing:
+            self._signal.ask(Stop.CANCEL)
 
     @property
     def plan(self) -> Plan:
-        return self.operation.plan
+        return self._operation.plan
+
+    @property
+    def stop(self) -> Stop | None:
+        return self._signal.why
+
+    @property
+    def operation(self) -> Operation:
+        """The operation as it stands."""
+        if not self._as_told:
+            steps, outcomes = tuple(self._states.items()), tuple(self._outcomes)
+            self._operation = replace(self._operation, steps=steps, outcomes=outcomes)
+            self._as_told = True
+        return self._operation
 
     async def go(self, *, resumed: bool = False) -> Operation:
-        """Run to the end and return the operation as it ended. Raises JournalFailed before anything was done."""
-        await self._open(resumed=resumed)
-        limit = self._limit()
-        waiting = [node for node in self.plan.nodes if node.steps]
+        """Run to the end and return the operation as it ended: INTERRUPTED where the journal failed on the way.
+
+        Raises JournalFailed before anything was done.
+        """
         try:
-            while (waiting and self._may_start()) or self._tasks:
-                while waiting and len(self._tasks) < limit and self._may_start():
-                    self._start(waiting.pop(0), resumed=resumed)
-                await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
-                self._reap()
-        except asyncio.CancelledError:
-            await self._abandon()
+            await self._open(resumed=resumed)
+        except JournalFailed as error:
+            self._become(OperationState.FAILED, f"nothing was done: {error}")
             raise
-        return await self._close(not_started=len(waiting))
+        try:
+            waiting = [node for node in self.plan.nodes if node.steps and self._may_be_begun(node)]
+            try:
+                await self._all(waiting)
+            finally:
+                await self._abandon()
+            return await self._close(not_started=len(waiting))
+        finally:
+            if self._operation.state is OperationState.RUNNING:
+                self._become(OperationState.INTERRUPTED, "cut off: it can be resumed")
 
     def request(self, stop: Stop) -> None:
         """Ask it to stop at the next safe point of each node."""
-        if self.stop is None:
-            self.stop = stop
-            for task in self._tasks:
-                task.cancel()
+        self._signal.ask(stop)
 
-    def _limit(self) -> int:
-        return at_once(
-            self.plan.verb,
-            len(self.plan.nodes),
-            self._bench.policy,
-            self.plan.max_unavailable,
-            self._bench.unavailable(),
-        )
+    async def _all(self, waiting: list[NodePlan]) -> None:
+        """Run the nodes that are `waiting`; those that were not started are left there."""
+        while True:
+            while waiting and self._has_room() and self._may_start():
+                self._start(waiting.pop(0))
+            if not self._tasks:
+                return
+            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+            self._reap()
+
+    def _may_be_begun(self, node: NodePlan) -> bool:
+        states = [self._states.get(step.id, StepState.PENDING) for step in node.steps]
+        begun = any(state is not StepState.PENDING for state in states)
+        return begun and any(state not in ENDED_WELL for state in states) if self._finishing else True
+
+    def _has_room(self) -> bool:
+        """Whether one more node may be under way. A node that failed stays out of service, so it takes up its place."""
+        bounded = self.plan.verb is Verb.REIMAGE and len(self.plan.nodes) > TYPED_CONFIRMATION_ABOVE
+        taken = self._failures if bounded else 0
+        if taken >= self.plan.at_once and not self._brake:
+            self._brake = f"as many nodes failed as may be unavailable ({taken})"
+        return len(self._tasks) + taken < self.plan.at_once
 
     def _may_start(self) -> bool:
-        if self.stop is None and not self._brake and len(self.plan.nodes) > 1:
-            stale = self._bench.stale()
-            if stale:
-                self._brake = f"the feed {stale[0]} is stale"
-        return self.stop is None and not self._brake
+        if self.stop is not None:
+            return self._finishing
+        if not self._brake and len(self.plan.nodes) > 1 and (stale := self._bench.stale()):
+            self._brake = f"the feed {stale[0]} is stale"
+        return not self._brake
 
-    def _start(self, node: NodePlan, *, resumed: bool) -> None:
-        source = node.node.source
+    def _start(self, node: NodePlan) -> None:
+        bench, source = self._bench, node.node.source
+        reader = bench.readers[source]
+        writer = bench.writers.get(source) or NoWriter(source)
+        performer = Performer(writer, bench.clock, self._journal, self._report, self._signal)
         steps = NodeSteps(
-            reader=self._bench.readers[source],
-            writer=self._bench.writers[source],
-            checker=self._bench.checker,
-            clock=self._bench.clock,
-            policy=self._bench.policy,
+            reader=reader,
+            performer=performer,
+            checking=Checking(
+                reader, bench.checker, bench.clock, bench.policy, performer, self.records.__setitem__
+            ),
+            endings=Endings(reader, performer, self.plan, node),
             plan=self.plan,
             node=node,
-            stopped=lambda: self.stop,
-            journal=self._journal,
-            progress=self._report,
-            recheck=self._bench.recheck,
-            judged=self.records.__setitem__,
+            recheck=bench.recheck,
         )
-        states = dict(self.operation.steps)
-        self._tasks.add(
-            asyncio.create_task(steps.go(states, resumed=resumed), name=f"{self.operation.id} {node.node}")
+        task = asyncio.create_task(
+            steps.go(dict(self._states)), name=f"{self.plan.request.operation} {node.node}"
         )
+        self._tasks[task] = node.node
         self.node_states[node.node] = StepState.INTENDED
 
     def _reap(self) -> None:
+        """Take in what ended. A journal that fails stops every node where it is: nothing more can be written down."""
         for task in [task for task in self._tasks if task.done()]:
-            self._tasks.discard(task)
-            state = task.result()
+            key = self._tasks.pop(task)
+            try:
+                state = task.result()
+            except JournalFailed as error:
+                self._broken, state = error, StepState.UNKNOWN
+                self._signal.ask(Stop.LEAVE)
+            self.node_states[key] = state
             if state in (StepState.FAILED, StepState.UNKNOWN):
                 self._failures += 1
         if self._failures >= FAILURES_THAT_STOP and not self._brake:
@@ -137,6 +176,7 @@ class OperationRun:
         self._changed(self)
 
     async def _abandon(self) -> None:
+        """End every node's task that is still there: only where we are cut off ourselves."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -145,11 +185,14 @@ class OperationRun:
         self.progress[progress.node] = progress
         self._changed(self)
 
+    def _become(self, state: OperationState, says: str, ended: datetime | None = None) -> None:
+        self._operation = replace(self.operation, state=state, says=says, ended=ended)
+        self._changed(self)
+
     async def _journal(self, kind: Kind, outcome: Outcome, *, step: Step | None = None) -> None:
         """Write one step's intent or outcome, and only then show it."""
-        record = self._record(kind, outcome.says, state=outcome.state.value)
         record = replace(
-            record,
+            self._record(kind, outcome.says, state=outcome.state.value),
             node=outcome.node.name,
             source=outcome.node.source,
             identity=self._identity(outcome.node.source),
@@ -158,51 +201,52 @@ class OperationRun:
             step=step,
         )
         await self._bench.journal.append([record])
-        steps = dict(self.operation.steps)
-        steps[outcome.step_id] = outcome.state
-        outcomes = self.operation.outcomes
+        self._states[outcome.step_id] = outcome.state
         if kind is Kind.OUTCOME:
-            outcomes = (*outcomes, outcome)
-            self.node_states[outcome.node] = outcome.state
+            self._outcomes.append(outcome)
             if outcome.evidence == "denied":
                 self._brake = "we are not permitted"
-        self.operation = replace(self.operation, steps=tuple(steps.items()), outcomes=outcomes)
+        self._as_told = False
         self._changed(self)
 
     async def _open(self, *, resumed: bool) -> None:
         kind = Kind.RESUMED if resumed else Kind.STARTED
         record = self._record(kind, self.plan.request.reason, state=OperationState.RUNNING.value)
-        await self._bench.journal.append([replace(record, plan=self.plan)])
-        self.operation = replace(self.operation, state=OperationState.RUNNING, says="")
-        self._changed(self)
+        written = replace(record, by=self._operation.owner) if resumed else replace(record, plan=self.plan)
+        await self._bench.journal.append([written])
+        self._become(OperationState.RUNNING, "")
 
     async def _close(self, *, not_started: int) -> Operation:
         state, says = self._ending(not_started)
-        now = self._bench.clock.now()
         if state is not OperationState.INTERRUPTED:
-            await self._bench.journal.append([self._record(Kind.ENDED, says, state=state.value)])
-        self.operation = replace(self.operation, state=state, says=says, ended=now)
-        self._changed(self)
+            try:
+                await self._bench.journal.append([self._record(Kind.ENDED, says, state=state.value)])
+            except JournalFailed as error:
+                state, says = OperationState.INTERRUPTED, f"{says}; that could not be written down: {error}"
+        self._become(state, says, self._bench.clock.now())
         return self.operation
 
     def _ending(self, not_started: int) -> tuple[OperationState, str]:
         left = f"; {not_started} nodes were not started" if not_started else ""
-        if self.stop is Stop.CANCEL:
-            return OperationState.CANCELLED, f"cancelled{left}"
-        if self.stop is Stop.LEAVE:
-            return OperationState.INTERRUPTED, f"left unfinished{left}"
-        failed = [
+        done = sum(state in ENDED_WELL for state in self.node_states.values())
+        bad = [
             key.name
             for key, state in self.node_states.items()
-            if state not in (StepState.DONE, StepState.SKIPPED)
+            if state in (StepState.FAILED, StepState.UNKNOWN)
         ]
+        named = ", ".join(bad[:5]) + (f" and {len(bad) - 5} more" if len(bad) > 5 else "")
+        if self._broken is not None:
+            return OperationState.INTERRUPTED, f"left unfinished: {self._broken}{left}"
+        if self.stop is Stop.CANCEL:
+            done_too = f"; {done} were done before" if done else ""
+            not_back = f"; look at {named}" if bad else ""
+            return OperationState.CANCELLED, f"cancelled{done_too}{not_back}{left}"
+        if self.stop is Stop.LEAVE:
+            return OperationState.INTERRUPTED, f"left unfinished{left}"
         if self._brake:
             return OperationState.FAILED, f"stopped: {self._brake}{left}"
-        if failed:
-            return (
-                OperationState.FAILED,
-                f"{len(failed)} of {len(self.plan.nodes)} nodes failed: " + ", ".join(failed[:5]),
-            )
+        if bad:
+            return OperationState.FAILED, f"{len(bad)} of {len(self.plan.nodes)} nodes failed: {named}"
         return OperationState.DONE, "done"
 
     def _identity(self, source: str) -> str:
@@ -213,7 +257,7 @@ class OperationRun:
         return Record(
             at=self._bench.clock.now(),
             kind=kind,
-            operation=self.operation.id,
+            operation=self.plan.request.operation,
             by=self.plan.request.by,
             verb=self.plan.verb.value,
             state=state,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fleet.category import Category
-from fleet.errors import FleetError, JournalFailed, Missing
+from fleet.errors import Conflict, FleetError, JournalFailed, Missing
 from fleet.health import Finding, Verdict
 from fleet.journal import Record, fold
 from fleet.node import Admission, Image, Node, NodeKey, Readiness, Stage
@@ -85,6 +85,9 @@ class Lab:
     loses: set[str] = field(default_factory=set)
     effect: Effect | None = None
     holds: dict[str, asyncio.Event] = field(default_factory=dict)  # by action name: waits until set
+    finishes: set[str] = field(default_factory=set)  # by action name: done to its end, whoever cancels it
+    unread: FleetError | None = None  # raised by every read
+    reads: list[tuple[int, bool]] = field(default_factory=list)  # how many nodes, and whether with their work
     reached: asyncio.Event = field(default_factory=asyncio.Event)
 
     source = SOURCE
@@ -106,7 +109,10 @@ class Lab:
     async def identity(self) -> SourceIdentity:
         return SourceIdentity(SOURCE, self.identity_uid)
 
-    async def read(self, nodes: Sequence[NodeKey]) -> Mapping[NodeKey, NodeFacts]:
+    async def read(self, nodes: Sequence[NodeKey], *, work: bool = True) -> Mapping[NodeKey, NodeFacts]:
+        self.reads.append((len(nodes), work))
+        if self.unread is not None:
+            raise self.unread
         return {at: self.facts[at] for at in nodes if at in self.facts}
 
     async def allowed(self, verbs: Sequence[Verb]) -> Mapping[Verb, Permission]:
@@ -123,7 +129,13 @@ class Lab:
         if name in self.holds:
             progress(Progress(step.id, step.node, "waits"))
             self.reached.set()
-            await self.holds[name].wait()
+            try:
+                await self.holds[name].wait()
+            except asyncio.CancelledError:
+                if name in self.finishes:
+                    self.performed.append(step)
+                    self._apply(step)
+                raise
         failure = self.fails.pop(name, None)
         if isinstance(failure, FleetError):
             raise failure
@@ -147,12 +159,15 @@ class Lab:
         if at not in self.facts and not isinstance(action, Create):
             raise Missing("it is not there", about=at.name)
         match action:
-            case Close(hold, stage, gate):
+            case Close(hold, stage, gate, again):
+                if again and all(h.operation != hold.operation for h in self.facts[at].node.holds):
+                    raise Conflict("somebody lifted the hold", about=at.name)
                 others = tuple(h for h in self.facts[at].node.holds if h.operation != hold.operation)
+                gated = gate or self.facts[at].node.admission is Admission.GATED
                 self.change(
                     at,
                     holds=(*others, hold),
-                    admission=Admission.GATED if gate else Admission.CORDONED,
+                    admission=Admission.GATED if gated else Admission.CORDONED,
                     stage=stage or self.facts[at].node.stage,
                 )
             case Release(operations, take_over, stage, _):
@@ -161,7 +176,8 @@ class Lab:
                     for h in self.facts[at].node.holds
                     if h.operation not in operations and h.by not in take_over
                 )
-                opened = Admission.OPEN if not left else self.facts[at].node.admission
+                gated = self.facts[at].node.admission is Admission.GATED
+                opened = self.facts[at].node.admission if left or gated else Admission.OPEN
                 self.change(at, holds=left, admission=opened, stage=stage or self.facts[at].node.stage)
             case MoveWork():
                 self.facts[at] = replace(self.facts[at], placements=())
@@ -184,6 +200,8 @@ class Lab:
                     )
                 elif quarantine:
                     self.change(at, gate=record, stage=Stage.QUARANTINED, admission=Admission.GATED)
+                else:
+                    self.change(at, gate=record)
             case Mark(stage):
                 self.change(at, stage=stage)
             case Remove():
@@ -201,6 +219,7 @@ class MemoryJournal:
 
     written: list[Record] = field(default_factory=list)
     fails: bool = False
+    owners: dict[str, str] = field(default_factory=dict)
 
     async def append(self, records: Sequence[Record]) -> None:
         if self.fails:
@@ -210,5 +229,16 @@ class MemoryJournal:
     async def records(self, limit: int = 1000) -> Sequence[Record]:
         return self.written[::-1][:limit]
 
+    async def own(self, operation: str, owner: str) -> None:
+        if operation in self.owners:
+            raise Conflict(f"{self.owners[operation]} runs it", about=operation)
+        self.owners[operation] = owner
+
+    async def disown(self, operation: str) -> None:
+        self.owners.pop(operation, None)
+
     async def operations(self, limit: int = 200) -> Sequence[Operation]:
         return fold(self.written)[:limit]
+
+    async def operation(self, operation: str) -> Operation | None:
+        return next((found for found in fold(self.written) if found.id == operation), None)

@@ -55,15 +55,19 @@ class KubernetesReader:
             uid = None
         return SourceIdentity(self.source, uid or self._api.server, self._api.server)
 
-    async def read(self, nodes: Sequence[NodeKey]) -> Mapping[NodeKey, NodeFacts]:
-        """Facts of the nodes that are there. Raises FleetError."""
+    async def read(self, nodes: Sequence[NodeKey], *, work: bool = True) -> Mapping[NodeKey, NodeFacts]:
+        """Facts of the nodes that are there; without `work` no pod and no budget is asked for. Raises FleetError."""
         wanted = tuple(dict.fromkeys(key for key in nodes if key.source == self.source))
         if not wanted:
             return {}
-        budgets = asyncio.ensure_future(self._budgets())
+        budgets = asyncio.ensure_future(self._budgets(work=work))
         try:
             many = len(wanted) > FEW
-            found = await (self._many(wanted) if many else together(self._one(key) for key in wanted))
+            found = await (
+                self._many(wanted, work=work)
+                if many
+                else together(self._one(key, work=work) for key in wanted)
+            )
             covers = await budgets
         finally:
             budgets.cancel()
@@ -91,16 +95,20 @@ class KubernetesReader:
             kept_out=kept_out(pods, self._keys.ours),
         )
 
-    async def _one(self, key: NodeKey) -> tuple[NodeShape, list[PodShape]] | None:
+    async def _one(self, key: NodeKey, *, work: bool) -> tuple[NodeShape, list[PodShape]] | None:
         path = f"/api/v1/nodes/{quote(key.name, safe='')}"
         try:
             node = NODES.one(await self._api.get(path), about=key.name)
         except Missing:
             return None
+        if not work:
+            return node, []
         pods = await self._list(PODS, "/api/v1/pods", (("fieldSelector", f"spec.nodeName={key.name}"),))
         return node, pods
 
-    async def _many(self, keys: Sequence[NodeKey]) -> list[tuple[NodeShape, list[PodShape]] | None]:
+    async def _many(
+        self, keys: Sequence[NodeKey], *, work: bool
+    ) -> list[tuple[NodeShape, list[PodShape]] | None]:
         names = {key.name for key in keys}
         nodes = {
             shape.metadata.name: shape
@@ -108,14 +116,17 @@ class KubernetesReader:
             if shape.metadata.name in names
         }
         bound: dict[str, list[PodShape]] = {name: [] for name in nodes}
-        for pod in await self._list(PODS, "/api/v1/pods", (("fieldSelector", "spec.nodeName!="),)):
+        every = (("fieldSelector", "spec.nodeName!="),)
+        for pod in await self._list(PODS, "/api/v1/pods", every) if work else ():
             node = pod.spec.node_name if pod.spec is not None else None
             if node in bound:
                 bound[node].append(pod)
         return [(nodes[key.name], bound[key.name]) if key.name in nodes else None for key in keys]
 
-    async def _budgets(self) -> BudgetsByNamespace:
+    async def _budgets(self, *, work: bool) -> BudgetsByNamespace:
         """Every budget of the cluster. Where we may not list them none is named: the eviction API asks them all the same."""
+        if not work:
+            return {}
         try:
             return by_namespace(await self._list(BUDGETS, _BUDGETS))
         except (Denied, Missing):

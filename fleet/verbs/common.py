@@ -69,6 +69,7 @@ def number(question: Question, actions: list[tuple[Action, str]]) -> tuple[Step,
         image=node.image.running,
         unschedulable=question.facts.unschedulable,
         holds=node.holds,
+        stage=node.stage,
     )
     return tuple(
         Step(
@@ -86,7 +87,7 @@ def general_blockers(question: Question) -> list[Blocker]:
     """Blockers that any verb has: no permission, a node that is being deleted, a retired one."""
     node, verb = question.node, question.request.verb
     blockers = []
-    if question.permission is Permission.DENIED:
+    if question.permission is Permission.DENIED and not question.request.options.check_only:
         blockers.append(
             block(
                 node.key,

@@ -47,10 +47,11 @@ def plan_reimage(question: Question) -> NodePlan:
 
 def _actions(question: Question, image: str, imager: str) -> list[tuple[Action, str]]:
     name, hold = question.node.key.name, question.hold(Verb.REIMAGE)
+    gate = not question.category.gate_by_cordon
     first = None if keeps_its_stage(question.node) else Stage.DRAINING
     return [
         *close_and_move(question, first),
-        (Close(hold, stage=Stage.REIMAGING, gate=True), f"close {name} behind the gate"),
+        (Close(hold, Stage.REIMAGING, gate=gate, again=True), f"close {name} behind the gate"),
         (PutImage(image, imager, hold), f"put {image} on {name} by {imager}"),
         (AwaitBoot(image, question.category.boot_deadline), f"wait until {name} itself reports {image}"),
         (
@@ -79,7 +80,7 @@ def _reimage_blockers(question: Question, image: str | None, imager: str) -> lis
         blockers.append(
             block(node.key, f"an upgrade is under way on it: {node.upgrade}", go_on="wait until it ended")
         )
-    if question.facts.kept_out:
+    if question.facts.kept_out and not question.category.gate_by_cordon:
         blockers.append(
             block(
                 node.key,

@@ -106,7 +106,7 @@ class FakeReader:
     async def identity(self) -> SourceIdentity:
         return SourceIdentity("lab")
 
-    async def read(self, nodes: Sequence[NodeKey]) -> Mapping[NodeKey, NodeFacts]:
+    async def read(self, nodes: Sequence[NodeKey], *, work: bool = True) -> Mapping[NodeKey, NodeFacts]:
         turn = self.turns[min(self.looks, len(self.turns) - 1)]
         self.looks += 1
         if isinstance(turn, FleetError):

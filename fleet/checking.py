@@ -1,0 +1,95 @@
+"""The step that gates a node: run the checks for as long as it may settle, then record and apply the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from fleet.errors import FleetError, Missing
+from fleet.health import Finding, GateRecord, Verdict, digest, failing, verdict_of
+from fleet.holder import Hold
+from fleet.node import Admission, NodeKey
+from fleet.operation import Outcome, Progress, StepState, Waiting
+from fleet.performing import ENDED_WELL, Performer
+from fleet.plan import ApplyVerdict, Check, NodeFacts, Step, Verb
+from fleet.policy import Policy
+from fleet.ports import Checker, Clock, Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Checking:
+    """Gates one node. `judged` is told each verdict with all its findings."""
+
+    reader: Reader
+    checker: Checker
+    clock: Clock
+    policy: Policy
+    performer: Performer
+    judged: Callable[[NodeKey, GateRecord], None]
+
+    async def go(self, step: Step, check: Check) -> Outcome:
+        """One outcome, journalled: DONE on PASS and WARN, FAILED on FAIL and UNKNOWN. Raises Stopped, JournalFailed."""
+        performer, until = self.performer, self.clock.monotonic() + check.settle.total_seconds()
+        performer.progress(Progress(step.id, step.node, step.says))
+        while True:
+            try:
+                facts, findings = await performer.stop.unless(self._look(step))
+            except FleetError as error:
+                if self.clock.monotonic() >= until:
+                    return await performer.end(step, StepState.FAILED, f"can't be checked: {error}", error)
+                performer.progress(Progress(step.id, step.node, f"can't be checked yet: {error}"))
+            else:
+                verdict = verdict_of(findings)
+                if verdict.admits or self.clock.monotonic() >= until:
+                    break
+                so_far = f"{verdict.value} so far"
+                performer.progress(Progress(step.id, step.node, so_far, _lacking(findings)))
+            await performer.stop.unless(performer.pause())
+        record = GateRecord(
+            verdict, findings, self.clock.now(), check.by, digest(findings), facts.node.boot_id
+        )
+        self.judged(step.node, record)
+        if check.write:
+            applied = await performer.attempt(replace(step, action=_apply(check, record, facts)))
+            if applied.state not in ENDED_WELL:
+                return await performer.ended(applied)
+        if verdict.admits:
+            return await performer.end(step, StepState.DONE, verdict.value, evidence=verdict.value)
+        says = f"{verdict.value}: {failing(findings)}"
+        return await performer.end(step, StepState.FAILED, says, evidence=verdict.value)
+
+    async def _look(self, step: Step) -> tuple[NodeFacts, tuple[Finding, ...]]:
+        facts = (await self.reader.read([step.node])).get(step.node)
+        if facts is None:
+            raise Missing("it is not there any more", about=step.node.name)
+        category = self.policy.category(facts.node.category)
+        return facts, tuple(await self.checker.findings(facts, category))
+
+
+def _apply(check: Check, record: GateRecord, facts: NodeFacts) -> ApplyVerdict:
+    """What the verdict does. A node that is open by now is only flagged, whatever was planned: work may have landed there."""
+    flag_only = check.flag_only or facts.node.admission is Admission.OPEN
+    fails = record.verdict is Verdict.FAIL
+    hold = Hold(
+        by=check.by,
+        reason=failing(record.findings),
+        verb=Verb.GATE.value,
+        operation=check.operation,
+        since=record.at,
+        found="",
+    )
+    return ApplyVerdict(
+        record,
+        check.operation,
+        admit=record.verdict.admits and not flag_only,
+        quarantine=fails and not flag_only,
+        hold=hold if fails else None,
+    )
+
+
+def _lacking(findings: tuple[Finding, ...]) -> tuple[Waiting, ...]:
+    return tuple(
+        Waiting(finding.check, f"{finding.value or finding.verdict.value}", finding.clears)
+        for finding in findings
+        if not finding.verdict.admits
+    )

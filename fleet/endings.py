@@ -1,0 +1,142 @@
+"""How a node is left when its steps end early: closed with the failed step named on it, or put back as it was found.
+
+What is done is told from the node itself, by whether our hold stands there: never from how far we think we came.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from fleet.errors import FleetError
+from fleet.health import Verdict
+from fleet.holder import Hold
+from fleet.node import Node, Stage
+from fleet.operation import Outcome, Progress, StepState
+from fleet.performing import ENDED_WELL, READ_BACK_FOR, Performer
+from fleet.plan import Check, Close, NodePlan, Plan, PutImage, Release, Step, Verb
+from fleet.ports import Reader
+
+_BEHIND_THE_GATE = (Stage.PROVISIONING, Stage.GATED, Stage.REIMAGING, Stage.QUARANTINED)
+
+
+@dataclass(frozen=True, slots=True)
+class Endings:
+    """The endings of one node's share of a plan."""
+
+    reader: Reader
+    performer: Performer
+    plan: Plan
+    node: NodePlan
+
+    async def failed(self, step: Step, outcome: Outcome) -> None:
+        """Write on a node that we hold closed which step failed and why. A verdict says so itself; a first step closed nothing."""
+        if step.id == self.node.steps[0].id:
+            return
+        if isinstance(step.action, Check) and outcome.evidence in {verdict.value for verdict in Verdict}:
+            return
+        stage = self._stage_of_a_failure(step)
+        try:
+            node = await self._held(step)
+            if node is not None:
+                await self._name(step, outcome.says, stage)
+        except FleetError as error:
+            says = f"{outcome.says}; and it could not be named on the node: {error}"
+            self.performer.progress(Progress(step.id, step.node, says))
+
+    async def cancelled(self, step: Step) -> StepState:
+        """Put a cancelled drain back as it was found; leave any other verb's node closed, with the step named.
+
+        FAILED where it could not be put back, else CANCELLED. Doing it twice is doing it once.
+        """
+        await self.performer.end(step, StepState.CANCELLED, "cancelled")
+        try:
+            node = await self._held_for_sure(step)
+            if node is None:
+                return StepState.CANCELLED
+            if self.plan.verb is Verb.DRAIN and not _fails_its_gate(node):
+                return await self._put_back(step)
+            await self._name(step, "cancelled", self._stage_before_retiring(step))
+        except FleetError as error:
+            says = f"cancelled; it stays closed, and that could not be named on it: {error}"
+            self.performer.progress(Progress(step.id, step.node, says))
+            if self.plan.verb is Verb.DRAIN:
+                ending = replace(step, id=f"{step.node}/restore")
+                says = f"it could not be put back as it was found, uncordon it: {error}"
+                await self.performer.end(ending, StepState.FAILED, says, error)
+                return StepState.FAILED
+        return StepState.CANCELLED
+
+    async def _put_back(self, step: Step) -> StepState:
+        """Lift the drain's own hold: the node opens where nobody else closed it."""
+        first = self.node.steps[0]
+        wrote = isinstance(first.action, Close) and first.action.stage is not None
+        found = first.before.stage if first.before.unschedulable else None
+        release = Release(
+            operations=(self.plan.request.operation,),
+            stage=(found or Stage.IN_SERVICE) if wrote else None,
+        )
+        says = f"put {step.node.name} back as it was found"
+        ending = replace(step, id=f"{step.node}/restore", action=release, says=says)
+        outcome = await self.performer.ended(await self.performer.attempt(ending, ending=True))
+        if outcome.state in ENDED_WELL:
+            return StepState.CANCELLED
+        await self.failed(step, replace(outcome, says=f"cancelled, not put back: {outcome.says}"))
+        return StepState.FAILED
+
+    async def _name(self, step: Step, says: str, stage: Stage | None) -> None:
+        """Bring our hold up to date with the step and what became of it. Raises FleetError; Conflict where it was lifted."""
+        hold = self._own_hold()
+        if hold is None:
+            return
+        told = replace(hold, step=step.id.rsplit("/", 1)[-1], reason=f"{hold.reason} ({step.says}: {says})")
+        action = Close(told, stage=stage, gate=stage is Stage.QUARANTINED and self._gates(), again=True)
+        naming = replace(step, id=f"{step.node}/name-failure", action=action)
+        await self.performer.writer.perform(naming, lambda progress: None)
+
+    async def _held(self, step: Step) -> Node | None:
+        """The node, where our hold stands on it: one that somebody opened or took over is theirs now. Raises FleetError."""
+        facts = (await self.reader.read([step.node], work=False)).get(step.node)
+        operation = self.plan.request.operation
+        if facts is None or not any(hold.operation == operation for hold in facts.node.holds):
+            return None
+        return facts.node
+
+    async def _held_for_sure(self, step: Step) -> Node | None:
+        """As `_held`, tried again for as long as an outcome is read back."""
+        clock = self.performer.clock
+        until = clock.monotonic() + READ_BACK_FOR.total_seconds()
+        while True:
+            try:
+                return await self._held(step)
+            except FleetError as error:
+                if clock.monotonic() >= until:
+                    raise
+                self.performer.progress(Progress(step.id, step.node, f"cancelled; can't see it yet: {error}"))
+            await self.performer.pause()
+
+    def _own_hold(self) -> Hold | None:
+        return next((step.action.hold for step in self.node.steps if isinstance(step.action, Close)), None)
+
+    def _gates(self) -> bool:
+        """Whether this plan closes the node behind the gate's taint."""
+        return any(isinstance(step.action, Close) and step.action.gate for step in self.node.steps)
+
+    def _stage_of_a_failure(self, step: Step) -> Stage | None:
+        imaging = next(
+            (at for at, each in enumerate(self.node.steps) if isinstance(each.action, PutImage)), None
+        )
+        if imaging is None or isinstance(step.action, Check):
+            return self._stage_before_retiring(step)
+        past = {each.id for each in self.node.steps[imaging:]}
+        return Stage.QUARANTINED if step.id in past else None
+
+    def _stage_before_retiring(self, step: Step) -> Stage | None:
+        """A retirement that ended early is an unfinished drain, and no way round the gate."""
+        if self.plan.verb is not Verb.RETIRE:
+            return None
+        found = step.before.stage
+        return found if found in (*_BEHIND_THE_GATE, Stage.DRAINED) else Stage.DRAINING
+
+
+def _fails_its_gate(node: Node) -> bool:
+    return node.gate is not None and node.gate.verdict is Verdict.FAIL
