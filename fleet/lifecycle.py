@@ -6,8 +6,12 @@ from fleet.errors import Blocked
 from fleet.node import Stage
 
 _MOVES: dict[Stage, frozenset[Stage]] = {
-    Stage.PROVISIONING: frozenset({Stage.GATED, Stage.QUARANTINED, Stage.RETIRING, Stage.DRAINING}),
-    Stage.GATED: frozenset({Stage.IN_SERVICE, Stage.QUARANTINED, Stage.RETIRING, Stage.DRAINING}),
+    Stage.PROVISIONING: frozenset(
+        {Stage.GATED, Stage.IN_SERVICE, Stage.REIMAGING, Stage.QUARANTINED, Stage.RETIRING, Stage.DRAINING}
+    ),
+    Stage.GATED: frozenset(
+        {Stage.IN_SERVICE, Stage.REIMAGING, Stage.QUARANTINED, Stage.RETIRING, Stage.DRAINING}
+    ),
     Stage.IN_SERVICE: frozenset({Stage.DRAINING, Stage.QUARANTINED, Stage.RETIRING, Stage.GATED}),
     Stage.DRAINING: frozenset(
         {Stage.DRAINED, Stage.IN_SERVICE, Stage.QUARANTINED, Stage.RETIRING, Stage.REIMAGING}
@@ -15,7 +19,9 @@ _MOVES: dict[Stage, frozenset[Stage]] = {
     Stage.DRAINED: frozenset(
         {Stage.REIMAGING, Stage.IN_SERVICE, Stage.GATED, Stage.QUARANTINED, Stage.RETIRING, Stage.DRAINING}
     ),
-    Stage.REIMAGING: frozenset({Stage.GATED, Stage.QUARANTINED, Stage.RETIRING, Stage.DRAINING}),
+    Stage.REIMAGING: frozenset(
+        {Stage.GATED, Stage.IN_SERVICE, Stage.QUARANTINED, Stage.RETIRING, Stage.DRAINING}
+    ),
     Stage.QUARANTINED: frozenset(
         {Stage.IN_SERVICE, Stage.GATED, Stage.DRAINING, Stage.REIMAGING, Stage.RETIRING}
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fleet.health import Verdict, failing
 from fleet.holder import Hold, HolderKind
 from fleet.node import Admission, Stage
 from fleet.plan import Blocker, Close, NodePlan, Release, Verb
@@ -20,11 +21,7 @@ from fleet.verbs.common import (
 def plan_cordon(question: Question) -> NodePlan:
     """Close admission. A node that this person already cordons needs nothing; a closed one gains a second hold."""
     node = question.node
-    mine = [
-        hold
-        for hold in node.holds
-        if hold.kind is HolderKind.OURS and hold.by == question.request.by and hold.verb == Verb.CORDON.value
-    ]
+    mine = [hold for hold in _own(question) if hold.verb == Verb.CORDON.value]
     blockers = tuple(general_blockers(question))
     if mine and node.admission is not Admission.OPEN:
         return NodePlan(
@@ -55,12 +52,18 @@ def plan_uncordon(question: Question) -> NodePlan:
     warnings = [f"takes over the hold of {describe_hold(hold)}" for hold in taken]
     if node.stage is Stage.DRAINING:
         warnings.append("a drain did not end here: uncordon gives it up; evicted work does not come back")
-    mine = tuple(
-        hold.operation
-        for hold in node.holds
-        if hold.kind is HolderKind.OURS and hold.by == question.request.by and hold.operation
+    if node.gate is not None and node.gate.verdict is Verdict.FAIL:
+        warnings.append(f"its last gate was FAIL: {failing(node.gate.findings)}")
+    names = [hold.by for hold in taken] + [hold.by for hold in _own(question) if not hold.operation]
+    action = Release(
+        # This request's own id is no hold's: a release that names no operation at all would lift everybody's.
+        operations=(
+            *(hold.operation for hold in _own(question) if hold.operation),
+            question.request.operation,
+        ),
+        take_over=tuple(dict.fromkeys(names)),
+        stage=stage,
     )
-    action = Release(operations=mine, take_over=tuple(hold.by for hold in taken), stage=stage)
     return NodePlan(
         node.key,
         steps=number(question, [(action, f"open {node.key.name} to new work")]),
@@ -76,7 +79,8 @@ def _uncordon_blockers(question: Question) -> list[Blocker]:
         shown = node.stage.value if node.stage is not Stage.IN_SERVICE else node.admission.value
         return [block(node.key, f"it is {shown}: only a gate opens it", go_on="gate it")]
     if node.stage is Stage.RETIRING:
-        return [block(node.key, "it is being retired", go_on="cancel the retirement, or retire it again")]
+        go_on = "resume or cancel the retirement, retire it again, or gate it and then uncordon it"
+        return [block(node.key, "it is being retired", go_on=go_on)]
     return [
         block(
             node.key,
@@ -87,6 +91,11 @@ def _uncordon_blockers(question: Question) -> list[Blocker]:
         for hold in foreign_holds(question)
         if not _taken_over(hold, question.request.options.take_over)
     ]
+
+
+def _own(question: Question) -> list[Hold]:
+    by = question.request.by
+    return [hold for hold in question.node.holds if hold.kind is HolderKind.OURS and hold.by == by]
 
 
 def _taken_over(hold: Hold, names: tuple[str, ...]) -> bool:

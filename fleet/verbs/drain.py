@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from fleet.holder import HolderKind
 from fleet.node import Stage
 from fleet.plan import Action, Blocker, Close, Mark, MoveWork, NodePlan
 from fleet.verbs.common import Question, block, found, general_blockers, keeps_its_stage, number, unreachable
@@ -12,7 +13,10 @@ from fleet.workload import Keeper, Placement
 
 
 def plan_drain(question: Question) -> NodePlan:
-    """Close, move the work, mark as drained. A node behind the gate keeps its stage: a drain is no way round it."""
+    """Close, move the work, mark as drained. A node behind the gate keeps its stage: a drain is no way round it.
+
+    One that somebody else drained gains our hold, so that it does not open under us when they are done.
+    """
     node = question.node
     sorting = sort_placements(question.facts.placements, question.request.options.drain)
     keeps = keeps_its_stage(node)
@@ -20,7 +24,8 @@ def plan_drain(question: Question) -> NodePlan:
     if not keeps:
         actions.append((Mark(Stage.DRAINED), f"mark {node.key.name} as drained"))
     blockers = general_blockers(question) + moving_blockers(question, sorting)
-    if not sorting.evict and node.stage is Stage.DRAINED and not blockers:
+    mine = any(hold.kind is HolderKind.OURS and hold.by == question.request.by for hold in node.holds)
+    if not sorting.must_go and node.stage is Stage.DRAINED and mine and not blockers:
         return NodePlan(node.key, already=("drained",), found=found(question.facts))
     return NodePlan(
         node.key,
