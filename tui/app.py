@@ -5,7 +5,7 @@ It fetches nothing and decides nothing. A bug ends it with exit code 1 and a tra
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,9 +13,11 @@ from textual import work
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.command import CommandPalette
+from textual.filter import LineFilter
 
 from fleet.errors import FleetError
 from tui import commands, exits, keymap, themes
+from tui.ascii_only import AsciiOnly
 from tui.deck import Deck
 from tui.messages import Asked, FleetChanged, RunsChanged
 from tui.palette import CommandsProvider
@@ -53,6 +55,7 @@ class QuarterdeckApp(App[None]):
         self._settings = settings
         self._keys: Mapping[str, str] = keymap.resolve(settings.keys, settings.file)
         self._columns = columns_of(settings)
+        self._ascii = AsciiOnly()
         self._deck: Deck | None = None
         self.session: Session | None = None
         self.last_words = ""
@@ -101,6 +104,10 @@ class QuarterdeckApp(App[None]):
         self.set_class(theme == themes.ASCII_NAME, "-ascii")
         if self.session is not None:
             self.session.theme = theme
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        filters = super().get_line_filters()
+        return [*filters, self._ascii] if self.theme == themes.ASCII_NAME else filters
 
     def action_leave(self) -> None:
         """Ctrl+C asks as the quit key does."""

@@ -77,3 +77,13 @@ def changed_since_shown(shown: Plan, fresh: Plan) -> str:
         return "a node changed while you read: look again"
     more = set(fresh.radius.workloads) - set(shown.radius.workloads)
     return f"work landed while you read ({min(more)}): look again" if more else ""
+
+
+async def ending(deck: Deck, operation: str) -> str:
+    """Wait until an operation of this program ended; why it could not go on, empty where it ended as its record says."""
+    try:
+        # Shielded: a screen that goes away must not take the operation with it.
+        await asyncio.shield(deck.dispatcher.finished(operation))
+    except FleetError as error:
+        return str(error)
+    return ""

@@ -212,9 +212,7 @@ class ConfirmScreen(DeckScreen[OperationRun | None]):
         if self.wrong:
             return self.wrong
         if plan.all_blockers:
-            first = plan.all_blockers[0]
-            more = f"; {self.keys_of(commands.LEAVE_OUT)} leaves out the blocked" if self._rest() else ""
-            return f"blocked: {first.says}" + (f": {first.go_on}" if first.go_on else "") + more
+            return self._why_blocked(plan)
         if not plan.steps:
             return "there is nothing to do: it is so already"
         reason, typed = self._field("reason"), self._field("typed")
@@ -225,6 +223,13 @@ class ConfirmScreen(DeckScreen[OperationRun | None]):
             typed.line.focus()
             return f"type {phrase(plan)} to {self.verb.value}: this can't be confirmed by a key"
         return ""
+
+    def _why_blocked(self, plan: Plan) -> str:
+        if self._rest():
+            blocked = f"{len(self._blocked())} of {counted(len(plan.nodes), 'node')}"
+            return f"{blocked} blocked: {self.keys_of(commands.LEAVE_OUT)} leaves them out"
+        first = plan.all_blockers[0]
+        return f"blocked: {first.says}" + (f": {first.go_on}" if first.go_on else "")
 
     def _ask_for_typing(self, plan: Plan) -> None:
         field = self._field("typed")

@@ -18,7 +18,7 @@ from fleet.selection_completion import values_in
 from fleet.sorting import WORST_FIRST, Sort
 from fleet.summary import summarise
 from fleet.view import FleetView, LineKey
-from tui import commands, readings, themes
+from tui import commands, proposals, readings, themes
 from tui.commands import BY_VERB, Place, Standing
 from tui.messages import FleetChanged, RunsChanged
 from tui.running import told
@@ -329,11 +329,17 @@ class FleetScreen(DeckScreen[None]):
             self.say("nothing was done", Tone.MUTED)
             return
         self.table.set_marks(())
+        self.run_worker(self._follow(run), group="runs")
         if is_live(run):
             self._live.add(run.operation.id)
             self.say(f"{run.plan.verb.value} began as {run.operation.id}", Tone.NOTE)
         else:
             self.say(*told(run))
+
+    async def _follow(self, run: OperationRun) -> None:
+        why = await proposals.ending(self.session.deck, run.operation.id)
+        if why:
+            self.say(f"{run.plan.verb.value} {run.operation.id} stopped: {why}", Tone.BAD)
 
     def show_operations(self) -> None:
         self.remove_class("with-banner")
@@ -357,6 +363,8 @@ class FleetScreen(DeckScreen[None]):
         self.app.theme = themes.after(self.session.theme)
         self.say(f"theme {self.session.theme}")
         self.show_table()
+        self.paint_header()
+        self.pane.paint()
         self.show_keys()
 
 
