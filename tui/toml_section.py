@@ -128,6 +128,13 @@ class Section:
                 raise self.bad(f"{key}.{name}", f"expected a table, found {table!r}")
             yield name, self._subsection(f"{key}.{name}", table)
 
+    def tables(self, key: str) -> list[Section]:
+        """The list of tables `key` (`[[key]]`), each named by its place: `key.1`. Their reader finishes each."""
+        found = self._typed(key, list, "a list of tables", [])
+        if not all(isinstance(table, dict) for table in found):
+            raise self.bad(key, f"expected a list of tables, found {found!r}")
+        return [self._subsection(f"{key}.{number}", table) for number, table in enumerate(found, 1)]
+
     def finish(self) -> None:
         """Refuse a key that nobody asked for, naming the nearest that exists."""
         for key in self._table:
@@ -136,7 +143,7 @@ class Section:
             raise self.bad(key, f"unknown key{hint}")
 
     def bad(self, key: str, says: str) -> BadSettings:
-        return BadSettings(self._file, f"{self._name}.{key}" if self._name else key, says)
+        return BadSettings(self._file, ".".join(part for part in (self._name, key) if part), says)
 
     def _subsection(self, key: str, table: Mapping[str, Any]) -> Section:
         return Section(self._file, f"{self._name}.{key}" if self._name else key, table)

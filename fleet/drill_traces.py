@@ -1,0 +1,85 @@
+"""How a drill goes without a trace: its operations are stopped first, then its ground is removed; and a killed one's after it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from fleet.dispatch import Dispatcher
+from fleet.drill_ground import DrillGround, Leftover
+from fleet.errors import FleetError
+from fleet.journal import Kind, Record
+from fleet.node import NodeKey
+from fleet.operation import OperationState
+from fleet.ports import Clock, Journal
+
+
+class Who(Protocol):
+    """Who removes, and by which clock."""
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def by(self) -> str: ...
+
+
+async def leave_no_trace(ground: DrillGround, dispatcher: Dispatcher, node: NodeKey) -> tuple[str, ...]:
+    """Stop what runs on the drill's node and remove the ground. Gives what is left, in words."""
+    while (run := dispatcher.busy(node)) is not None:
+        dispatcher.cancel(run.operation.id)
+        await asyncio.gather(dispatcher.finished(run.operation.id), return_exceptions=True)
+    try:
+        return tuple(await ground.clean_up())
+    except FleetError as error:
+        return (f"namespace {ground.namespace}, node {node.name}: {error}",)
+
+
+async def remove_leftovers(
+    ground: DrillGround, journal: Journal, who: Who
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Remove what killed drills left: what was removed, and what is still there, in words. Live ones are left alone."""
+    removed: list[str] = []
+    left: list[str] = []
+    try:
+        found = await ground.leftovers()
+    except FleetError as error:
+        return (), (f"what a killed drill may have left can't be looked for: {error}",)
+    for each in found:
+        if each.live:
+            left.append(f"namespace {each.namespace} and node {each.node}: {each.live}")
+            continue
+        try:
+            still = await ground.remove(each)
+        except FleetError as error:
+            still = (f"namespace {each.namespace}, node {each.node}: {error}",)
+        left += still
+        if not still:
+            removed.append(_named(each))
+            await _end_operations(journal, each, who)
+    return tuple(removed), tuple(left)
+
+
+def _named(left: Leftover) -> str:
+    since = f" from {left.started:%Y-%m-%d %H:%M} UTC" if left.started else ""
+    return f"namespace {left.namespace} and node {left.node}, {left.by or 'somebody'}'s{since}"
+
+
+async def _end_operations(journal: Journal, left: Leftover, who: Who) -> None:
+    """Write that the operations of a node which is gone can't be resumed, so that nobody is offered them."""
+    try:
+        for operation in await journal.operations():
+            names = {key.name for key in operation.plan.request.nodes}
+            if operation.state is OperationState.INTERRUPTED and names == {left.node}:
+                record = Record(
+                    who.clock.now(),
+                    Kind.ENDED,
+                    operation.id,
+                    who.by,
+                    operation.plan.verb.value,
+                    state=OperationState.CANCELLED.value,
+                    says="its drill was killed, and its node was removed",
+                )
+                await journal.append([record])
+    except FleetError:
+        return

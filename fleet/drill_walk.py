@@ -1,0 +1,355 @@
+"""The walk itself: where the operator is in a drill, what was observed so far, and the way on.
+
+It presses nothing and paints nothing. A step is done by an operation of the dispatcher, whoever began it: the operator with
+the ordinary keys, or `do_it`. A step is over when its checkpoint was observed on the cluster, never because a call returned.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import Enum
+
+from fleet.dispatch import Dispatcher
+from fleet.drill import Drill, DrillStage, DrillStep, Filled
+from fleet.drill_ground import DrillGround
+from fleet.drill_report import Checkpoint, DrillReport, Ending
+from fleet.drill_sight import Seen, Sight, judge, sight_of
+from fleet.drill_traces import leave_no_trace, remove_leftovers
+from fleet.errors import Blocked, Conflict, Denied, FleetError, Rejected
+from fleet.node import NodeKey
+from fleet.operation import OperationState
+from fleet.plan import Options, Request, Verb
+from fleet.policy import Policy
+from fleet.ports import Clock, Journal, Reader
+from fleet.runner import OperationRun
+
+LOOK = timedelta(seconds=0.5)
+"""Between two looks at the cluster."""
+
+_FINAL = (Denied, Blocked, Rejected, Conflict)
+
+
+class Phase(Enum):
+    """Where a step is. ASKS: for the operator's key. WAITS: for its checkpoint. HOLDS: a stage is over, to be gone on from."""
+
+    OPENS = "opens"
+    ASKS = "asks"
+    WAITS = "waits"
+    HOLDS = "holds"
+    STUCK = "stuck"
+    LEAVES = "leaves"
+    OVER = "over"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a walk is, as a value to paint. `seen` is the last look at this step's checkpoint; `trouble` why a look failed."""
+
+    number: int
+    phase: Phase
+    since: datetime
+    seen: tuple[Seen, ...] = ()
+    trouble: str = ""
+    doing: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Walker:
+    """What a walk is done with, and who walks. `new_id` gives an operation's id."""
+
+    dispatcher: Dispatcher
+    reader: Reader
+    ground: DrillGround
+    journal: Journal
+    clock: Clock
+    policy: Policy
+    by: str
+    new_id: Callable[[], str]
+
+
+class DrillWalk:
+    """One walk of one drill over one node. `at` and `checkpoints` are values to read; `changed` is called after each change."""
+
+    def __init__(
+        self, drill: Drill, node: NodeKey, walker: Walker, changed: Callable[[], None] = lambda: None
+    ) -> None:
+        self.drill = drill
+        self.node = node
+        self.steps: tuple[tuple[DrillStage, DrillStep], ...] = tuple(drill.steps())
+        self.checkpoints: list[Checkpoint] = []
+        self.removed: tuple[str, ...] = ()
+        self.left: tuple[str, ...] = ()
+        self.error: FleetError | None = None
+        self.report: DrillReport | None = None
+        self._walker = walker
+        self._changed = changed
+        self._started = walker.clock.now()
+        self.at = Standing(0, Phase.OPENS, self._started)
+        self._arranged = 0
+        self._by = ""
+        self._run: OperationRun | None = None
+        self._ran = ""
+        self._made = False
+        self._ready = False
+        self._turn = asyncio.Lock()
+        self.fill = Filled(
+            {
+                "node": node.name,
+                "namespace": walker.ground.namespace,
+                "image": drill.image,
+                "kubectl": walker.ground.outside,
+            }
+        )
+
+    @property
+    def stage(self) -> DrillStage:
+        return self.steps[self.at.number][0]
+
+    @property
+    def step(self) -> DrillStep:
+        return self.steps[self.at.number][1]
+
+    @property
+    def finished(self) -> bool:
+        """Whether every checkpoint was observed."""
+        return self.at.number == len(self.steps) - 1 and self.at.phase is Phase.HOLDS
+
+    async def open(self) -> None:
+        """Remove what a killed drill left, and make the ground. Where that fails the first checkpoint is stuck."""
+        self.removed, self.left = await remove_leftovers(
+            self._walker.ground, self._walker.journal, self._walker
+        )
+        await self._prepare()
+
+    async def _prepare(self) -> None:
+        self._made = True
+        try:
+            await self._walker.ground.prepare()
+        except FleetError as error:
+            self._stick(f"the ground can't be made: {error}", error)
+            return
+        self._ready = True
+        self._begin(0)
+
+    async def look(self) -> None:
+        """One look at the cluster, and what follows from it. The caller sleeps between two."""
+        async with self._turn:
+            await self._look()
+
+    async def _look(self) -> None:
+        if self.at.phase not in (Phase.ASKS, Phase.WAITS):
+            if self.at.phase in (Phase.HOLDS, Phase.STUCK):
+                await self._attend()
+            return
+        ended = self._run is not None and self._run.operation.state is not OperationState.RUNNING
+        number = self.at.number
+        try:
+            await self._arrange()
+            await self._walker.ground.attend()
+            sight = await self._sight()
+        except FleetError as error:
+            self._trouble(error)
+            return
+        if self.at.number != number or self.at.phase not in (Phase.ASKS, Phase.WAITS):
+            return
+        self._judge(sight, ended=ended)
+
+    async def go(self) -> None:
+        """Look again and again until it is left."""
+        while self.at.phase not in (Phase.OVER, Phase.LEAVES):
+            await self.look()
+            await self._walker.clock.sleep(LOOK)
+
+    def began(self, run: OperationRun, by: str) -> bool:
+        """An operation began: whether it is this step's. One that holds before the step it belongs to begins that step."""
+        if self.node not in run.plan.request.nodes or run is self._run:
+            return False
+        if self.at.phase is Phase.HOLDS and not self.finished:
+            if self.steps[self.at.number + 1][1].verb is not run.plan.verb:
+                return False
+            self.go_on()
+        if self.step.verb is not run.plan.verb or self.at.phase not in (Phase.ASKS, Phase.WAITS, Phase.STUCK):
+            return False
+        self._run, self._by = run, by
+        self._wait()
+        return True
+
+    async def do_it(self, by: str = "n") -> None:
+        """What `n` does: the step's own command, or going on where a stage is over. Nothing while it waits."""
+        async with self._turn:
+            if self.at.phase is Phase.HOLDS:
+                self.go_on()
+            elif self.at.phase is Phase.STUCK and not self._ready:
+                await self._prepare()
+            elif self.at.phase in (Phase.ASKS, Phase.STUCK):
+                await self._do(by)
+
+    def go_on(self) -> None:
+        """To the next step, where a stage is over."""
+        if self.at.phase is Phase.HOLDS and not self.finished:
+            self._begin(self.at.number + 1)
+
+    async def leave(self) -> DrillReport:
+        """Stop what runs, remove everything the walk made, and report. Twice is once."""
+        async with self._turn:
+            return await self._leave()
+
+    async def _leave(self) -> DrillReport:
+        if self.report is None:
+            ending, why = self._ending()
+            self._set(replace(self.at, phase=Phase.LEAVES, doing="removing what the drill made"))
+            if self._made:
+                self.left += await leave_no_trace(self._walker.ground, self._walker.dispatcher, self.node)
+            self.report = self._report(ending, why)
+            self._set(replace(self.at, phase=Phase.OVER, doing=""))
+        return self.report
+
+    def _ending(self) -> tuple[Ending, str]:
+        if self.finished:
+            return Ending.OBSERVED, ""
+        if self.at.phase is Phase.STUCK:
+            return Ending.STUCK, f"{self.stage.title}, {self.step.title}: {self.at.trouble}"
+        return Ending.LEFT, f"left at {self.stage.title}, {self.step.title}"
+
+    def _report(self, ending: Ending, why: str) -> DrillReport:
+        walker = self._walker
+        return DrillReport(
+            drill=self.drill.name,
+            title=self.drill.title,
+            source=self.node.source,
+            node=self.node.name,
+            namespace=walker.ground.namespace,
+            by=walker.by,
+            started=self._started,
+            ended=walker.clock.now(),
+            ending=ending,
+            why=why,
+            steps=len(self.steps),
+            checkpoints=tuple(self.checkpoints),
+            left=tuple(dict.fromkeys(self.left)),
+            removed=self.removed,
+        )
+
+    def _begin(self, number: int) -> None:
+        self._arranged, self._by = 0, ""
+        now = self._walker.clock.now()
+        self._set(Standing(number, Phase.ASKS, now))
+        if self.step.verb is None:
+            self._by = "watched"
+            self._wait()
+
+    def _wait(self) -> None:
+        self.error = None
+        self._set(replace(self.at, phase=Phase.WAITS, since=self._walker.clock.now(), trouble="", doing=""))
+
+    async def _do(self, by: str) -> None:
+        step, walker = self.step, self._walker
+        if step.verb is None:
+            self._by = self._by or "watched"
+            self._wait()
+            return
+        self._set(replace(self.at, doing=f"planning to {step.verb.value} {self.node.name}"))
+        options = Options(image=step.image, category=self.drill.category)
+        request = Request(
+            step.verb,
+            (self.node,),
+            walker.by,
+            f"drill {self.drill.name}: {step.title}",
+            walker.new_id(),
+            options if step.verb is Verb.PROVISION else replace(options, category=None),
+        )
+        try:
+            await self._arrange()
+            run = walker.dispatcher.start(await walker.dispatcher.plan(request))
+        except FleetError as error:
+            self._stick(f"it can't be done: {error}", error)
+            return
+        if run is not self._run:
+            self.began(run, by)
+
+    async def _arrange(self) -> None:
+        """Bring about what the step needs, in order; what can't be yet is tried again at the next look."""
+        while self._arranged < len(self.step.arrange):
+            if not await self._walker.ground.arrange(self.step.arrange[self._arranged]):
+                return
+            self._arranged += 1
+
+    async def _attend(self) -> None:
+        try:
+            await self._walker.ground.attend()
+        except FleetError as error:
+            self._set(replace(self.at, trouble=self.at.trouble or str(error)))
+
+    async def _sight(self) -> Sight:
+        facts, pods = await asyncio.gather(self._walker.reader.read([self.node]), self._walker.ground.pods())
+        return sight_of(self.node.name, facts.get(self.node), pods, self._walker.policy, self._ran)
+
+    def _judge(self, sight: Sight, *, ended: bool) -> None:
+        seen = tuple(judge(expectation, sight) for expectation in self.step.expects)
+        self._set(replace(self.at, seen=seen, trouble=""))
+        if self.at.phase is Phase.ASKS:
+            return
+        if all(each.met for each in seen):
+            self._observed(seen, sight)
+            return
+        missing = "; ".join(each.says for each in seen if not each.met)
+        if ended and self._run is not None and self._failed(self._run):
+            self._stick(
+                f"{self._run.operation.says or 'the operation failed'}: {_last(self._run)} ({missing})"
+            )
+        elif self._walker.clock.now() - self.at.since > self.step.within:
+            self._stick(f"not observed within {self.step.within.total_seconds():g} s: {missing}")
+
+    def _failed(self, run: OperationRun) -> bool:
+        """Whether this step's own operation failed, so that waiting on is in vain."""
+        return run.plan.verb is self.step.verb and run.operation.state is not OperationState.DONE
+
+    def _observed(self, seen: Sequence[Seen], sight: Sight) -> None:
+        self._ran = next(
+            (
+                pod.uid
+                for pod in sight.pods
+                if pod.phase == "Running" and pod.node == sight.node and not pod.going
+            ),
+            self._ran,
+        )
+        self._note(tuple(each.says for each in seen), observed=True)
+        last = self.step is self.stage.steps[-1]
+        if last:
+            self._set(replace(self.at, phase=Phase.HOLDS))
+        else:
+            self._begin(self.at.number + 1)
+
+    def _trouble(self, error: FleetError) -> None:
+        """A look that failed: final where we may not, else tried again until the step's time is up."""
+        late = self._walker.clock.now() - self.at.since > self.step.within
+        if isinstance(error, _FINAL) or (late and self.at.phase is Phase.WAITS):
+            self._stick(f"can't look: {error}", error)
+        else:
+            self._set(replace(self.at, trouble=f"can't look, trying again: {error}"))
+
+    def _stick(self, why: str, error: FleetError | None = None) -> None:
+        self.error = error
+        self._note((why,), observed=False)
+        self._set(replace(self.at, phase=Phase.STUCK, trouble=why, doing=""))
+
+    def _note(self, evidence: tuple[str, ...], *, observed: bool) -> None:
+        """Write the step's checkpoint down; one that was stuck and is tried again is written anew."""
+        now = self._walker.clock.now()
+        mine = (self.stage.title, self.step.title)
+        self.checkpoints[:] = [each for each in self.checkpoints if (each.stage, each.step) != mine]
+        self.checkpoints.append(
+            Checkpoint(*mine, observed, evidence, self._by or "nothing did it", now, now - self.at.since)
+        )
+
+    def _set(self, at: Standing) -> None:
+        if at != self.at:
+            self.at = at
+            self._changed()
+
+
+def _last(run: OperationRun) -> str:
+    return run.operation.outcomes[-1].says if run.operation.outcomes else ""
