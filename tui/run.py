@@ -115,5 +115,5 @@ def _sim(asked: argparse.Namespace) -> int:
 
 def _title(choice: Choice) -> str:
     if choice.demo is not None:
-        return "simulated fleet"
+        return "demo"
     return ", ".join(choice.settings.kubernetes.contexts) or "current context"

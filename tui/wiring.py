@@ -328,7 +328,7 @@ def _new_id() -> str:
 
 
 def _title(choice: Choice, sources: Sources) -> str:
-    return "simulated fleet" if choice.demo is not None else ", ".join(sources.readers)
+    return "demo" if choice.demo is not None else ", ".join(sources.readers)
 
 
 def _notice(choice: Choice) -> str:
