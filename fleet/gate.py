@@ -12,7 +12,7 @@ from datetime import datetime
 from fleet.category import Category, CheckPolicy
 from fleet.checks import FROM_FACTS, Scene
 from fleet.gpu_checks import FROM_TELEMETRY, NOT_NEEDED
-from fleet.health import Finding, GateRecord, Verdict
+from fleet.health import Finding, GateRecord, Verdict, same_boot
 from fleet.holder import HolderKind
 from fleet.node import Node, NodeKey, Stage
 from fleet.plan import NodeFacts
@@ -87,7 +87,7 @@ def _booted(scene: Scene, record: GateRecord) -> Finding:
         return _evidence(scene, Verdict.PASS, f"made anew at {node.created:%Y-%m-%d %H:%M} UTC", threshold)
     if not record.boot_id or not node.boot_id:
         return _evidence(scene, Verdict.UNKNOWN, "which boot failed is not recorded", threshold, clears)
-    if record.boot_id == node.boot_id:
+    if same_boot(record.boot_id, node.boot_id):
         return _evidence(scene, Verdict.FAIL, "the same boot as when it failed", threshold, clears)
     return _evidence(scene, Verdict.PASS, f"booted since ({node.boot_id})", threshold)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
+
+BOOT_WAVERS = timedelta(seconds=5)
 
 
 class Verdict(Enum):
@@ -79,6 +81,20 @@ def digest(findings: Iterable[Finding]) -> str:
     """Twelve hexadecimal digits of what was found, the same for the same findings whenever they are made."""
     text = "\n".join(f"{item.check} {item.verdict.value} {item.value} {item.threshold}" for item in findings)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def same_boot(one: str, other: str) -> bool:
+    """Whether two boot ids mean one boot: the same text, or two times less than BOOT_WAVERS apart.
+
+    Slurm knows a boot by its time alone, which its agent reckons from the uptime, so that it wavers by a second or two.
+    """
+    if one == other:
+        return True
+    try:
+        apart = datetime.fromisoformat(one) - datetime.fromisoformat(other)
+    except (ValueError, TypeError, OverflowError):
+        return False
+    return abs(apart) < BOOT_WAVERS
 
 
 def _seen(finding: Finding) -> str:
