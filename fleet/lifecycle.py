@@ -25,7 +25,16 @@ _MOVES: dict[Stage, frozenset[Stage]] = {
     Stage.QUARANTINED: frozenset(
         {Stage.IN_SERVICE, Stage.GATED, Stage.DRAINING, Stage.REIMAGING, Stage.RETIRING}
     ),
-    Stage.RETIRING: frozenset({Stage.RETIRED, Stage.DRAINED, Stage.QUARANTINED, Stage.DRAINING}),
+    Stage.RETIRING: frozenset(
+        {
+            Stage.RETIRED,
+            Stage.DRAINED,
+            Stage.DRAINING,
+            Stage.REIMAGING,
+            Stage.IN_SERVICE,
+            Stage.QUARANTINED,
+        }
+    ),
     Stage.RETIRED: frozenset({Stage.PROVISIONING}),
 }
 

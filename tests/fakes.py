@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fleet.category import Category
-from fleet.errors import Conflict, FleetError, JournalFailed, Missing
+from fleet.errors import Conflict, FleetError, JournalFailed, Missing, OutcomeUnknown
 from fleet.health import Finding, Verdict
 from fleet.journal import Record, fold
 from fleet.node import Admission, Image, Node, NodeKey, Readiness, Stage
@@ -82,7 +82,7 @@ class Lab:
     verdict: Verdict = Verdict.PASS
     performed: list[Step] = field(default_factory=list)
     fails: dict[str, FleetError | Outcome] = field(default_factory=dict)  # by action name, once
-    loses: set[str] = field(default_factory=set)
+    loses: set[str] = field(default_factory=set)  # by action name, once: done, and the answer lost
     effect: Effect | None = None
     holds: dict[str, asyncio.Event] = field(default_factory=dict)  # by action name: waits until set
     finishes: set[str] = field(default_factory=set)  # by action name: done to its end, whoever cancels it
@@ -143,6 +143,9 @@ class Lab:
             return failure
         self.performed.append(step)
         self._apply(step)
+        if name in self.loses:
+            self.loses.remove(name)
+            raise OutcomeUnknown("the connection broke", about=step.node.name)
         return Outcome(step.id, step.node, StepState.DONE, step.says)
 
     async def effect_of(self, step: Step) -> Effect:

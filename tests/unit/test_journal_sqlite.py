@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import stat
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 
 from backends.journal_sqlite import SqliteJournal
 from backends.journal_sqlite.codec import decode, encode
-from fleet.errors import Garbled, JournalFailed
+from fleet.errors import Conflict, Garbled, JournalFailed
 from fleet.journal import Kind, Record
 from fleet.operation import OperationState, StepState
 from fleet.plan import Ground, NodeFacts, Plan, SourceIdentity, Verb
@@ -133,4 +135,126 @@ async def test_a_plan_that_can_not_be_read_any_more_is_left_out_and_said(path: P
     connection.close()
     journal = SqliteJournal(path)
     assert await journal.operations() == ()
+    await journal.close()
+
+
+async def test_an_operation_of_a_live_program_is_running_and_can_not_be_owned_twice(path: Path) -> None:
+    mine, theirs = SqliteJournal(path), SqliteJournal(path)
+    await mine.append([record(Kind.STARTED, plan=a_plan())])
+    await mine.own("op-1", "oncall@desk")
+    (seen,) = await theirs.operations()
+    assert seen.state is OperationState.RUNNING
+    assert seen.owner.startswith("oncall@desk")
+    with pytest.raises(Conflict, match="oncall@desk"):
+        await theirs.own("op-1", "other@desk")
+    with pytest.raises(Conflict):
+        await mine.own("op-1", "oncall@desk")
+    await mine.disown("op-1")
+    assert (await theirs.operations())[0].state is OperationState.INTERRUPTED
+    await theirs.own("op-1", "other@desk")
+    await mine.close()
+    await theirs.close()
+    assert [found.name for found in path.with_suffix(".running").iterdir()] == ["lock"]
+
+
+async def test_an_operation_of_a_killed_program_is_free_and_its_records_are_there(path: Path) -> None:
+    """kill -9 of a real program in the middle of writing."""
+    script = """
+import asyncio, sys
+from pathlib import Path
+from backends.journal_sqlite import SqliteJournal
+from fleet.journal import Kind, Record
+from tests.clocks import START
+from tests.unit.test_journal_sqlite import a_plan
+async def main():
+    journal = SqliteJournal(Path(sys.argv[1]))
+    await journal.own("op-1", "oncall@desk")
+    await journal.append([Record(START, Kind.STARTED, "op-1", "oncall@desk", plan=a_plan())])
+    number = 0
+    while True:
+        await journal.append([Record(START, Kind.REFUSED, "op-2", "oncall@desk", says=str(number))])
+        print(number, flush=True)
+        number += 1
+asyncio.run(main())
+"""
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", script, str(path), stdout=asyncio.subprocess.PIPE
+    )
+    assert child.stdout is not None
+    for _ in range(20):
+        await child.stdout.readline()
+    journal = SqliteJournal(path)
+    with pytest.raises(Conflict, match=f"pid {child.pid}"):
+        await journal.own("op-1", "other@desk")
+    child.kill()
+    told = [*range(20), *(int(line) for line in (await child.stdout.read()).split())]
+    await child.wait()
+    await journal.own("op-1", "other@desk")
+    says = [found.says for found in await journal.records() if found.kind is Kind.REFUSED]
+    assert len(says) - len(told) in (0, 1)
+    assert says[::-1] == [str(number) for number in range(len(says))]
+    await journal.close()
+
+
+@pytest.mark.parametrize("text", ["a\x00b", "\udcff half", "\ud83d", "\x1b[31m", "[bold]", "z" * 40_000])
+async def test_any_text_from_outside_can_be_written_and_read(path: Path, text: str) -> None:
+    journal = SqliteJournal(path)
+    confirmed = a_plan()
+    odd = replace(confirmed, request=replace(confirmed.request, reason=text))
+    await journal.append([record(Kind.STARTED, plan=odd, says=text)])
+    (operation,) = await journal.operations()
+    assert operation.plan.request.reason == text
+    (read,) = await journal.records()
+    assert read.says.encode(errors="backslashreplace") == text.encode(errors="backslashreplace")
+    await journal.close()
+
+
+async def test_a_row_that_can_not_be_read_is_a_failure_that_names_the_file(path: Path) -> None:
+    journal = SqliteJournal(path)
+    await journal.append([record(Kind.REFUSED)])
+    await journal.close()
+    connection = sqlite3.connect(path)
+    connection.execute("update records set kind = 'of a later day'")
+    connection.commit()
+    connection.close()
+    journal = SqliteJournal(path)
+    with pytest.raises(JournalFailed, match=r"journal\.db"):
+        await journal.records()
+    await journal.close()
+
+
+async def test_a_full_disk_fails_and_what_was_written_before_is_there(path: Path) -> None:
+    journal = SqliteJournal(path)
+    await journal.append([record(Kind.REFUSED, says="before")])
+    assert journal._connection is not None
+    pages = journal._connection.execute("pragma page_count").fetchone()[0]
+    journal._connection.execute(f"pragma max_page_count={pages}")
+    with pytest.raises(JournalFailed, match="full"):
+        await journal.append([record(Kind.REFUSED, says="x" * 100_000)])
+    journal._connection.execute("pragma max_page_count=1000000")
+    await journal.append([record(Kind.REFUSED, says="after")])
+    assert [found.says for found in await journal.records()] == ["after", "before"]
+    await journal.close()
+
+
+async def test_a_write_that_nobody_waits_for_any_more_is_written_and_closed_after(path: Path) -> None:
+    journal = SqliteJournal(path)
+    writing = asyncio.ensure_future(journal.append([record(Kind.REFUSED)]))
+    await asyncio.sleep(0)
+    writing.cancel()
+    await journal.close()
+    with pytest.raises(JournalFailed, match="closed"):
+        await journal.append([record(Kind.REFUSED)])
+    again = SqliteJournal(path)
+    assert len(await again.records()) == 1
+    await again.close()
+
+
+async def test_one_operation_is_found_whatever_came_after_it(path: Path) -> None:
+    journal = SqliteJournal(path)
+    await journal.append([record(Kind.STARTED, plan=a_plan())])
+    found = await journal.operation("op-1")
+    assert found is not None
+    assert found.plan == a_plan()
+    assert await journal.operation("op-9") is None
     await journal.close()

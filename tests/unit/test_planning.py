@@ -9,9 +9,23 @@ from typing import Any
 import pytest
 
 from fleet.category import Category
+from fleet.health import Finding, GateRecord, Verdict
 from fleet.holder import Hold, HolderKind
+from fleet.lifecycle import may_move
 from fleet.node import Admission, Image, Node, Readiness, Stage
-from fleet.plan import Close, DrainOptions, Ground, NodeFacts, Permission, Plan, Request, SourceIdentity, Verb
+from fleet.plan import (
+    AwaitBoot,
+    Close,
+    DrainOptions,
+    Ground,
+    NodeFacts,
+    Permission,
+    Plan,
+    Release,
+    Request,
+    SourceIdentity,
+    Verb,
+)
 from fleet.planning import plan
 from fleet.policy import Policy
 from fleet.workload import Budget, Keeper, Placement
@@ -216,3 +230,93 @@ def test_provisioning_makes_a_gated_node_and_refuses_a_name_that_is_taken() -> N
     fresh = planned(replace(request(Verb.PROVISION, **options), nodes=(key("new-1"),)))
     assert actions(fresh) == ["Create", "AwaitBoot", "Check"]
     assert "there already" in blocked(planned(request(Verb.PROVISION, **options)))
+
+
+def release_of(found: Plan) -> Release:
+    action = found.steps[0].action
+    assert isinstance(action, Release)
+    return action
+
+
+def test_an_uncordon_names_what_it_lifts_so_that_no_later_hold_is_lifted_with_it() -> None:
+    """A release that names nothing lifts everybody's."""
+    found = planned(request(Verb.UNCORDON), node(admission=Admission.CORDONED))
+    assert release_of(found).operations == ("op-1",)
+
+
+def test_an_own_hold_that_names_no_operation_is_lifted_by_its_name() -> None:
+    mine = replace(COLLEAGUE, by="oncall@desk", operation="")
+    found = planned(request(Verb.UNCORDON), node(admission=Admission.CORDONED, holds=(mine,)))
+    assert found.free_to_run
+    assert release_of(found).take_over == ("oncall@desk",)
+
+
+def test_an_uncordon_of_a_node_that_failed_its_gate_says_so() -> None:
+    record = GateRecord(Verdict.FAIL, (Finding("gpus", Verdict.FAIL, "7", "8"),))
+    found = planned(request(Verb.UNCORDON), node(admission=Admission.CORDONED, gate=record))
+    assert "gpus FAIL (7, wants 8)" in " ".join(found.nodes[0].warnings)
+
+
+def test_a_node_that_somebody_else_drained_gains_a_hold_of_ours() -> None:
+    drained = node(admission=Admission.CORDONED, stage=Stage.DRAINED, holds=(COLLEAGUE,))
+    assert actions(planned(request(Verb.DRAIN), drained)) == ["Close", "MoveWork", "Mark"]
+    mine = replace(COLLEAGUE, by="oncall@desk")
+    assert planned(request(Verb.DRAIN), replace(drained, holds=(mine,))).nodes[0].already == ("drained",)
+
+
+def test_a_drained_node_with_pods_that_still_stop_is_not_drained() -> None:
+    mine = replace(COLLEAGUE, by="oncall@desk")
+    drained = node(admission=Admission.CORDONED, stage=Stage.DRAINED, holds=(mine,))
+    assert planned(request(Verb.DRAIN), drained, placements=(pod(terminating_since=START),)).steps
+
+
+def test_a_check_that_writes_nothing_needs_no_permission() -> None:
+    denied = {("lab", Verb.GATE): Permission.DENIED}
+    assert planned(request(Verb.GATE, check_only=True), permissions=denied).free_to_run
+
+
+def test_a_category_gated_by_cordon_keeps_no_agent_out() -> None:
+    policy = Policy(categories={"h100": Category("h100", gate_by_cordon=True)})
+    facts = {key("gpu-1"): NodeFacts(node(), kept_out=("kube-system/device-plugin",))}
+    ground = Ground(facts)
+    assert "device-plugin" in blocked(plan(request(Verb.REIMAGE), ground, Policy(), START))
+    found = plan(request(Verb.REIMAGE), ground, policy, START)
+    assert found.free_to_run
+    assert not any(step.action.gate for step in found.steps if isinstance(step.action, Close))
+
+
+def test_the_hash_covers_the_image_as_found_and_the_image_of_each_node() -> None:
+    first = planned(request(Verb.REIMAGE))
+    assert planned(request(Verb.REIMAGE), node(image=Image("v0", "label", "v2"))).hash != first.hash
+    assert planned(request(Verb.REIMAGE), node(image=Image("v1", "label", "v3"))).hash != first.hash
+    one, other = node(image=Image("v1", "", "v2")), node("gpu-2", image=Image("v1", "", "v3"))
+    swapped = node(image=Image("v1", "", "v3")), node("gpu-2", image=Image("v1", "", "v2"))
+    asked = request(Verb.REIMAGE, "gpu-1", "gpu-2")
+    assert planned(asked, one, other).hash != planned(asked, *swapped).hash
+
+
+def test_targets_that_are_out_of_service_already_leave_room_for_each_other() -> None:
+    """Twelve quarantined nodes of a hundred: to work on them takes nothing away."""
+    closed = [node(f"gpu-{number}", admission=Admission.GATED) for number in range(1, 13)]
+    asked = request(Verb.REIMAGE, *(item.key.name for item in closed))
+    found = planned(asked, *closed, capacity={"h100": (704, 800, 100, 12)})
+    assert (found.at_once, found.waves) == (10, 2)
+
+
+def test_capacity_that_is_unknown_of_a_target_is_not_zero() -> None:
+    found = planned(request(Verb.CORDON), node(gpus_allocatable=None), capacity={"h100": (160, 160, 20, 0)})
+    assert found.radius.capacity_left is None
+
+
+@pytest.mark.parametrize("stage", [stage for stage in Stage if stage is not Stage.RETIRED])
+@pytest.mark.parametrize("verb", [Verb.CORDON, Verb.UNCORDON, Verb.DRAIN, Verb.REIMAGE, Verb.RETIRE])
+def test_every_plan_that_may_run_moves_a_node_legally(verb: Verb, stage: Stage) -> None:
+    found = planned(request(verb), node(stage=stage, admission=Admission.CORDONED))
+    if not found.free_to_run:
+        return
+    now = stage
+    for step in found.steps:
+        wanted = getattr(step.action, "stage", None) or now
+        assert may_move(now, wanted)
+        now = Stage.GATED if isinstance(step.action, AwaitBoot) else wanted
+    assert may_move(now, Stage.QUARANTINED)
