@@ -22,9 +22,11 @@ FROM_TELEMETRY = ("telemetry", "xid", "row-remap", "temperature")
 class Arranged(Enum):
     """What a drill may do to its own node, workload and budget before a step, by the word a file uses.
 
+    WORK makes the workload once the node is there, so that whatever the scheduler says of it was said with the node in sight.
     WANT takes an image (`want v2`), FAULT the name of a fault that only a simulated fleet can make (`fault xid`).
     """
 
+    WORK = "work"
     FEWER_GPUS = "fewer-gpus"
     ALL_GPUS = "all-gpus"
     BUDGET = "budget"

@@ -64,7 +64,7 @@ class DrillGround(Protocol):
         ...
 
     async def prepare(self) -> None:
-        """Make the namespace, which names the node, and the workload in it."""
+        """Make the namespace, from whose name the node's follows."""
         ...
 
     async def attend(self) -> None:

@@ -163,6 +163,16 @@ class DrillWalk:
             await self.look()
             await self._walker.clock.sleep(LOOK)
 
+    async def alone(self, by: str = "auto") -> None:
+        """Walk by itself, each step done as `n` does it, until every checkpoint was observed or one is stuck."""
+        await self.open()
+        while not self.finished and self.at.phase in (Phase.ASKS, Phase.WAITS, Phase.HOLDS):
+            if self.at.phase is not Phase.WAITS:
+                await self.do_it(by)
+            await self.look()
+            if self.at.phase is Phase.WAITS:
+                await self._walker.clock.sleep(LOOK)
+
     def began(self, run: OperationRun, by: str) -> bool:
         """An operation began: whether it is this step's. One that holds before the step it belongs to begins that step."""
         if self.node not in run.plan.request.nodes or run is self._run:

@@ -136,8 +136,6 @@ class KubernetesDrillGround:
             "/api/v1/namespaces", namespace_manifest(self._namespace, self._drill.name, said, notes)
         )
         self._beaten = self._clock.monotonic()
-        work = workload_manifest(self._namespace, self._node.name, self._drill.pod_gpus, self._keys)
-        await self._create(f"/apis/apps/v1{self._inside}/deployments", work)
 
     async def attend(self) -> None:
         if self._clock.monotonic() - self._beaten >= BEAT.total_seconds():
@@ -149,6 +147,8 @@ class KubernetesDrillGround:
 
     async def arrange(self, arrangement: Arrangement) -> bool:
         match arrangement.what:
+            case Arranged.WORK:
+                return await self._start_work()
             case Arranged.BUDGET:
                 path = f"/apis/policy/v1{self._inside}/poddisruptionbudgets"
                 await self._create(path, budget_manifest(self._namespace))
@@ -237,6 +237,13 @@ class KubernetesDrillGround:
                 "allocatable": {GPU: str(self._offers)},
             }
             await self._patch(f"{node_path(self._node.name)}/status", {"status": offers})
+        return True
+
+    async def _start_work(self) -> bool:
+        if await self._read() is None:
+            return False
+        work = workload_manifest(self._namespace, self._node.name, self._drill.pod_gpus, self._keys)
+        await self._create(f"/apis/apps/v1{self._inside}/deployments", work)
         return True
 
     async def _want(self, image: str) -> bool:

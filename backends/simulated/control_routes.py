@@ -1,8 +1,8 @@
 """Requests that break and mend the simulated fleet and move its time. A real cluster has nothing like them.
 
 POST /sim/faults {"fault", "node", "gpu"?, "code"?, "survives_boot"?}; GET /sim/faults; DELETE /sim/faults with the same words
-as a query lifts every fault that matches; POST /sim/time {"advance": seconds}; POST /sim/speed {"speed": number}. Bad input is
-answered 400 with {"error": what was expected}.
+as a query lifts every fault that matches; POST /sim/time {"advance": seconds}; POST /sim/speed {"speed": number}; POST
+/sim/scheduler {"runs": true or false}. Bad input is answered 400 with {"error": what was expected}.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class ControlRoutes:
             ("GET", "/sim/time", self._time),
             ("POST", "/sim/time", self._move),
             ("POST", "/sim/speed", self._run_at),
+            ("POST", "/sim/scheduler", self._schedule),
         )
         return [(method, path, _guarded(answer)) for method, path, answer in rows]
 
@@ -81,6 +82,15 @@ class ControlRoutes:
             raise BadRequest(f"advance must be 0 to {_MOST_SECONDS} seconds, not {seconds:g}")
         events = await self._advance(timedelta(seconds=seconds))
         return web.json_response({"elapsed": self._world.now, "events": events})
+
+    async def _schedule(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        runs = body.get("runs")
+        if not isinstance(runs, bool) or set(body) != {"runs"}:
+            raise BadRequest("runs must be true or false, and nothing else is expected")
+        self._world.catch_up()
+        self._world.scheduler.stop(stopped=not runs)
+        return web.json_response({"runs": runs})
 
     async def _run_at(self, request: web.Request) -> web.Response:
         self._world.catch_up()

@@ -33,6 +33,20 @@ class Scheduler:
         self._awake = False
         self._retrying = False
         self._turn = 0
+        self._stopped = False
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nobody schedules, as on a cluster whose scheduler is down."""
+        return self._stopped
+
+    def stop(self, *, stopped: bool) -> None:
+        """Let nobody schedule, or have everything that waits looked at again."""
+        self._stopped = stopped
+        if not stopped:
+            if self._fresh:
+                self._wake()
+            self._retry()
 
     def on_node(self, event: Event) -> None:
         """Learn what a node admits and has."""
@@ -95,11 +109,15 @@ class Scheduler:
 
     def _place_fresh(self) -> None:
         self._awake = False
+        if self._stopped:
+            return
         waiting, self._fresh = self._fresh, {}
         self._place(waiting)
 
     def _place_refused(self) -> None:
         self._retrying = False
+        if self._stopped:
+            return
         waiting, self._refused = self._refused, {}
         self._place(waiting)
 

@@ -80,6 +80,11 @@ class World:
         self.pace.jump(span.total_seconds())
         return self.catch_up()
 
+    @property
+    def scheduler(self) -> Scheduler:
+        """Who places pods; it can be stopped."""
+        return self._scheduler
+
     def exporting(self) -> Iterator[Machine]:
         """The machines whose exporter answers, in the order of their names in the plan."""
         return (machine for machine in self.hall if self.kubelets.exports(machine.name))
