@@ -285,10 +285,10 @@ OPEN = Command(
     "Show all that is known of the node; fold a group.",
     _FLEET,
     _LOOK,
-    footer=10,
+    footer=9,
 )
 FILTER = Command(
-    "fleet.filter", "slash", "Filter", "Show only the nodes that match as you type.", _FLEET, _LOOK, footer=11
+    "fleet.filter", "slash", "Filter", "Show only the nodes that match as you type.", _FLEET, _LOOK, footer=8
 )
 FILTER_LEAVE = Command(
     "filter.leave", "escape", "Clear the filter", "Leave the filter bar and show all.", Place.FILTER, _LOOK
@@ -449,7 +449,7 @@ THEME = Command(
     "app.theme", "t", "Theme", "The next theme: dark, light, colour-blind, ascii.", _FLEET, _PROGRAM
 )
 HELP = Command(
-    "app.help", "question_mark", "Help", "Every key and what it does.", Place.EVERYWHERE, _PROGRAM, footer=21
+    "app.help", "question_mark", "Help", "Every key and what it does.", Place.EVERYWHERE, _PROGRAM, footer=7
 )
 QUIT = Command("fleet.quit", "q", "Quit", "Leave; asks where operations run.", _FLEET, _PROGRAM, footer=22)
 

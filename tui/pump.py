@@ -22,6 +22,11 @@ class Pump:
         self._dirty = False
         self._timer: asyncio.TimerHandle | None = None
 
+    @property
+    def waits(self) -> bool:
+        """Whether something will be told, or was just now."""
+        return self._timer is not None
+
     def hear(self) -> None:
         """Something changed. Cheap: it may come thousands of times a second."""
         if self._timer is not None:

@@ -39,9 +39,9 @@ def says(progress: Progress) -> str:
 
 
 def waits(waiting: Waiting) -> str:
-    """`ml/job-0 waits for budget ml/job-pdb (team-ml)`."""
+    """`waits for budget ml/job-pdb (team-ml): ml/job-0`, what is waited for first, for a row has few cells."""
     owner = f" ({waiting.owner})" if waiting.owner else ""
-    return f"{waiting.what} waits for {waiting.on}{owner}"
+    return f"waits for {waiting.on}{owner}" + (f": {waiting.what}" if waiting.what else "")
 
 
 def how_far(run: OperationRun) -> str:

@@ -130,7 +130,7 @@ async def test_a_ground_that_can_not_be_read_is_said_and_can_be_tried_again() ->
         async def unreachable(nodes, **how):  # type: ignore[no-untyped-def]
             raise Unreachable("connection refused", about="lab")
 
-        at.fleet.lab.read = unreachable  # type: ignore[method-assign, assignment]
+        at.fleet.lab.read = unreachable  # type: ignore[method-assign]
         await at.select("h100-001")
         await at.press(DRAIN)
         await at.sees("no plan: lab: connection refused. ctrl+r tries again")

@@ -57,7 +57,7 @@ async def test_a_plan_is_confirmed_only_once_it_was_shown() -> None:
             await go_on.wait()
             return await read(nodes, **how)
 
-        at.fleet.lab.read = slow  # type: ignore[method-assign, assignment]
+        at.fleet.lab.read = slow  # type: ignore[method-assign]
         await at.select("h100-001")
         await at.press(UNCORDON)
         await at.press("y", "enter")

@@ -14,7 +14,7 @@ from tui import commands, readings
 from tui.commands import Place
 from tui.screens.base import DeckScreen, bindings_of
 from tui.session import Session
-from widgets.fitting import fit
+from widgets.fitting import fit, printable
 from widgets.lines import LineOf, plain, text_of
 from widgets.sheet import TextSheet
 from widgets.tones import Tone
@@ -70,7 +70,7 @@ def record_line(record: Record) -> LineOf:
         (f"{record.at:%Y-%m-%d %H:%M:%S}  ", Tone.MUTED),
         (f"{fit(what, 10)} ", tone),
         plain(f"{fit(record.verb, 9)} "),
-        (f"{fit(record.node, 18)} " if record.node else "", Tone.STRONG),
+        (f"{fit(printable(record.node), 18)} ", Tone.STRONG),
         plain(record.says),
         (f"  by {record.by}, {record.operation}", Tone.MUTED),
     ]

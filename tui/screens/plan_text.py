@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
@@ -74,13 +78,32 @@ def plan_text(plan: Plan, hidden: tuple[NodeKey, ...], glyphs: Glyphs, width: in
             ]
         )
         lines.append([])
+    shared = _shared_warnings(plan)
+    several: list[LineOf] = [
+        [(f"{glyphs.warn} {counted(count, 'node')}: ", Tone.WARN), (warning, Tone.WARN)]
+        for warning, count in shared.items()
+    ]
     for heading, block in (
         ("in the way", plan_lines.blockers(plan, glyphs)),
-        ("what it costs", plan_lines.cost(plan, glyphs)),
-        ("nodes as found", plan_lines.nodes(plan, glyphs, width)),
+        ("what it costs", [*plan_lines.cost(plan, glyphs), *several]),
+        ("nodes as found", plan_lines.nodes(_without(plan, shared), glyphs, width)),
         ("steps", plan_lines.steps(plan)),
     ):
         if block:
             lines += [[(heading, Tone.STRONG)], *block, []]
     lines.append([(f"plan {plan.hash}", Tone.MUTED)])
     return lines
+
+
+def _shared_warnings(plan: Plan) -> Mapping[str, int]:
+    """Warnings that several nodes have: each is said once, with how many."""
+    count = Counter(warning for node in plan.nodes for warning in node.warnings)
+    return {warning: nodes for warning, nodes in count.items() if nodes > 1}
+
+
+def _without(plan: Plan, warnings: Mapping[str, int]) -> Plan:
+    nodes = (
+        replace(node, warnings=tuple(one for one in node.warnings if one not in warnings))
+        for node in plan.nodes
+    )
+    return replace(plan, nodes=tuple(nodes))
