@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
-from fleet.errors import Denied, FleetError, OutcomeUnknown, TimedOut
+from fleet.errors import Denied, FleetError, OutcomeUnknown, Throttled, TimedOut
 from fleet.journal import Kind
 from fleet.operation import Effect, Outcome, Progress, StepState
 from fleet.plan import AwaitBoot, MoveWork, Step
@@ -20,7 +20,15 @@ READ_BACK_FOR = timedelta(minutes=2)
 PAUSE = timedelta(seconds=5)
 """Between two looks at something that is not there yet."""
 
+SLOWED_DOWN = 5
+"""How often a server may ask us to slow down before a step fails by it."""
+
+LONGEST_PAUSE = timedelta(minutes=1)
+
 ENDED_WELL = (StepState.DONE, StepState.SKIPPED)
+
+
+T = TypeVar("T")
 
 
 class Journaling(Protocol):
@@ -42,7 +50,7 @@ class Performer:
     async def do(self, step: Step, *, prepared: bool = False) -> Outcome:
         """Prepare the step unless it was, do it, and journal its outcome. Raises Stopped, JournalFailed."""
         try:
-            ready = step if prepared else await self.stop.unless(self.writer.prepare(step))
+            ready = step if prepared else await self.stop.unless(self._prepare(step))
         except FleetError as error:
             return await self.end(step, StepState.FAILED, str(error), error)
         return await self.ended(await self.attempt(ready))
@@ -55,7 +63,7 @@ class Performer:
         await self.journal(Kind.INTENT, Outcome(step.id, step.node, StepState.INTENDED, step.says), step=step)
         self.progress(Progress(step.id, step.node, step.says))
         try:
-            call = self.writer.perform(step, self.progress)
+            call = self.patiently(lambda: self.writer.perform(step, self.progress))
             outcome = await (call if ending else self.stop.unless(call))
         except OutcomeUnknown as error:
             return await self._told(step, error, ending=ending)
@@ -89,6 +97,18 @@ class Performer:
         await self.journal(Kind.OUTCOME, outcome)
         self.progress(Progress(outcome.step_id, outcome.node, outcome.says))
         return outcome
+
+    async def patiently(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """The answer of `call`, asked again a few times where the server asks us to slow down: it has done nothing then."""
+        for _ in range(SLOWED_DOWN):
+            try:
+                return await call()
+            except Throttled as error:
+                await self.clock.sleep(min(error.retry_after or PAUSE, LONGEST_PAUSE))
+        return await call()
+
+    async def _prepare(self, step: Step) -> Step:
+        return await self.patiently(lambda: self.writer.prepare(step))
 
     async def pause(self) -> None:
         await self.clock.sleep(PAUSE)

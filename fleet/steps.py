@@ -81,10 +81,10 @@ class NodeSteps:
     async def _refusal(self, step: Step, state: StepState) -> Outcome | None:
         """Why the node may not be gone on with, journalled: it is not as it was shown, or not ours any more."""
         under_way = state in _UNDER_WAY
-        look = self.recheck(self.plan, self.node) if step is self.node.steps[0] else self._lost()
         if under_way and isinstance(step.action, Check):
-            look.close()  # a verdict that was being applied: the check looks at the node itself
-            return None
+            return None  # a verdict that was being applied: the check looks at the node itself
+        first = step is self.node.steps[0]
+        look = self.performer.patiently(lambda: self.recheck(self.plan, self.node) if first else self._lost())
         error = None
         try:
             says = await self.performer.stop.unless(look)

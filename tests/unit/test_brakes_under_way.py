@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 
-from fleet.errors import Denied, JournalFailed, Unreachable
+from fleet.errors import Denied, JournalFailed, Throttled, Unreachable
 from fleet.health import Verdict
-from fleet.operation import OperationState, StepState
-from fleet.plan import Permission, Verb
+from fleet.operation import OperationState, Outcome, Progress, StepState
+from fleet.plan import Permission, Step, Verb
 from fleet.policy import Policy
 from tests.desk import Desk
 from tests.fakes import key, node, pod, request
@@ -144,3 +145,20 @@ async def test_nothing_begins_once_the_program_leaves() -> None:
         desk.dispatcher.start(plan)
     await desk.clock.advance(timedelta(seconds=1))
     assert desk.lab.performed == []
+
+
+async def test_a_server_that_asks_to_slow_down_is_asked_again_and_not_for_ever() -> None:
+    desk, _ = many(1)
+    perform, slowed = desk.lab.perform, [Throttled("slow down", retry_after=timedelta(seconds=7))] * 3
+
+    async def busy(step: Step, progress: Callable[[Progress], None]) -> Outcome:
+        if slowed:
+            raise slowed.pop()
+        return await perform(step, progress)
+
+    desk.lab.perform = busy  # type: ignore[method-assign]
+    await desk.start(Verb.CORDON)
+    assert (await desk.ended()).state is OperationState.DONE
+    slowed.extend([Throttled("slow down")] * 100)
+    await desk.start(Verb.UNCORDON, operation="op-2")
+    assert (await desk.ended("op-2")).outcomes[0].says == "slow down"
