@@ -38,12 +38,15 @@ class Change:
 def close(node: NodeObject, action: Close, keys: OurKeys) -> Change:
     """Close admission and write the hold. A hold of the same operation is brought up to date, not doubled.
 
-    Raises Conflict where that hold is there and the node was opened all the same: somebody did that on purpose.
+    Raises Conflict where that hold is there and the node was opened all the same, or where it is to be written `again`
+    and is gone: somebody did that on purpose.
     """
     draft, held = Draft(node, keys), _held(node, keys)
     entry, mine = entry_of(node, action, keys), held.of(action.hold.operation)
     if mine is not None and not node.closed(keys):
         raise Conflict("somebody opened it since we closed it", about=node.name)
+    if mine is None and action.again:
+        raise Conflict("somebody lifted our hold since we closed it", about=node.name)
     if mine is None:
         held = held.with_(entry)
     else:
@@ -73,6 +76,7 @@ def release(node: NodeObject, action: Release, keys: OurKeys, foreign: ForeignHo
     if action.open_gate:
         draft.open_gate()
     if others:
+        _keep_shut(draft)
         if action.stage is not None and not any(entry.verb in _KEEPS_AWAY for entry in held.entries):
             draft.labels[keys.lifecycle] = action.stage.value
         return _change(
@@ -117,6 +121,7 @@ def _admit(draft: Draft, action: ApplyVerdict, foreign: ForeignHolds) -> str:
     draft.open_gate()
     draft.labels[draft.keys.lifecycle] = Stage.IN_SERVICE.value
     if others:
+        _keep_shut(draft)
         return f"passed the gate; stays closed: {_named(others)}"
     draft.unschedulable = False
     return "admitted"
@@ -177,6 +182,12 @@ def _shut(draft: Draft, *, gate: bool, keep_away: bool, stage: Stage | None) -> 
         draft.labels[draft.keys.lifecycle] = stage.value
     if keep_away:
         draft.annotations.update(dict.fromkeys(KEEP_AWAY, "true"))
+
+
+def _keep_shut(draft: Draft) -> None:
+    """Close by a cordon what only the gate kept closed for somebody whose hold outlives it."""
+    if draft.node.closed(draft.keys):
+        draft.unschedulable = True
 
 
 def _write_holds(draft: Draft, held: HeldBy) -> None:

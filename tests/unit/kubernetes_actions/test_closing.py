@@ -337,3 +337,25 @@ def test_marking_writes_the_stage_and_nothing_else() -> None:
     }
     lab.take(change)
     assert mark(lab.node, Mark(Stage.DRAINED), KEYS).patch is None
+
+
+def test_a_hold_that_a_colleague_took_off_is_not_written_again() -> None:
+    lab = Lab()
+    lab.take(close(lab.node, Close(DRAIN), KEYS))
+    lab.take(release(lab.node, Release(take_over=("oncall",)), KEYS, nobody))
+    with pytest.raises(Conflict, match="lifted"):
+        close(lab.node, Close(DRAIN, Stage.REIMAGING, gate=True, again=True), KEYS)
+
+
+@pytest.mark.parametrize("opens", ["verdict", "release"])
+def test_a_gate_that_opens_leaves_closed_what_a_colleague_holds(opens: str) -> None:
+    lab = Lab(taints=[GATE_TAINT])
+    lab.take(close(lab.node, Close(THEIRS), KEYS))
+    del lab.object["spec"]["unschedulable"]
+    if opens == "verdict":
+        says = lab.take(apply_verdict(lab.node, ApplyVerdict(PASS, "op-9", admit=True), KEYS, nobody))
+    else:
+        says = lab.take(release(lab.node, Release(("op-9",), open_gate=True), KEYS, nobody))
+    assert "stays closed" in says
+    assert lab.cordoned()
+    assert lab.holders == ["colleague"]
