@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+RECREATE = "recreate"
+"""The imager that deletes and creates the Node object: only for KWOK and simulated nodes."""
+
 
 @dataclass(frozen=True, slots=True)
 class CheckPolicy:

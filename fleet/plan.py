@@ -16,19 +16,8 @@ from fleet.health import Finding, GateRecord
 from fleet.holder import Hold
 from fleet.node import Node, NodeKey, Stage
 from fleet.policy import TYPED_CONFIRMATION_ABOVE
+from fleet.verb import Verb as Verb
 from fleet.workload import Placement, WorkloadId
-
-
-class Verb(Enum):
-    """What an operator can ask for. PROVISION makes a node; the others take one through its life."""
-
-    GATE = "gate"
-    CORDON = "cordon"
-    UNCORDON = "uncordon"
-    DRAIN = "drain"
-    REIMAGE = "reimage"
-    RETIRE = "retire"
-    PROVISION = "provision"
 
 
 @dataclass(frozen=True, slots=True)

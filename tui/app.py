@@ -1,34 +1,38 @@
 """The application: paints a first frame at once, opens the deck behind it, and hands everything that happens to the screens.
 
 It fetches nothing and decides nothing. A bug ends it with exit code 1 and a traceback, after the terminal is restored.
+The screens are imported where they are first wanted: a first frame does not wait for them.
 """
 
 from __future__ import annotations
 
+import asyncio
+import gc
+import importlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import work
 from textual.app import App
 from textual.binding import Binding, BindingType
-from textual.command import CommandPalette
 from textual.filter import LineFilter
 
 from fleet.errors import FleetError
 from tui import commands, exits, keymap, themes
 from tui.ascii_only import AsciiOnly
-from tui.deck import Deck
 from tui.messages import Asked, FleetChanged, RunsChanged
-from tui.palette import CommandsProvider
 from tui.pump import Pump
-from tui.screens.base import DeckScreen
-from tui.screens.fleet import FleetScreen
-from tui.screens.help import HelpScreen
 from tui.screens.starting import StartingScreen
-from tui.session import Session
 from tui.settings import BadSettings, Settings
 from widgets.columns import DEFAULT_COLUMNS, Column
+
+if TYPE_CHECKING:
+    from tui.deck import Deck
+    from tui.session import Session
+
+SETTLED = 5.0
+"""Seconds after which what was made at the start is there for good."""
 
 STYLES = Path(__file__).parent / "styles"
 
@@ -70,12 +74,14 @@ class QuarterdeckApp(App[None]):
         self._runs_pump = Pump(lambda: self._tell(RunsChanged()))
 
     def on_mount(self) -> None:
-        self.push_screen(StartingScreen(self.title))
-        self.open_up()
+        starting = StartingScreen(self.title)
+        self.push_screen(starting)
+        starting.call_after_refresh(self.open_up)
 
     @work(group="deck", exclusive=True)
     async def open_up(self) -> None:
         """Open the deck, and follow the fleet until the program ends."""
+        screens = asyncio.create_task(asyncio.to_thread(importlib.import_module, "tui.screens.fleet"))
         try:
             deck = await self._open_deck()
         except BadSettings as error:
@@ -84,11 +90,16 @@ class QuarterdeckApp(App[None]):
         except FleetError as error:
             self.give_up(str(error), exits.code_of(error))
             return
+        await screens
+        from tui.screens.fleet import FleetScreen
+        from tui.session import Session
+
         self._deck = deck
         deck.on_fleet(self._fleet_pump.hear)
         deck.on_run(lambda run: self._runs_pump.hear())
         self.session = Session(deck, self._keys, self.theme, self._columns)
         await self.switch_screen(FleetScreen(self.session))
+        self.set_timer(SETTLED, tidy)
         await deck.follow()
 
     def give_up(self, why: str, code: int) -> None:
@@ -111,16 +122,25 @@ class QuarterdeckApp(App[None]):
 
     def action_leave(self) -> None:
         """Ctrl+C asks as the quit key does."""
+        from tui.screens.fleet import FleetScreen
+
         if isinstance(self.screen, FleetScreen):
             self.screen.do(commands.QUIT)
         elif self.session is None:
             self.exit()
 
     def action_help(self) -> None:
+        from tui.screens.help import HelpScreen
+
         if self.session is not None and not isinstance(self.screen, HelpScreen):
             self.push_screen(HelpScreen(self.session))
 
     def action_palette(self) -> None:
+        from textual.command import CommandPalette
+
+        from tui.palette import CommandsProvider
+        from tui.screens.base import DeckScreen
+
         if isinstance(self.screen, DeckScreen):
             self.push_screen(CommandPalette(providers=[CommandsProvider], placeholder="a command"))
 
@@ -133,6 +153,14 @@ class QuarterdeckApp(App[None]):
         self._runs_pump.stop()
         if self._deck is not None:
             await self._deck.close()
+
+
+def tidy() -> None:
+    """Turn the collector on again where the start turned it off, with what lives for good out of its way."""
+    if not gc.isenabled():
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 def columns_of(settings: Settings) -> tuple[Column, ...]:

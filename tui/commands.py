@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
 
-from fleet.plan import Verb
-from fleet.policy import Policy
-from fleet.row import FleetRow
-from fleet.verbs.reimage import RECREATE
+from fleet.category import RECREATE
+from fleet.verb import Verb
+
+if TYPE_CHECKING:
+    from fleet.policy import Policy
+    from fleet.row import FleetRow
 
 
 class Danger(Enum):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from fleet.errors import Blocked, Denied, FleetError, Missing, Unreachable
-from fleet.operation import Operation, OperationState
+
+if TYPE_CHECKING:
+    from fleet.operation import Operation
 
 DONE = 0
 FAILED = 1
@@ -25,6 +29,8 @@ def code_of(error: FleetError) -> int:
 
 def code_of_operation(operation: Operation) -> int:
     """The exit code that an operation ends a command with: a denied step reads as not permitted."""
+    from fleet.operation import OperationState  # not on the way to a first frame
+
     if operation.state is OperationState.DONE:
         return DONE
     if any(outcome.evidence == "denied" for outcome in operation.outcomes):

@@ -8,15 +8,20 @@ import gc
 import os
 import sys
 from collections.abc import Awaitable, Callable
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from fleet.errors import FleetError
 from tui.choice import Choice, choose
-from tui.deck import Deck
 from tui.exits import DONE, FAILED, USAGE, code_of
 from tui.headless.words import tell
 from tui.settings import BadSettings, load
 
-Headless = Callable[[Deck, argparse.Namespace], Awaitable[int]]
+if TYPE_CHECKING:
+    from tui.deck import Deck
+from tui.drill_report_file import check_report_file
+
+Headless = Callable[["Deck", argparse.Namespace], Awaitable[int]]
 
 
 def run(asked: argparse.Namespace) -> int:
@@ -28,11 +33,19 @@ def run(asked: argparse.Namespace) -> int:
             from tui.headless.xid import xid
 
             return xid(asked)
+        if asked.command == "drill" and asked.name == "list":
+            from tui.headless.drill import show_list
+
+            return show_list(json=asked.json)
         choice = choose(asked, load(asked.config))
         if asked.command in ("operations", "audit"):
             return asyncio.run(_history(choice, asked))
+        if asked.command == "drill" and asked.report is not None:
+            check_report_file(asked.report)
         if asked.command in (None, "demo"):
             return _dashboard(choice)
+        if asked.command == "drill" and not asked.auto:
+            return _drill(choice, asked)
         return asyncio.run(_headless(choice, asked))
     except BadSettings as error:
         tell(f"quarterdeck: {error}")
@@ -53,13 +66,44 @@ def _dashboard(choice: Choice) -> int:
     gc.disable()
     os.environ.setdefault("TEXTUAL_FPS", "240")
     from tui.app import QuarterdeckApp
-    from tui.wiring import open_deck
 
-    app = QuarterdeckApp(lambda: open_deck(choice), choice.settings, title=_title(choice))
+    app = QuarterdeckApp(lambda: _open(choice), choice.settings, title=_title(choice))
     app.run()
     if app.last_words:
         tell(f"quarterdeck: {app.last_words}")
     return app.return_code or DONE
+
+
+def _drill(choice: Choice, asked: argparse.Namespace) -> int:
+    """The dashboard with the coach beside it. The report is printed once the terminal is restored."""
+    gc.disable()
+    os.environ.setdefault("TEXTUAL_FPS", "240")
+    from tui.app import QuarterdeckApp
+    from tui.headless.drill import tell_report
+    from tui.screens.drill import DrillHome
+    from tui.wiring import open_deck
+
+    assert choice.drill is not None
+    home = DrillHome(choice.drill)
+    app = QuarterdeckApp(lambda: open_deck(choice), choice.settings, title=_title(choice), home=home.screen)
+    app.run()
+    if app.last_words:
+        tell(f"quarterdeck: {app.last_words}")
+    if home.report is not None:
+        tell_report(home.report, asked.report, json=False)
+    return app.return_code or DONE
+
+
+async def _open(choice: Choice) -> Deck:
+    """The deck, with the wiring and all it stands on imported beside the first frame."""
+    wiring = await asyncio.to_thread(_wiring)
+    return await wiring.open_deck(choice)
+
+
+def _wiring() -> ModuleType:
+    from tui import wiring
+
+    return wiring
 
 
 async def _headless(choice: Choice, asked: argparse.Namespace) -> int:
@@ -82,7 +126,7 @@ async def _headless(choice: Choice, asked: argparse.Namespace) -> int:
 
 
 def _command(name: str) -> Headless:
-    from tui.headless import doctor, listing, verbs
+    from tui.headless import doctor, drill, listing, verbs
 
     commands: dict[str, Headless] = {
         "nodes": listing.nodes,
@@ -92,6 +136,7 @@ def _command(name: str) -> Headless:
         "provision": verbs.provision,
         "resume": verbs.resume,
         "doctor": doctor.doctor,
+        "drill": drill.auto,
     }
     return commands[name]
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from fleet.category import RECREATE
 from fleet.node import Stage
 from fleet.plan import Action, AwaitBoot, Blocker, Check, Close, NodePlan, PutImage, Verb
 from fleet.verbs.common import Question, block, found, general_blockers, keeps_its_stage, number
 from fleet.verbs.drain import close_and_move, moving_blockers, moving_warnings
 from fleet.verbs.drain_filters import sort_placements
-
-RECREATE = "recreate"
-"""The imager that deletes and creates the Node object: only for KWOK and simulated nodes."""
 
 
 def imager_of(question: Question) -> str:

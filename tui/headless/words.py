@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from fleet.operation import Operation
-from fleet.plan import Plan
-from fleet.row import FleetRow
 from fleet.text import clean
+
+if TYPE_CHECKING:
+    from fleet.operation import Operation
+    from fleet.plan import Plan
+    from fleet.row import FleetRow
 
 
 def tell(line: str) -> None:
