@@ -1,4 +1,4 @@
-"""The site's rules as one value: categories, brakes, key prefix, which XIDs forbid. Built from the configuration."""
+"""The site's rules as one value: categories, brakes, key prefix, how hard an XID is taken. Built from the configuration."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from fleet.category import Category
+from fleet.xid import Severity, catalogue, lookup
 
-DEFAULT_FORBIDDEN_XIDS = frozenset(
-    {46, 48, 54, 62, 64, 74, 79, 95, 109, 110, 119, 120, 136, 140, 143, 155, 156, 158}
-)
-"""XIDs that keep a gate closed by default: NVIDIA's catalogue asks for a reset, a reboot or a mechanical check."""
+DEFAULT_FORBIDDEN_XIDS = frozenset(code for code, xid in catalogue().items() if xid.severity is Severity.FAIL)
+"""XIDs that keep a gate closed by default: NVIDIA's catalogue asks for a reset, a restart or a mechanical check."""
 
 TYPED_CONFIRMATION_ABOVE = 10
 """More nodes than this need the count typed, and run in waves."""
@@ -22,14 +21,28 @@ FAILURES_THAT_STOP = 3
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """`prefix` begins every key we write (`node.lab/`). `categories` by name; one not named has the defaults."""
+    """`prefix` begins every key we write (`node.lab/`). `categories` by name; one not named has the defaults.
+
+    `xid_severity` is what the site says of a code (INFO, WARN or FAIL); a code it does not name has the catalogue's severity.
+    `forbidden_xids` follows from both: the codes that keep a gate closed.
+    """
 
     prefix: str = "node.lab/"
     categories: Mapping[str, Category] = field(default_factory=dict)
-    forbidden_xids: frozenset[int] = DEFAULT_FORBIDDEN_XIDS
+    xid_severity: Mapping[int, Severity] = field(default_factory=dict)
+    forbidden_xids: frozenset[int] = field(init=False, default=DEFAULT_FORBIDDEN_XIDS)
     telemetry_fresh: timedelta = timedelta(minutes=2)
     max_parallel: int = 10
     read_only: bool = False
+
+    def __post_init__(self) -> None:
+        named = self.xid_severity
+        failing = {code for code, severity in named.items() if severity is Severity.FAIL}
+        object.__setattr__(self, "forbidden_xids", DEFAULT_FORBIDDEN_XIDS - named.keys() | failing)
+
+    def severity_of_xid(self, code: int) -> Severity:
+        """How hard this site takes a code."""
+        return self.xid_severity.get(code) or lookup(code).severity
 
     def category(self, name: str) -> Category:
         return self.categories.get(name) or Category(name)

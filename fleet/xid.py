@@ -1,16 +1,16 @@
-"""What NVIDIA's XID codes are called, what NVIDIA asks for at once, and how hard a gate should take them.
+"""What NVIDIA's XID codes are called, what they ask for, what others make of them, and how hard a gate should take them.
 
-Names and actions are those of NVIDIA's Xid catalogue (docs.nvidia.com/deploy/xid-errors, 2026) for the codes that apply to
-A100, H100, B100 or GB200, or that a fleet's own list names. The catalogues of fleets disagree on severity, so ours is a
-suggestion: `Policy.forbidden_xids` decides.
+The catalogues of fleets disagree, so our severity is a default: `Policy.xid_severity` of the site wins over it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
+
+from fleet.xid_catalogue import ELSEWHERE, ELSEWHERE_IGNORED, ROWS
 
 
 class Severity(Enum):
@@ -20,25 +20,58 @@ class Severity(Enum):
     WARN = "warn"  # keep the node, count it
     FOLLOW = "follow"  # the driver names the recovery itself
     DECODE = "decode"  # the message's registers decide
-    FAIL = "fail"  # do not accept the node
+    FAIL = "FAIL"  # do not accept the node
+
+
+SITE_SEVERITIES = (Severity.INFO, Severity.WARN, Severity.FAIL)
+"""What a site's policy may say of a code: those that leave nothing to be found out."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What one catalogue says of a code, in its own word, and what that comes to."""
+
+    catalogue: str
+    says: str
+    severity: Severity
 
 
 @dataclass(frozen=True, slots=True)
 class Xid:
-    """One code. `action` is NVIDIA's immediate bucket; `asks` says it in words; `name` is empty where the code is unlisted."""
+    """One code. `action` and `investigate` are NVIDIA's immediate and investigatory buckets ("" where it has none); `asks`
+    and `then` say them in words; `name` is empty where the code is unlisted; `families` are those it applies to.
+    """
 
     code: int
     name: str
     action: str
     severity: Severity
+    investigate: str = ""
+    families: tuple[str, ...] = ()
+    views: tuple[View, ...] = ()
+    gpud_repair: str = ""
+    listed: bool = True
 
     @property
     def asks(self) -> str:
-        return _ASKS.get(self.action, _ASKS["CONTACT_SUPPORT"])
+        return asks(self.action)
+
+    @property
+    def then(self) -> str:
+        return asks(self.investigate) if self.investigate else ""
 
     @property
     def label(self) -> str:
         return f"XID {self.code} ({self.name})" if self.name else f"XID {self.code}"
+
+    def disagreeing(self, severity: Severity) -> tuple[View, ...]:
+        """The catalogues that take the code harder or lighter than `severity`."""
+        return tuple(view for view in self.views if view.severity is not severity)
+
+
+def asks(bucket: str) -> str:
+    """What an action of NVIDIA's catalogue asks for, in words; one we do not know asks for NVIDIA's support."""
+    return _ASKS.get(bucket, _ASKS["CONTACT_SUPPORT"])
 
 
 _ASKS = {
@@ -52,153 +85,79 @@ _ASKS = {
     "UPDATE_SWFW": "update driver and firmware",
     "CHECK_UVM": "reset the GPU if unified memory or vGPU is in use",
     "XID_154": "do what the recovery action in the kernel log says",
+    "XID_154_EVAL": "do what an XID 154 beside it says; without one restart the application",
+    "WORKFLOW_XID_13": "the same TPC and GPC again: run the DCGM EUD; else look at the application",
+    "WORKFLOW_XID_31": "the same GPU again: run the DCGM EUD; else look at the application",
     "WORKFLOW_XID_45": "look at the XID before it; alone, restart the fabric manager",
     "WORKFLOW_XID_48": "reset the GPU; with 63 or 64, drain first",
     "WORKFLOW_NVLINK_ERR": "decode the NVLink registers; check both ends of the link",
     "WORKFLOW_NVLINK5_ERR": "decode the NVLink 5 status in the kernel log",
+    "CHECK_APP/CUDA": "look at the application and its use of CUDA",
+    "CHECK_NVLINK_FAILURE_FLOW": "see whether a link of the partition went down in the 30 s before; else report it to NVIDIA",
+    "IGNORE_SYMPATHETIC": "see to the error that came with it; alone, report it to NVIDIA",
+    "SYMPATHETIC_REPORT_SOLO": "see to the error that came with it; alone, report it to NVIDIA",
+    "REPORT_ISSUE": "report it to NVIDIA if it comes more than once a day",
+    "INFORMATIONAL": "see to the XID that it tells of",
+    "INVESTIGATE_SW": "look for the software that did it; a pid in the log names it",
+    "INVESTIGATE_SW_USER": "find which software or person took the link down, if that was not meant",
+    "INVESTIGATE_SW_USER_LINK_SI": "find who took the link down, then look at its signal integrity",
+    "INVESTIGATE_LINK_SI": "look at the link's signal integrity",
+    "INVESTIGATE_LINK_SI_AND_CABLES": "look at cable, seating, transceiver and temperature of the link",
+    "INVESTIGATE_PEER_DEVICE": "look at the device at the other end of the link",
+    "INVESTIGATE_HOST": "look for what the host did in the other logs",
+    "XID_137_FLOW": "an illegal peer access, mostly by an application: run it under a memory checker",
     "NONE": "no action published yet",
 }
 
-_CATALOGUE = """
-    8 RC_FIFO_ERROR_IDLE_TIMEOUT RESTART_APP WARN
-    11 RC_GR_ERROR_MISSING_HW RESTART_APP WARN
-    13 RC_GR_EXCEPTION RESTART_APP WARN
-    14 RC_FAKE_ERROR IGNORE INFO
-    25 RC_GR_ILLEGAL_NOTIFY RESTART_APP WARN
-    31 RC_FIFO_ERROR_MMU_ERR_FLT RESTART_APP WARN
-    32 RC_PBDMA_ERROR RESTART_APP WARN
-    37 RC_FECS_ERR_UNIMP_FIRMWARE_METHOD IGNORE INFO
-    38 RC_FECS_ERR_WATCHDOG_TIMEOUT IGNORE INFO
-    39 RC_CE0_ERROR RESTART_APP WARN
-    40 RC_CE1_ERROR RESTART_APP WARN
-    41 RC_CE2_ERROR RESTART_APP WARN
-    43 RC_RESETCHANNEL_VERIF_ERROR IGNORE INFO
-    44 RC_GR_FAULT_DURING_CTXSW IGNORE INFO
-    45 RC_PREEMPTIVE_REMOVAL WORKFLOW_XID_45 INFO
-    46 RC_GPU_TIMEOUT_ERROR RESET_GPU FAIL
-    48 RC_GPU_ECC_DBE WORKFLOW_XID_48 FAIL
-    54 SILENT_RUNNING_PWR_REDUCED_CLOCKING CHECK_MECHANICALS FAIL
-    56 DISPLAY_CHANNEL_EXCEPTION CONTACT_SUPPORT WARN
-    57 FB_LINK_TRAINING_FAILURE_ERROR CONTACT_SUPPORT WARN
-    58 FB_MEMORY_ERROR CONTACT_SUPPORT WARN
-    60 RC_SEC2_ERROR RESTART_APP WARN
-    62 PMU_HALT_ERROR RESET_GPU FAIL
-    63 INFOROM_DRAM_RETIREMENT_EVENT IGNORE INFO
-    64 INFOROM_DRAM_RETIREMENT_FAILURE RESET_GPU FAIL
-    65 RC_NVENC1_ERROR CONTACT_SUPPORT WARN
-    66 RC_FECS_ERR_REG_ACCESS_VIOLATION IGNORE INFO
-    67 RC_FECS_ERR_VERIF_VIOLATION IGNORE INFO
-    68 RC_NVDEC0_ERROR RESTART_APP WARN
-    69 RC_GR_CLASS_ERROR RESTART_APP WARN
-    70 RC_CE3_ERROR RESTART_APP WARN
-    71 RC_CE4_ERROR RESTART_APP WARN
-    72 RC_CE5_ERROR RESTART_APP WARN
-    73 RC_NVENC2_ERROR CONTACT_SUPPORT WARN
-    74 NVLINK_ERROR WORKFLOW_NVLINK_ERR FAIL
-    75 RC_CE6_ERROR RESTART_APP WARN
-    76 RC_CE7_ERROR RESTART_APP WARN
-    77 RC_CE8_ERROR RESTART_APP WARN
-    78 VGPU_START_ERROR UPDATE_SWFW WARN
-    79 RC_GPU_HAS_FALLEN_OFF_THE_BUS RESTART_BM FAIL
-    80 PBDMA_PUSHBUFFER_CRC_MISMATCH RESTART_APP WARN
-    81 RC_VGA_SUBSYSTEM_ERROR CONTACT_SUPPORT WARN
-    82 RC_NVJPG0_ERROR RESTART_APP WARN
-    83 RC_NVDEC1_ERROR RESTART_APP WARN
-    84 RC_NVDEC2_ERROR RESTART_APP WARN
-    85 RC_CE9_ERROR RESTART_APP WARN
-    86 RC_OFA0_ERROR RESTART_APP WARN
-    88 RC_NVDEC3_ERROR RESTART_APP WARN
-    89 RC_NVDEC4_ERROR RESTART_APP WARN
-    92 EXCESSIVE_SBE_INTERRUPTS IGNORE INFO
-    93 INFOROM_ERASE_LIMIT_EXCEEDED IGNORE INFO
-    94 RC_CONTAINED_ERROR RESTART_APP WARN
-    95 RC_UNCONTAINED_ERROR RESET_GPU FAIL
-    96 RC_NVDEC5_ERROR RESTART_APP WARN
-    97 RC_NVDEC6_ERROR RESTART_APP WARN
-    98 RC_NVDEC7_ERROR RESTART_APP WARN
-    99 RC_NVJPG1_ERROR RESTART_APP WARN
-    100 RC_NVJPG2_ERROR RESTART_APP WARN
-    101 RC_NVJPG3_ERROR RESTART_APP WARN
-    102 RC_NVJPG4_ERROR RESTART_APP WARN
-    103 RC_NVJPG5_ERROR RESTART_APP WARN
-    104 RC_NVJPG6_ERROR RESTART_APP WARN
-    105 RC_NVJPG7_ERROR RESTART_APP WARN
-    106 SMBPBI_TEST_MESSAGE IGNORE INFO
-    107 SMBPBI_TEST_MESSAGE_SILENT IGNORE INFO
-    108 NVLINK_REMOTE_TRANSLATION_ERROR IGNORE INFO
-    109 RC_CTXSW_TIMEOUT_ERROR RESET_GPU FAIL
-    110 SEC_FAULT_ERROR RESET_GPU FAIL
-    111 BUNDLE_ERROR_EVENT CONTACT_SUPPORT WARN
-    112 DISP_SUPERVISOR_ERROR CONTACT_SUPPORT WARN
-    113 DP_LT_FAILURE CONTACT_SUPPORT WARN
-    114 HEAD_RG_UNDERFLOW CONTACT_SUPPORT WARN
-    115 CORE_CHANNEL_REGS CONTACT_SUPPORT WARN
-    116 WINDOW_CHANNEL_REGS CONTACT_SUPPORT WARN
-    117 CURSOR_CHANNEL_REGS CONTACT_SUPPORT WARN
-    118 HEAD_REGS CONTACT_SUPPORT WARN
-    119 GSP_RPC_TIMEOUT RESET_GPU FAIL
-    120 GSP_ERROR RESET_GPU FAIL
-    121 C2C_ERROR IGNORE INFO
-    122 SPI_PMU_RPC_READ_FAIL CONTACT_SUPPORT WARN
-    123 SPI_PMU_RPC_WRITE_FAIL CONTACT_SUPPORT WARN
-    124 SPI_PMU_RPC_ERASE_FAIL CONTACT_SUPPORT WARN
-    125 INFOROM_FS_ERROR CONTACT_SUPPORT WARN
-    126 RC_CE10_ERROR RESTART_APP WARN
-    127 RC_CE11_ERROR RESTART_APP WARN
-    128 RC_CE12_ERROR RESTART_APP WARN
-    129 RC_CE13_ERROR RESTART_APP WARN
-    130 RC_CE14_ERROR RESTART_APP WARN
-    131 RC_CE15_ERROR RESTART_APP WARN
-    132 RC_CE16_ERROR RESTART_APP WARN
-    133 RC_CE17_ERROR RESTART_APP WARN
-    134 RC_CE18_ERROR RESTART_APP WARN
-    135 RC_CE19_ERROR RESTART_APP WARN
-    136 ALI_TRAINING_FAIL RESET_GPU FAIL
-    137 NVLINK_PRIV_ERR IGNORE INFO
-    139 RC_OFA1_ERROR RESTART_APP WARN
-    140 UNRECOVERABLE_ECC_ERROR_ESCAPE RESET_GPU FAIL
-    141 RC_FAST_PATH_ERROR IGNORE INFO
-    142 RC_NVENC3_ERROR CONTACT_SUPPORT WARN
-    143 GPU_INIT_ERROR RESET_GPU FAIL
-    144 NVLINK_SAW_ERROR WORKFLOW_NVLINK5_ERR DECODE
-    145 NVLINK_RLW_ERROR WORKFLOW_NVLINK5_ERR DECODE
-    146 NVLINK_TLW_ERROR WORKFLOW_NVLINK5_ERR DECODE
-    147 NVLINK_TREX_ERROR WORKFLOW_NVLINK5_ERR DECODE
-    148 NVLINK_NVLPW_CTRL_ERROR WORKFLOW_NVLINK5_ERR DECODE
-    149 NVLINK_NETIR_ERROR WORKFLOW_NVLINK5_ERR DECODE
-    150 NVLINK_MSE_ERROR WORKFLOW_NVLINK5_ERR DECODE
-    151 RC_KEY_ROTATION_ERROR RESTART_VM FAIL
-    154 GPU_RECOVERY_ACTION_CHANGED XID_154 FOLLOW
-    155 NVLINK_SW_DEFINED_ERROR RESET_GPU FAIL
-    156 RESOURCE_RETIREMENT_EVENT RESET_GPU FAIL
-    157 RESOURCE_RETIREMENT_FAILURE IGNORE INFO
-    158 GPU_FATAL_TIMEOUT RESET_GPU FAIL
-    159 RC_CHI_NON_DATA_ERROR CHECK_UVM WARN
-    160 CHANNEL_RETIREMENT_EVENT IGNORE INFO
-    161 CHANNEL_RETIREMENT_FAILURE IGNORE INFO
-    162 PSHC_REENGAGED NONE WARN
-    163 PSHC_DISENGAGED NONE WARN
-    164 PSHC_LOW_LIFETIME NONE WARN
-    165 PSHC_ZERO_LIFETIME NONE WARN
-    166 NVLINK_SECURE_CRYPTO_ERR NONE WARN
-    167 PCIE_FATAL_TIMEOUT NONE WARN
-    168 REDUCED_GPU_MEMORY_CAPACITY NONE WARN
-    169 SEC2_HALT_ERROR NONE WARN
-    170 NVLINK_SECURE_OTHER NONE WARN
-    171 UNCORRECTABLE_DRAM_ERROR NONE WARN
-    172 UNCORRECTABLE_SRAM_ERROR NONE WARN
-"""
+_LISTS: tuple[tuple[str, Mapping[str, tuple[str, Severity]]], ...] = (
+    ("gpud", {"F": ("Fatal", Severity.FAIL), "W": ("Warning", Severity.WARN), "I": ("Info", Severity.INFO)}),
+    ("Azure NHC", {"f": ("fatal", Severity.FAIL)}),
+    ("Azure healthagent", {"e": ("error", Severity.FAIL), "w": ("warn", Severity.WARN)}),
+    ("Meta GCM", {"C": ("critical", Severity.FAIL), "w": ("warn", Severity.WARN)}),
+    ("imbue", {"h": ("hardware", Severity.FAIL)}),
+    ("Crusoe", {"U": ("Unhealthy", Severity.FAIL), "D": ("Degraded", Severity.FAIL)}),
+    ("k8s device plugin", {"i": ("ignored", Severity.INFO)}),
+)
+_FAMILIES = {"H": "H100", "G": "GB200"}
+
+
+def _read(row: str) -> Xid:
+    code, name, families, action, investigate, level, letters, repair = row.split()
+    views = tuple(
+        View(catalogue, *words[letter])
+        for (catalogue, words), letter in zip(_LISTS, letters, strict=True)
+        if letter != "-"
+    )
+    return Xid(
+        code=int(code),
+        name=name,
+        action=action,
+        severity=Severity[level],
+        investigate="" if investigate == "-" else investigate,
+        families=tuple(_FAMILIES[letter] for letter in families if letter != "-"),
+        views=views,
+        gpud_repair="" if repair == "-" else repair,
+    )
 
 
 @cache
-def _catalogue() -> dict[int, Xid]:
-    rows = (line.split() for line in _CATALOGUE.splitlines() if line)
-    return {int(code): Xid(int(code), name, action, Severity[level]) for code, name, action, level in rows}
+def catalogue() -> Mapping[int, Xid]:
+    """Every code that NVIDIA lists, 1 to 172."""
+    listed = {xid.code: xid for xid in map(_read, filter(None, ROWS.splitlines()))}
+    for code in ELSEWHERE:
+        ignored = code in ELSEWHERE_IGNORED
+        listed[code] = Xid(
+            code,
+            "",
+            "IGNORE" if ignored else "CONTACT_SUPPORT",
+            Severity.INFO if ignored else Severity.WARN,
+        )
+    return listed
 
 
 def lookup(code: int) -> Xid:
     """What is known of a code. One that no catalogue lists is a warning without a name, never an error."""
-    return _catalogue().get(code) or Xid(code, "", "CONTACT_SUPPORT", Severity.WARN)
+    return catalogue().get(code) or Xid(code, "", "CONTACT_SUPPORT", Severity.WARN, listed=False)
 
 
 def worst(codes: Iterable[int]) -> int | None:

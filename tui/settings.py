@@ -16,6 +16,7 @@ import platformdirs
 
 from fleet.category import Category, CheckPolicy
 from fleet.policy import DEFAULT_FORBIDDEN_XIDS, Policy
+from fleet.xid import SITE_SEVERITIES, Severity
 from tui.toml_section import BadSettings, Section, span
 
 THEMES = ("dark", "light", "colour-blind", "ascii")
@@ -130,7 +131,7 @@ def _policy(top: Section) -> Policy:
         "gate",
         lambda table: (
             table.span("telemetry_fresh", timedelta(minutes=2)),
-            frozenset(table.integers("forbidden_xids", tuple(sorted(DEFAULT_FORBIDDEN_XIDS)))),
+            table.optional_integers("forbidden_xids"),
         ),
     )
     return Policy(
@@ -138,9 +139,34 @@ def _policy(top: Section) -> Policy:
         read_only=top.flag("read_only", default=False),
         max_parallel=top.integer("max_parallel", 10, least=1),
         telemetry_fresh=gate[0],
-        forbidden_xids=gate[1],
+        xid_severity=top.section("xid", lambda table: _xid_severity(table, gate[1])),
         categories={name: _category(name, table) for name, table in top.sections("category")},
     )
+
+
+def _xid_severity(table: Section, forbidden: tuple[int, ...] | None) -> dict[int, Severity]:
+    """What the site says of codes: `[xid.severity]` by code, over the list `gate.forbidden_xids` where that is given.
+
+    The list is the whole of what fails, so a table that says otherwise of a code contradicts it.
+    """
+    severities: dict[int, Severity] = {}
+    if forbidden is not None:
+        severities = dict.fromkeys(DEFAULT_FORBIDDEN_XIDS, Severity.WARN) | dict.fromkeys(
+            forbidden, Severity.FAIL
+        )
+    words = {severity.value: severity for severity in SITE_SEVERITIES}
+    for key, word in table.mapping_of_texts("severity").items():
+        if not (key.isascii() and key.isdecimal() and 0 < int(key) < 10_000):
+            raise table.bad(f"severity.{key}", "expected the number of an XID")
+        if word not in words:
+            raise table.bad(f"severity.{key}", f"expected one of {', '.join(words)}, found {word!r}")
+        code = int(key)
+        if forbidden is not None and (words[word] is Severity.FAIL) != (code in forbidden):
+            raise table.bad(
+                f"severity.{key}", f"{word} contradicts gate.forbidden_xids: name it in one of them"
+            )
+        severities[code] = words[word]
+    return severities
 
 
 def _category(name: str, table: Section) -> Category:

@@ -68,8 +68,10 @@ class Section:
             return found
         raise self.bad(key, f"expected a number, found {found!r}")
 
-    def integers(self, key: str, default: tuple[int, ...]) -> tuple[int, ...]:
-        found = self._typed(key, list, "a list of whole numbers", list(default))
+    def optional_integers(self, key: str) -> tuple[int, ...] | None:
+        found = self._typed(key, list, "a list of whole numbers", None)
+        if found is None:
+            return None
         if not all(isinstance(item, int) and not isinstance(item, bool) for item in found):
             raise self.bad(key, f"expected a list of whole numbers, found {found!r}")
         return tuple(found)

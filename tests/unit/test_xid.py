@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fleet.policy import DEFAULT_FORBIDDEN_XIDS
-from fleet.xid import Severity, lookup, worst
+from fleet.policy import DEFAULT_FORBIDDEN_XIDS, Policy
+from fleet.xid import Severity, Xid, asks, catalogue, lookup, worst
 
 
 def test_a_gpu_that_fell_off_the_bus_asks_for_a_reboot() -> None:
@@ -61,3 +61,51 @@ def test_every_code_says_what_is_asked(code: int) -> None:
 )
 def test_the_hardest_of_several_codes_is_shown(codes: list[int], shown: int | None) -> None:
     assert worst(codes) == shown
+
+
+def test_every_code_up_to_172_is_listed_and_127_of_them_are_described() -> None:
+    assert sorted(catalogue()) == list(range(1, 173))
+    assert sum(bool(xid.views) for xid in catalogue().values()) == 127
+
+
+@pytest.mark.parametrize("xid", catalogue().values(), ids=lambda xid: str(xid.code))
+def test_every_action_of_the_catalogue_has_words_of_its_own(xid: Xid) -> None:
+    for bucket in filter(None, (xid.action, xid.investigate)):
+        assert bucket == "CONTACT_SUPPORT" or asks(bucket) != asks("CONTACT_SUPPORT")
+
+
+def test_an_action_nobody_knows_asks_for_support() -> None:
+    assert asks("DANCE") == asks("CONTACT_SUPPORT")
+
+
+def test_what_other_catalogues_say_is_kept_beside_ours() -> None:
+    contained = lookup(94)
+    assert [(view.catalogue, view.says) for view in contained.views] == [
+        ("gpud", "Fatal"),
+        ("Azure healthagent", "warn"),
+        ("Meta GCM", "critical"),
+        ("imbue", "hardware"),
+    ]
+    assert (contained.gpud_repair, contained.families) == ("REBOOT>IGNORE", ("H100", "GB200"))
+    assert contained.then == "see to the error that came with it; alone, report it to NVIDIA"
+    disagreeing = [view.catalogue for view in contained.disagreeing(contained.severity)]
+    assert disagreeing == ["gpud", "Meta GCM", "imbue"]
+
+
+def test_an_application_error_is_ignored_by_the_device_plugin_alone() -> None:
+    assert [view.says for view in lookup(31).views if view.severity is Severity.INFO] == ["ignored"]
+
+
+@pytest.mark.parametrize(("code", "listed"), [(16, True), (152, True), (173, False), (0, False)])
+def test_a_code_that_does_not_apply_is_listed_without_a_name(code: int, listed: bool) -> None:
+    assert (lookup(code).name, lookup(code).listed, lookup(code).families) == ("", listed, ())
+
+
+def test_the_site_s_severity_wins_over_the_catalogue_s() -> None:
+    policy = Policy(xid_severity={94: Severity.FAIL, 79: Severity.WARN, 999: Severity.FAIL})
+    assert policy.forbidden_xids == DEFAULT_FORBIDDEN_XIDS - {79} | {94, 999}
+    assert [policy.severity_of_xid(code) for code in (94, 79, 13)] == [
+        Severity.FAIL,
+        Severity.WARN,
+        Severity.WARN,
+    ]

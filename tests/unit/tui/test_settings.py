@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fleet.policy import DEFAULT_FORBIDDEN_XIDS
+from fleet.xid import Severity
 from tui.settings import BadSettings, Settings, environment_names_a_cluster, load
 from tui.toml_section import span
 
@@ -81,6 +82,22 @@ def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
     assert not settings.names_a_source
 
 
+def test_the_severity_of_an_xid_is_the_site_s(tmp_path: Path) -> None:
+    policy = read(tmp_path, "[xid.severity]\n94 = 'FAIL'\n79 = 'warn'\n13 = 'info'\n").policy
+    assert policy.xid_severity == {94: Severity.FAIL, 79: Severity.WARN, 13: Severity.INFO}
+    assert policy.forbidden_xids == DEFAULT_FORBIDDEN_XIDS - {79} | {94}
+
+
+def test_a_list_of_forbidden_xids_is_the_whole_of_what_fails(tmp_path: Path) -> None:
+    policy = read(tmp_path, "gate.forbidden_xids = [13]\n[xid.severity]\n31 = 'info'\n").policy
+    assert policy.forbidden_xids == {13}
+    assert [policy.severity_of_xid(code) for code in (13, 79, 31)] == [
+        Severity.FAIL,
+        Severity.WARN,
+        Severity.INFO,
+    ]
+
+
 def test_no_file_at_all_is_all_defaults(tmp_path: Path) -> None:
     assert load(None) == Settings()
 
@@ -115,6 +132,21 @@ def test_no_file_at_all_is_all_defaults(tmp_path: Path) -> None:
         (
             "[category.h100.checks.xid]\nneded = false",
             "category.h100.checks.xid.neded: unknown key; did you mean needed?",
+        ),
+        (
+            "[xid.severity]\n94 = 'fail'",
+            "xid.severity.94: expected one of info, warn, FAIL, found 'fail'",
+        ),
+        ("[xid.severity]\nABC = 'warn'", "xid.severity.ABC: expected the number of an XID"),
+        ("[xid.severity]\n94 = 3", "xid.severity: expected a table of texts"),
+        ("[xid]\nsevrity = {}", "xid.sevrity: unknown key; did you mean severity?"),
+        (
+            "gate.forbidden_xids = [79]\n[xid.severity]\n79 = 'warn'",
+            "xid.severity.79: warn contradicts gate.forbidden_xids",
+        ),
+        (
+            "gate.forbidden_xids = [79]\n[xid.severity]\n94 = 'FAIL'",
+            "xid.severity.94: FAIL contradicts gate.forbidden_xids",
         ),
         ("[category]\nh100 = 3", "category.h100: expected a table, found 3"),
     ],
