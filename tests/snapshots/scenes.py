@@ -1,0 +1,199 @@
+"""The pictures: each a walk to one screen over the lab fleet, on a clock that stands still."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+
+from textual.widgets import Input
+
+from fleet.operation import Progress, Waiting
+from tests.driver import Driver, at_the_desk
+from tui.commands import (
+    AUDIT,
+    CORDON,
+    DRAIN,
+    FAULT,
+    FILTER,
+    HELP,
+    OPEN,
+    OPERATIONS,
+    PALETTE,
+    PROVISION,
+    QUIT,
+    REIMAGE,
+    SHOW_OPERATION,
+    SORT,
+    UNCORDON,
+)
+from tui.settings import Settings
+
+Walk = Callable[[Driver], Awaitable[object]]
+WAITS = Waiting("pod research/llm-pretrain-h-4", "budget research/llm-pretrain", "research")
+
+
+async def fleet(at: Driver) -> None:
+    await at.select("h100-007")
+
+
+async def node(at: Driver) -> None:
+    await at.select("h100-007")
+    await at.press(OPEN)
+    await at.sees("gate")
+    await at.pilot.pause(0.05)
+
+
+async def marked(at: Driver) -> None:
+    await at.mark("h100-001", "h100-002", "h100-003")
+
+
+async def filtered(at: Driver) -> None:
+    await at.press(FILTER)
+    await at.type("category=h100* gpu_temp>60")
+    await at.sees("of 28 nodes")
+
+
+async def filter_wrong(at: Driver) -> None:
+    await at.press(FILTER)
+    await at.type("category=h100* gpu_temp>hot")
+
+
+async def confirm_drain(at: Driver) -> None:
+    await at.select("h100-004")
+    await at.press(DRAIN)
+    await at.planned()
+    await at.fill("reason", "firmware update")
+
+
+async def confirm_reimage(at: Driver) -> None:
+    await at.select("h100-009")
+    await at.press(REIMAGE)
+    await at.planned()
+
+
+async def confirm_blocked(at: Driver) -> None:
+    await at.select("a100-003")
+    await at.press(UNCORDON)
+    await at.planned()
+
+
+async def confirm_many(at: Driver) -> None:
+    await at.mark(*(f"h100-{number:03}" for number in range(1, 12)), "l40s-001")
+    await at.press(FILTER)
+    await at.type("category=h100*")
+    await at.press("enter", DRAIN)
+    await at.planned()
+
+
+async def _draining(at: Driver) -> None:
+    lab = at.fleet.lab
+    lab.holds["MoveWork"] = asyncio.Event()
+    await at.select("h100-004")
+    await at.press(DRAIN)
+    await at.confirm("firmware update")
+    await at.until(lab.reached.is_set, "the eviction")
+    (run,) = at.deck.dispatcher.running()
+    at_node = run.plan.nodes[0].node
+    step = run.progress[at_node].step_id
+    run.progress[at_node] = Progress(step, at_node, "evicting", (WAITS,), 0, 1)
+    at.deck.run_changed(run)
+    await at.sees("drain: waits")
+
+
+async def draining(at: Driver) -> None:
+    await _draining(at)
+
+
+async def operations(at: Driver) -> None:
+    await at.select("h100-001")
+    await at.press(CORDON)
+    await at.confirm("fan swap")
+    await at.ended()
+    await _draining(at)
+    await at.press(OPERATIONS)
+    await at.sees("cordon h100-001")
+
+
+async def operation(at: Driver) -> None:
+    await _draining(at)
+    await at.press(OPERATIONS, SHOW_OPERATION)
+    await at.sees("close h100-004")
+
+
+async def audit(at: Driver) -> None:
+    await at.select("h100-001")
+    await at.press(CORDON)
+    await at.confirm("fan swap")
+    await at.ended()
+    await at.press(AUDIT)
+    await at.sees("op-0001")
+
+
+async def quitting(at: Driver) -> None:
+    await _draining(at)
+    await at.press(QUIT)
+    await at.sees("Leave resumable")
+
+
+async def show_help(at: Driver) -> None:
+    await at.press(HELP)
+    await at.sees("Cordon")
+
+
+async def palette(at: Driver) -> None:
+    await at.select("h100-001")
+    await at.press(PALETTE)
+    await at.type("dra")
+    await at.sees("Drain")
+    await at.pilot.pause(0.3)
+
+
+async def sort(at: Driver) -> None:
+    await at.press(SORT)
+
+
+async def fault(at: Driver) -> None:
+    await at.select("h100-001")
+    await at.press(FAULT)
+
+
+async def provision(at: Driver) -> None:
+    await at.select("h100-001")
+    await at.press(PROVISION)
+
+
+WALKS: Mapping[str, Walk] = {
+    "fleet": fleet,
+    "node": node,
+    "marked": marked,
+    "filter": filtered,
+    "filter-wrong": filter_wrong,
+    "drain": confirm_drain,
+    "reimage": confirm_reimage,
+    "blocked": confirm_blocked,
+    "many": confirm_many,
+    "draining": draining,
+    "operations": operations,
+    "operation": operation,
+    "audit": audit,
+    "quitting": quitting,
+    "help": show_help,
+    "palette": palette,
+    "sort": sort,
+    "fault": fault,
+    "provision": provision,
+}
+
+
+@asynccontextmanager
+async def scene(name: str, size: tuple[int, int], theme: str) -> AsyncIterator[Driver]:
+    """The dashboard at the end of a walk, with nothing that blinks."""
+    async with at_the_desk(size, settings=Settings(theme=theme)) as at:
+        await WALKS[name](at)
+        for line in at.app.screen.query(Input):
+            line.cursor_blink = False
+        await at.pilot.pause()
+        yield at
+        for held in at.fleet.lab.holds.values():
+            held.set()
