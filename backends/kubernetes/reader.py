@@ -7,6 +7,7 @@ for the server, since each query by node name may cost it a walk over every pod.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TypeVar
@@ -32,6 +33,8 @@ FEW = 20
 _PAGE = 500
 _DEADLINE = timedelta(seconds=60)
 _BUDGETS = "/apis/policy/v1/poddisruptionbudgets"
+_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?")
+"""What a Node may be called (Kubernetes 1.36, a DNS subdomain)."""
 _Object = TypeVar("_Object", bound=KubeObject)
 
 
@@ -96,6 +99,8 @@ class KubernetesReader:
         )
 
     async def _one(self, key: NodeKey, *, work: bool) -> tuple[NodeShape, list[PodShape]] | None:
+        if not _NAME.fullmatch(key.name):
+            return None  # `..` would be another address
         path = f"/api/v1/nodes/{quote(key.name, safe='')}"
         try:
             node = NODES.one(await self._api.get(path), about=key.name)

@@ -37,6 +37,11 @@ async def test_a_node_is_read_with_its_version_and_one_that_is_absent_is_left_ou
         await orchestrator.facts(absent)
 
 
+@pytest.mark.parametrize("name", ["", ".", "..", "../pods", "a/b", "a,b", "A", "a b", "n" * 300])
+async def test_what_can_be_no_nodes_name_is_no_node(orchestrator: Orchestrator, name: str) -> None:
+    assert await orchestrator.reader.read([NodeKey(orchestrator.reader.source, name)]) == {}
+
+
 async def test_a_node_of_another_source_is_not_ours_to_read(orchestrator: Orchestrator) -> None:
     assert await orchestrator.reader.read([NodeKey("elsewhere", "a")]) == {}
 
