@@ -8,7 +8,6 @@ import gc
 import os
 import sys
 from collections.abc import Awaitable, Callable
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 from fleet.errors import FleetError
@@ -19,7 +18,6 @@ from tui.settings import BadSettings, load
 
 if TYPE_CHECKING:
     from tui.deck import Deck
-from tui.drill_report_file import check_report_file
 
 Headless = Callable[["Deck", argparse.Namespace], Awaitable[int]]
 
@@ -41,6 +39,8 @@ def run(asked: argparse.Namespace) -> int:
         if asked.command in ("operations", "audit"):
             return asyncio.run(_history(choice, asked))
         if asked.command == "drill" and asked.report is not None:
+            from tui.drill_report_file import check_report_file
+
             check_report_file(asked.report)
         if asked.command in (None, "demo"):
             return _dashboard(choice)
@@ -96,14 +96,14 @@ def _drill(choice: Choice, asked: argparse.Namespace) -> int:
 
 async def _open(choice: Choice) -> Deck:
     """The deck, with the wiring and all it stands on imported beside the first frame."""
-    wiring = await asyncio.to_thread(_wiring)
-    return await wiring.open_deck(choice)
+    open_deck = await asyncio.to_thread(_opener)
+    return await open_deck(choice)
 
 
-def _wiring() -> ModuleType:
-    from tui import wiring
+def _opener() -> Callable[[Choice], Awaitable[Deck]]:
+    from tui.wiring import open_deck
 
-    return wiring
+    return open_deck
 
 
 async def _headless(choice: Choice, asked: argparse.Namespace) -> int:
