@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Protocol
 
 from fleet.drill import Arrangement
+from fleet.node import NodeKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,11 @@ class DrillGround(Protocol):
     @property
     def namespace(self) -> str:
         """The walk's own namespace."""
+        ...
+
+    @property
+    def node(self) -> NodeKey:
+        """The walk's own node, whether it is there or not."""
         ...
 
     @property

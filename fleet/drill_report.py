@@ -34,7 +34,9 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class DrillReport:
-    """A walk as it ended. `left` is what could not be removed; `removed` what a drill that was killed had left before."""
+    """A walk as it ended. `left` is what could not be removed; `removed` what a drill that was killed had left before, and
+    `others` the ground of drills that somebody else walks.
+    """
 
     drill: str
     title: str
@@ -50,6 +52,7 @@ class DrillReport:
     checkpoints: tuple[Checkpoint, ...]
     left: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
     @property
     def observed(self) -> bool:
@@ -85,6 +88,7 @@ def text_of_report(report: DrillReport) -> Iterator[str]:
     yield ""
     for line in report.removed:
         yield f"removed from a drill that was killed: {line}"
+    yield from (f"another drill: {line}" for line in report.others)
     yield from (f"STILL THERE: {line}" for line in report.left)
     if not report.left:
         yield "nothing of the drill is left on the cluster"
@@ -120,6 +124,7 @@ def shape_of_report(report: DrillReport) -> dict[str, object]:
         ],
         "left": list(report.left),
         "removed": list(report.removed),
+        "others": list(report.others),
     }
 
 

@@ -21,13 +21,17 @@ _LONGEST = 400
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """One look: the node read fresh (None: not there), the pods, and the uid of the pod that ran at an earlier checkpoint."""
+    """One look: the node read fresh (None: not there), the pods, and the uid of the pod that ran at an earlier checkpoint.
+
+    `waits` is what our operation on the node waits for now, as its screen says it; None where none of ours runs.
+    """
 
     node: str
     facts: NodeFacts | None
     row: FleetRow | None
     pods: tuple[PodSight, ...] = ()
     ran: str = ""
+    waits: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +44,16 @@ class Seen:
 
 
 def sight_of(
-    node: str, facts: NodeFacts | None, pods: Sequence[PodSight], policy: Policy, ran: str = ""
+    node: str,
+    facts: NodeFacts | None,
+    pods: Sequence[PodSight],
+    policy: Policy,
+    ran: str = "",
+    waits: tuple[str, ...] | None = None,
 ) -> Sight:
     """A look, with the node as the selection language reads it. Telemetry is unknown to it."""
     if facts is None:
-        return Sight(node, None, None, tuple(pods), ran)
+        return Sight(node, None, None, tuple(pods), ran, waits)
     theirs = [item for item in facts.placements if item.keeper not in (Keeper.DAEMON, Keeper.MIRROR)]
     live = [item for item in theirs if not item.finished]
     work = NodeWork(
@@ -52,7 +61,7 @@ def sight_of(
         pods=len(live),
         workloads=tuple(dict.fromkeys(item.workload for item in live)),
     )
-    return Sight(node, facts, row_of(facts.node, work, None, policy), tuple(pods), ran)
+    return Sight(node, facts, row_of(facts.node, work, None, policy), tuple(pods), ran, waits)
 
 
 def judge(expectation: Expectation, sight: Sight) -> Seen:
@@ -165,10 +174,17 @@ def _budget(sight: Sight) -> tuple[bool, str]:
     for item in sight.facts.placements:
         for budget in item.budgets:
             if budget.allowed <= 0 and not item.finished and item.terminating_since is None:
+                waits = [text for text in sight.waits or () if "budget" in text]
+                if sight.waits is not None and not waits:
+                    return (
+                        False,
+                        f"budget {budget.namespace}/{budget.name} holds, but the drain has not asked it yet",
+                    )
                 owner = f" of {budget.owner}" if budget.owner and budget.owner != budget.namespace else ""
                 return True, (
                     f"budget {budget.namespace}/{budget.name}{owner} holds {item.label}: "
                     f"it needs {budget.needed} healthy and has {budget.healthy}, so none may go"
+                    + "".join(f"; the operation says: {text}" for text in waits[:1])
                 )
     return False, "no budget holds a pod there"
 

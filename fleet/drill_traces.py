@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import Protocol
 
 from fleet.dispatch import Dispatcher
@@ -24,6 +25,15 @@ class Who(Protocol):
     def by(self) -> str: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """What earlier drills had left: removed by now, still there, and the ground of drills that others walk; all in words."""
+
+    removed: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+
+
 async def leave_no_trace(ground: DrillGround, dispatcher: Dispatcher, node: NodeKey) -> tuple[str, ...]:
     """Stop what runs on the drill's node and remove the ground. Gives what is left, in words."""
     while (run := dispatcher.busy(node)) is not None:
@@ -35,19 +45,18 @@ async def leave_no_trace(ground: DrillGround, dispatcher: Dispatcher, node: Node
         return (f"namespace {ground.namespace}, node {node.name}: {error}",)
 
 
-async def remove_leftovers(
-    ground: DrillGround, journal: Journal, who: Who
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Remove what killed drills left: what was removed, and what is still there, in words. Live ones are left alone."""
+async def remove_leftovers(ground: DrillGround, journal: Journal, who: Who) -> Traces:
+    """Remove what killed drills left. Those that are still walked are left alone."""
     removed: list[str] = []
     left: list[str] = []
+    others: list[str] = []
     try:
         found = await ground.leftovers()
     except FleetError as error:
-        return (), (f"what a killed drill may have left can't be looked for: {error}",)
+        return Traces(left=(f"what a killed drill may have left can't be looked for: {error}",))
     for each in found:
         if each.live:
-            left.append(f"namespace {each.namespace} and node {each.node}: {each.live}")
+            others.append(f"namespace {each.namespace} and node {each.node}: {each.live}")
             continue
         try:
             still = await ground.remove(each)
@@ -57,7 +66,7 @@ async def remove_leftovers(
         if not still:
             removed.append(_named(each))
             await _end_operations(journal, each, who)
-    return tuple(removed), tuple(left)
+    return Traces(tuple(removed), tuple(left), tuple(others))
 
 
 def _named(left: Leftover) -> str:

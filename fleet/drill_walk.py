@@ -17,9 +17,9 @@ from fleet.drill import Drill, DrillStage, DrillStep, Filled
 from fleet.drill_ground import DrillGround
 from fleet.drill_report import Checkpoint, DrillReport, Ending
 from fleet.drill_sight import Seen, Sight, judge, sight_of
-from fleet.drill_traces import leave_no_trace, remove_leftovers
+from fleet.drill_traces import Traces, leave_no_trace, remove_leftovers
 from fleet.errors import Blocked, Conflict, Denied, FleetError, Rejected
-from fleet.node import NodeKey
+from fleet.health import Verdict
 from fleet.operation import OperationState
 from fleet.plan import Options, Request, Verb
 from fleet.policy import Policy
@@ -73,14 +73,12 @@ class Walker:
 class DrillWalk:
     """One walk of one drill over one node. `at` and `checkpoints` are values to read; `changed` is called after each change."""
 
-    def __init__(
-        self, drill: Drill, node: NodeKey, walker: Walker, changed: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, drill: Drill, walker: Walker, changed: Callable[[], None] = lambda: None) -> None:
         self.drill = drill
-        self.node = node
+        self.node = walker.ground.node
         self.steps: tuple[tuple[DrillStage, DrillStep], ...] = tuple(drill.steps())
         self.checkpoints: list[Checkpoint] = []
-        self.removed: tuple[str, ...] = ()
+        self.traces = Traces()
         self.left: tuple[str, ...] = ()
         self.error: FleetError | None = None
         self.report: DrillReport | None = None
@@ -90,6 +88,7 @@ class DrillWalk:
         self.at = Standing(0, Phase.OPENS, self._started)
         self._arranged = 0
         self._by = ""
+        self._began = self._started
         self._run: OperationRun | None = None
         self._ran = ""
         self._made = False
@@ -97,7 +96,7 @@ class DrillWalk:
         self._turn = asyncio.Lock()
         self.fill = Filled(
             {
-                "node": node.name,
+                "node": self.node.name,
                 "namespace": walker.ground.namespace,
                 "image": drill.image,
                 "kubectl": walker.ground.outside,
@@ -119,9 +118,8 @@ class DrillWalk:
 
     async def open(self) -> None:
         """Remove what a killed drill left, and make the ground. Where that fails the first checkpoint is stuck."""
-        self.removed, self.left = await remove_leftovers(
-            self._walker.ground, self._walker.journal, self._walker
-        )
+        self.traces = await remove_leftovers(self._walker.ground, self._walker.journal, self._walker)
+        self.left = self.traces.left
         await self._prepare()
 
     async def _prepare(self) -> None:
@@ -240,12 +238,13 @@ class DrillWalk:
             steps=len(self.steps),
             checkpoints=tuple(self.checkpoints),
             left=tuple(dict.fromkeys(self.left)),
-            removed=self.removed,
+            removed=self.traces.removed,
+            others=self.traces.others,
         )
 
     def _begin(self, number: int) -> None:
         self._arranged, self._by = 0, ""
-        now = self._walker.clock.now()
+        now = self._began = self._walker.clock.now()
         self._set(Standing(number, Phase.ASKS, now))
         if self.step.verb is None:
             self._by = "watched"
@@ -295,18 +294,32 @@ class DrillWalk:
 
     async def _sight(self) -> Sight:
         facts, pods = await asyncio.gather(self._walker.reader.read([self.node]), self._walker.ground.pods())
-        return sight_of(self.node.name, facts.get(self.node), pods, self._walker.policy, self._ran)
+        return sight_of(
+            self.node.name, facts.get(self.node), pods, self._walker.policy, self._ran, self._waits()
+        )
+
+    def _waits(self) -> tuple[str, ...] | None:
+        """What our operation on the node waits for now; None where none of ours runs."""
+        run = self._walker.dispatcher.busy(self.node)
+        if run is None:
+            return None
+        progress = run.progress.get(self.node)
+        return tuple(f"{each.what} waits for {each.on}" for each in progress.waiting) if progress else ()
 
     def _judge(self, sight: Sight, *, ended: bool) -> None:
         seen = tuple(judge(expectation, sight) for expectation in self.step.expects)
-        self._set(replace(self.at, seen=seen, trouble=""))
         if self.at.phase is Phase.ASKS:
+            self._set(replace(self.at, seen=seen))
             return
+        self._set(replace(self.at, seen=seen, trouble=""))
         if all(each.met for each in seen):
             self._observed(seen, sight)
             return
         missing = "; ".join(each.says for each in seen if not each.met)
-        if ended and self._run is not None and self._failed(self._run):
+        if ended and self._run is not None and self._undecided(self._run):
+            says = f"the gate could not tell, which opens nothing ({_last(self._run)}): ask it again"
+            self._set(replace(self.at, phase=Phase.ASKS, trouble=says))
+        elif ended and self._run is not None and self._failed(self._run):
             self._stick(
                 f"{self._run.operation.says or 'the operation failed'}: {_last(self._run)} ({missing})"
             )
@@ -316,6 +329,12 @@ class DrillWalk:
     def _failed(self, run: OperationRun) -> bool:
         """Whether this step's own operation failed, so that waiting on is in vain."""
         return run.plan.verb is self.step.verb and run.operation.state is not OperationState.DONE
+
+    def _undecided(self, run: OperationRun) -> bool:
+        """Whether it ended in UNKNOWN before the step's time was up: telemetry comes late after a repair."""
+        unknown = any(outcome.evidence == Verdict.UNKNOWN.value for outcome in run.operation.outcomes)
+        late = self._walker.clock.now() - self._began > self.step.within
+        return run.plan.verb is self.step.verb and unknown and not late
 
     def _observed(self, seen: Sequence[Seen], sight: Sight) -> None:
         self._ran = next(
@@ -352,7 +371,7 @@ class DrillWalk:
         mine = (self.stage.title, self.step.title)
         self.checkpoints[:] = [each for each in self.checkpoints if (each.stage, each.step) != mine]
         self.checkpoints.append(
-            Checkpoint(*mine, observed, evidence, self._by or "nothing did it", now, now - self.at.since)
+            Checkpoint(*mine, observed, evidence, self._by or "nothing did it", now, now - self._began)
         )
 
     def _set(self, at: Standing) -> None:

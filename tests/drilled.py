@@ -78,7 +78,7 @@ class Ground:
         walker = Walker(
             dispatcher, reader, ground, self.journal, self.clock, policy, ME, lambda: next(operations)
         )
-        walk = DrillWalk(drill, ground.node, walker)
+        walk = DrillWalk(drill, walker)
         return walk
 
     def traces(self) -> list[str]:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from tui.settings import KubernetesSettings, PrometheusSettings, Settings, environment_names_a_cluster
+
+if TYPE_CHECKING:
+    from fleet.drill import Drill
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +23,12 @@ class DemoChoice:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What to look at. `demo` is a simulated fleet of our own; `unasked` says that nobody asked for it."""
+    """What to look at. `demo` is a simulated fleet of our own; `unasked` says that nobody asked for it; `drill` is walked there."""
 
     settings: Settings
     demo: DemoChoice | None = None
     unasked: bool = False
+    drill: Drill | None = None
 
 
 def choose(asked: argparse.Namespace, settings: Settings) -> Choice:
@@ -32,9 +37,20 @@ def choose(asked: argparse.Namespace, settings: Settings) -> Choice:
     if asked.command == "demo":
         return Choice(flagged, DemoChoice(asked.nodes, asked.seed, asked.speed))
     named = bool(asked.kubeconfig or asked.context) or settings.names_a_source
+    if asked.command == "drill":
+        from tui.drill_file import load_drill
+
+        drill = load_drill(asked.name)
+        demo = DemoChoice(asked.nodes, asked.seed, asked.speed or _drill_speed(asked))
+        return Choice(flagged, None if named or environment_names_a_cluster() else demo, drill=drill)
     if named or environment_names_a_cluster():
         return Choice(flagged)
     return Choice(flagged, DemoChoice(), unasked=True)
+
+
+def _drill_speed(asked: argparse.Namespace) -> float:
+    """How fast the embedded fleet runs: a boot of seconds for somebody who watches, and as fast as it goes for nobody."""
+    return 100.0 if asked.auto else 20.0
 
 
 def _flagged(asked: argparse.Namespace, settings: Settings) -> Settings:
@@ -47,9 +63,7 @@ def _flagged(asked: argparse.Namespace, settings: Settings) -> Settings:
     prometheus = settings.prometheus
     if asked.prometheus:
         prometheus = (
-            PrometheusSettings(url=asked.prometheus)
-            if asked.prometheus != prometheus.url
-            else prometheus
+            PrometheusSettings(url=asked.prometheus) if asked.prometheus != prometheus.url else prometheus
         )
     return replace(
         settings,

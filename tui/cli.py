@@ -31,6 +31,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
     _demo(commands)
     _sim(commands)
+    _drill(commands)
     _nodes(commands)
     _verbs(commands)
     _operations(commands)
@@ -93,6 +94,26 @@ def _sim(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     _sim_options(sim)
     sim.add_argument("--port", type=int, default=0, metavar="P", help="the port on 127.0.0.1 (any free one)")
     sim.add_argument("--until-stdin-closes", action="store_true", help=argparse.SUPPRESS)
+
+
+def _drill(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    drill = _command(
+        commands,
+        "drill",
+        "a guided walk with the console's own keys, on a simulated fleet or the cluster named",
+    )
+    drill.add_argument(
+        "name", nargs="?", default="lifecycle", metavar="NAME", help="a drill, or a FILE of one, or `list`"
+    )
+    drill.add_argument(
+        "--auto", action="store_true", help="no dashboard: exit 0 only when every checkpoint was observed"
+    )
+    drill.add_argument(
+        "--report", type=Path, default=None, metavar="FILE", help="write the report there; .json for JSON"
+    )
+    drill.add_argument("--json", action="store_true", help="with --auto or list: as JSON")
+    _sim_options(drill)
+    drill.set_defaults(nodes=20, speed=None)
 
 
 def _nodes(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

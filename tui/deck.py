@@ -13,6 +13,8 @@ from datetime import timedelta
 from typing import Protocol
 
 from fleet.dispatch import Dispatcher
+from fleet.drill import Drill
+from fleet.drill_ground import DrillGround
 from fleet.feeds import FeedHealth
 from fleet.joining import Join
 from fleet.node import NodeKey
@@ -51,6 +53,7 @@ class Deck:
     `by` is who acts (`user@host`); `new_id` gives an operation's id. `follow` runs the feeds until it is cancelled; it never
     raises for
     what fails outside (that is a feed's state). `feeds` are those it will speak of. `by_gpu` reads raw rows of a few nodes, now.
+    `drill_ground` gives a new walk, on a source, ground of its own; None where nothing may be changed.
     """
 
     title: str
@@ -73,6 +76,7 @@ class Deck:
     notice: str = ""
     faults: FaultDesk | None = None
     provisions: bool = False
+    drill_ground: Callable[[str, Drill], DrillGround] | None = None
     _fleet_listeners: list[Listener] = field(default_factory=list)
     _run_listeners: list[Callable[[OperationRun], None]] = field(default_factory=list)
 

@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fleet.dispatch import Capacity, Dispatcher
+from fleet.drill import Drill, category_of
+from fleet.drill_ground import DrillGround
 from fleet.errors import FleetError
 from fleet.feeds import FeedHealth
 from fleet.gate import GateChecker
@@ -31,12 +33,14 @@ from fleet.telemetry import GpuTelemetry
 from fleet.telemetry_feed import TelemetryFeed
 from tui.choice import Choice
 from tui.deck import Deck, FaultDesk
+from tui.drill_file import load_drill, packaged
 from tui.settings import BadSettings, PrometheusSettings, Settings, state_folder
 from tui.simulation_child import SimulationChild
 from tui.simulation_child import start as start_simulation
 
 if TYPE_CHECKING:
     from backends.journal_sqlite import SqliteJournal
+    from backends.kubernetes.connection import Api
     from backends.kubernetes.node_keys import NodeKeys
     from backends.prometheus import client as prometheus
 
@@ -70,6 +74,7 @@ class Sources:
     feeds: list[Feed] = field(default_factory=list)
     feed_keys: list[FeedKey] = field(default_factory=list)
     telemetry: TelemetryFeed | None = None
+    apis: dict[str, Api] = field(default_factory=dict)
     closing: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 
 
@@ -122,6 +127,7 @@ async def open_deck(choice: Choice) -> Deck:
 async def _deck(choice: Choice, child: SimulationChild | None) -> Deck:
     clock = SystemClock()
     settings = _for_simulation(choice.settings, child) if child is not None else choice.settings
+    settings = _with_drills(settings, choice)
     store = FleetStore(settings.policy)
     sources = await asyncio.to_thread(_sources, settings, clock, store)
     journal = open_journal(choice, child)
@@ -171,8 +177,57 @@ async def _deck(choice: Choice, child: SimulationChild | None) -> Deck:
         notice=_notice(choice),
         faults=faults,
         provisions=True,
+        drill_ground=_drill_grounds(sources, settings, clock),
     )
     return deck
+
+
+def _with_drills(settings: Settings, choice: Choice) -> Settings:
+    """The settings with the categories that drills make their nodes in, where the site has none of that name."""
+    telemetry = bool(settings.prometheus.url or settings.dcgm_url)
+    walks = [load_drill(name) for name in packaged()] + ([choice.drill] if choice.drill else [])
+    ours = {drill.category: category_of(drill, telemetry=telemetry) for drill in walks}
+    policy = replace(settings.policy, categories={**ours, **settings.policy.categories})
+    return replace(settings, policy=policy)
+
+
+def _drill_grounds(
+    sources: Sources, settings: Settings, clock: Clock
+) -> Callable[[str, Drill], DrillGround] | None:
+    """What gives a drill its ground on a source; None in a read-only session."""
+    if settings.policy.read_only:
+        return None
+
+    def ground(source: str, drill: Drill) -> DrillGround:
+        from backends.kubernetes.drill_ground import KubernetesDrillGround, WalkedBy
+        from backends.simulated.fault_client import SimulatedFaults
+
+        api = sources.apis[source]
+        file = settings.kubernetes.kubeconfig
+        outside = f"kubectl --kubeconfig {file}" if file is not None else f"kubectl --context {api.context}"
+        return KubernetesDrillGround(
+            api,
+            clock,
+            drill,
+            WalkedBy(_owner(), socket.gethostname(), os.getpid(), _lives),
+            SimulatedFaults(api.server),
+            id=secrets.token_hex(3),
+            outside=outside,
+            prefix=settings.policy.prefix,
+        )
+
+    return ground
+
+
+def _lives(process: int) -> bool:
+    """Whether a process of this machine is there, whoever's it is."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
 
 
 def _for_simulation(settings: Settings, child: SimulationChild) -> Settings:
@@ -222,6 +277,7 @@ def _add_cluster(
         raise BadSettings(error.file, error.key, error.expected) from error
     api = Api(access, source=access.context, clock=clock, environ=os.environ)
     reader = KubernetesReader(api, keys)
+    sources.apis[api.source] = api
     sources.readers[api.source] = reader
     if not settings.policy.read_only:
         sources.writers[api.source] = KubernetesWriter(api, reader, clock, prefix=settings.policy.prefix)
