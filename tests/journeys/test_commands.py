@@ -58,6 +58,7 @@ def test_a_selection_picks_and_a_wrong_one_shows_where_it_is_wrong(fleet: Served
     assert wrong.code == 2
     assert "^" in wrong.err
     assert "category" in wrong.err
+    assert "categry=h100" in wrong.err.splitlines()
 
 
 def test_a_plan_is_free_or_blocked_by_its_exit_code(fleet: Served) -> None:
@@ -75,6 +76,18 @@ def test_a_command_without_a_terminal_never_asks(fleet: Served) -> None:
     assert said.code == 3
     assert "--yes" in said.err
     assert "unschedulable" not in fleet.node("gpu-h100-005")["spec"]
+
+
+def test_what_was_not_confirmed_is_shown_as_json_all_the_same(fleet: Served) -> None:
+    said = fleet.run("run", "reimage", "gpu-h100-025", "--reason", "test", "--yes", "--json")
+    assert said.code == 3
+    assert f"--plan {said.json['hash']}" in said.err
+
+
+def test_a_negative_grace_period_leaves_each_pod_its_own_as_kubectls_does(fleet: Served) -> None:
+    own = fleet.run("plan", "drain", "gpu-h100-005", "--json").json["hash"]
+    assert fleet.run("plan", "drain", "gpu-h100-005", "--grace-period", "-1", "--json").json["hash"] == own
+    assert fleet.run("plan", "drain", "gpu-h100-005", "--grace-period", "0", "--json").json["hash"] != own
 
 
 def test_cordon_writes_who_and_why_and_uncordon_takes_it_back(fleet: Served) -> None:

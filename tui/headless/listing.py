@@ -22,7 +22,7 @@ async def nodes(deck: Deck, asked: argparse.Namespace) -> int:
         selection = parse(" ".join(asked.selection))
     except SelectionError as error:
         tell(str(error))
-        for line in error.caret():
+        for line in error.caret().splitlines():
             tell(line)
         return USAGE
     await deck.known(KNOWN_WITHIN, {feed.name for feed in deck.feeds})

@@ -70,13 +70,18 @@ async def _request(deck: Deck, asked: argparse.Namespace, verb: Verb, reason: st
             ignore_daemonsets=asked.ignore_daemonsets,
             delete_emptydir=asked.delete_emptydir_data,
             force=asked.force,
-            grace=None if asked.grace_period is None else timedelta(seconds=asked.grace_period),
+            grace=_grace(asked.grace_period),
             deadline=asked.timeout,
         ),
         image=asked.to,
         take_over=tuple(asked.take_over or ()),
     )
     return deck.request(verb, [_key(deck, name) for name in asked.nodes], reason, options)
+
+
+def _grace(seconds: int | None) -> timedelta | None:
+    """As kubectl reads it: a negative one leaves each pod its own."""
+    return None if seconds is None or seconds < 0 else timedelta(seconds=seconds)
 
 
 async def _run(deck: Deck, asked: argparse.Namespace, request: Request) -> int:
@@ -90,6 +95,8 @@ async def _run(deck: Deck, asked: argparse.Namespace, request: Request) -> int:
         _show(found, json=asked.json)
         return BLOCKED
     if not _confirmed(found, asked):
+        if asked.json:
+            _show(found, json=True)
         return BLOCKED
     ended = await _follow(deck, deck.dispatcher.start(found))
     return _told(deck, ended, json=asked.json)
