@@ -17,10 +17,11 @@ import fleet.health
 import fleet.holder
 import fleet.node
 import fleet.plan
+import fleet.verb
 import fleet.workload
 from fleet.errors import Garbled
 
-_MODULES = (fleet.health, fleet.holder, fleet.node, fleet.plan, fleet.workload)
+_MODULES = (fleet.health, fleet.holder, fleet.node, fleet.plan, fleet.verb, fleet.workload)
 
 
 def _types() -> dict[str, type]:
