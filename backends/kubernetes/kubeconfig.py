@@ -10,7 +10,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from backends.kubernetes.kubeconfig_files import (
     ClusterEntry,
@@ -52,7 +52,10 @@ class Pem:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Who to be. `folder` is where a plugin's relative command starts from; `entry` how errors name the user."""
+    """Who to be. `folder` is where a plugin's relative command starts from; `entry` how errors name the user.
+
+    `impersonating` are the headers that ask to be treated as somebody else, often with less rights.
+    """
 
     entry: str = ""
     certificate: Pem | None = None
@@ -63,6 +66,7 @@ class User:
     password: str | None = field(default=None, repr=False)
     plugin: ExecSpec | None = field(default=None, repr=False)
     folder: Path = Path()
+    impersonating: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +181,23 @@ def _user(entry: UserEntry, file: Path, key: str) -> User:
         password=entry.password,
         plugin=entry.exec,
         folder=file.parent.absolute(),
+        impersonating=_impersonating(entry, str(file), key),
     )
+
+
+def _impersonating(entry: UserEntry, file: str, key: str) -> tuple[tuple[str, str], ...]:
+    """The headers of `as`, `as-uid`, `as-groups` and `as-user-extra` (Kubernetes 1.36, "User impersonation")."""
+    more = [("Impersonate-Uid", entry.as_uid)] if entry.as_uid else []
+    more += [("Impersonate-Group", group) for group in entry.as_groups or ()]
+    for name, values in (entry.as_user_extra or {}).items():
+        more += [(f"Impersonate-Extra-{quote(name, safe='')}", value) for value in values]
+    if not entry.as_:
+        if more:
+            raise ConfigurationError(
+                file, f"{key}.as", "groups, uid or extras are impersonated without a user"
+            )
+        return ()
+    return (("Impersonate-User", entry.as_), *more)
 
 
 def _pem(data: str | None, name: str | None, file: Path, key: str) -> Pem | None:

@@ -63,6 +63,10 @@ class UserEntry(msgspec.Struct, frozen=True, rename="kebab"):
     client_key: str | None = None
     client_key_data: str | None = None
     exec: ExecSpec | None = None
+    as_: str | None = msgspec.field(default=None, name="as")
+    as_uid: str | None = None
+    as_groups: tuple[str, ...] | None = None
+    as_user_extra: dict[str, tuple[str, ...]] | None = None
     auth_provider: AuthProvider | None = None
 
 

@@ -69,7 +69,7 @@ def build(access: Access, credential: Credential, environ: Mapping[str, str]) ->
     configuration.tls_server_name = access.tls_server_name
     configuration.proxy = access.proxy or proxy_for(access.server, environ)
     # .netrc and Python's reading of proxy variables are not kubectl's.
-    configuration.client_session_kwargs = {"trust_env": False}
+    configuration.client_session_kwargs = {"trust_env": False, "headers": list(access.user.impersonating)}
     configuration.trace_configs = [_tracing()]
     try:
         if access.ca is not None and not access.insecure:

@@ -68,6 +68,19 @@ async def test_a_get_sends_the_token_and_gives_the_body() -> None:
     assert asked.headers["authorization"] == "Bearer sekrit-token"
 
 
+async def test_whoever_is_to_be_impersonated_is_told_to_the_server() -> None:
+    user = User(
+        token="sekrit-token", impersonating=(("Impersonate-User", "viewer"), ("Impersonate-Group", "a"))
+    )
+    async with serving(says(body(200, "{}"))) as wire, reached(wire.url, user) as api:
+        await api.get("/api/v1/nodes")
+        await api.send("POST", "/api/v1/nodes", b"{}")
+    for asked in wire.asked:
+        assert asked.headers["impersonate-user"] == "viewer"
+        assert asked.headers["impersonate-group"] == "a"
+        assert asked.headers["authorization"] == "Bearer sekrit-token"
+
+
 async def test_a_change_sends_its_body_and_content_type() -> None:
     async with serving(says(body(200, "{}"))) as wire, reached(wire.url) as api:
         await api.send(

@@ -226,3 +226,19 @@ def test_proxies_are_chosen_as_kubectl_chooses(
     server: str, environ: Mapping[str, str], proxy: str | None
 ) -> None:
     assert proxy_for(server, environ) == proxy
+
+
+def test_a_user_that_is_to_be_impersonated_is_never_left_out(tmp_path: Path) -> None:
+    asked = {"as": "viewer", "as-uid": "7", "as-groups": ["a", "b"], "as-user-extra": {"why/s": ["x", "y"]}}
+    path = write(tmp_path / "config", config(current="east", user={"token": "t", **asked}))
+    assert found(tmp_path, kubeconfig=str(path)).user.impersonating == (
+        ("Impersonate-User", "viewer"),
+        ("Impersonate-Uid", "7"),
+        ("Impersonate-Group", "a"),
+        ("Impersonate-Group", "b"),
+        ("Impersonate-Extra-why%2Fs", "x"),
+        ("Impersonate-Extra-why%2Fs", "y"),
+    )
+    nobody = write(tmp_path / "nobody", config(current="east", user={"token": "t", "as-groups": ["a"]}))
+    with pytest.raises(ConfigurationError, match="without a user"):
+        found(tmp_path, kubeconfig=str(nobody))
