@@ -9,6 +9,11 @@ from datetime import timedelta
 RECREATE = "recreate"
 """The imager that deletes and creates the Node object: only for KWOK and simulated nodes."""
 
+SLURM_REBOOT = "slurm_reboot"
+"""The imager that has Slurm run its RebootProgram on a drained node: only for nodes of Slurm."""
+
+IMAGERS = (RECREATE, SLURM_REBOOT)
+
 
 @dataclass(frozen=True, slots=True)
 class CheckPolicy:

@@ -117,8 +117,8 @@ class Node:
     `gpus_capacity` and `gpus_allocatable` count whole devices (MIG instances count in `mig_allocatable`); None is unknown.
     `label_stage` is what a lifecycle label claims, kept apart from `stage`, which is what is enforced.
     `never_gated` is true of an open node that carries no gate verdict.
-    `replaceable` says that the imager `recreate` may serve it (KWOK or simulated). `owner` names the Machine,
-    NodeClaim or node group that owns it, empty where nobody does. `version` is not part of equality of meaning:
+    `replaceable` says that the imager `recreate` may serve it (KWOK or simulated), `reboots` that `slurm_reboot` may. `owner`
+    names the Machine, NodeClaim or node group that owns it, empty where nobody does. `version` is not part of equality of meaning:
     it is the orchestrator's resourceVersion and is kept out of Node (see `NodeFacts`).
     """
 
@@ -144,6 +144,7 @@ class Node:
     created: datetime | None = None
     deleting: bool = False
     replaceable: bool = False
+    reboots: bool = False
     owner: str = ""
     operation: str = ""  # our operation that made or holds it, as written on the node
     upgrade: str = ""  # another controller's work under way on it, in its own words

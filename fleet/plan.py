@@ -22,13 +22,17 @@ from fleet.workload import Placement, WorkloadId
 
 @dataclass(frozen=True, slots=True)
 class DrainOptions:
-    """kubectl's drain filters. `grace` None leaves each pod its own; `deadline` None takes the category's."""
+    """kubectl's drain filters. `grace` None leaves each pod its own; `deadline` None takes the category's.
+
+    `requeue` takes batch jobs off the node at once, to start anew elsewhere; without it a drain waits for them.
+    """
 
     ignore_daemonsets: bool = True
     delete_emptydir: bool = False
     force: bool = False
     grace: timedelta | None = None
     deadline: timedelta | None = None
+    requeue: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,5 +181,6 @@ def _promise(request: Request, ground: Ground, nodes: tuple[NodePlan, ...]) -> d
             options.category,
             options.check_only,
             options.take_over,
+            *(["requeue"] if drain.requeue else []),
         ],
     }

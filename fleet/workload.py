@@ -59,7 +59,8 @@ class Placement:
     """One piece of work bound to one node: a pod, or a job's share of the node, read fresh for a plan.
 
     `gone_alone` is false where taking it away ends more than itself (a gang). `budgets` names the budgets that cover it.
-    `grace` is how long it may take to stop. `loses_scratch` says it keeps node-local scratch (emptyDir).
+    `grace` is how long it may take to stop. `loses_scratch` says it keeps node-local scratch (emptyDir). `waits` says that it ends
+    in its own time (a batch job): a drain waits for it, unless it was told to requeue.
     """
 
     namespace: str
@@ -76,6 +77,7 @@ class Placement:
     budgets: tuple[Budget, ...] = ()
     user: str = ""
     time_left: timedelta | None = None
+    waits: bool = False
 
     @property
     def label(self) -> str:

@@ -31,7 +31,7 @@ def plan_drain(question: Question) -> NodePlan:
         node.key,
         steps=number(question, actions),
         blockers=tuple(blockers),
-        warnings=moving_warnings(sorting.evict),
+        warnings=moving_warnings(sorting.evict) + waiting_warnings(question, sorting),
         moves=tuple(sorting.evict),
         found=found(question.facts),
     )
@@ -41,13 +41,11 @@ def close_and_move(question: Question, stage: Stage | None) -> list[tuple[Action
     """The two steps every verb begins with that takes work away."""
     node, verb = question.node, question.request.verb
     sorting = sort_placements(question.facts.placements, question.request.options.drain)
-    count = len(sorting.evict)
-    what = "nothing to move" if not count else f"move {count} pod{'s' if count > 1 else ''} away"
     return [
         (Close(question.hold(verb), stage=stage), f"close {node.key.name} to new work"),
         (
             MoveWork(question.request.options.drain, deadline(question)),
-            f"{what}, for at most {_span(deadline(question))}",
+            f"{_what(sorting)}, for at most {_span(deadline(question))}",
         ),
     ]
 
@@ -104,9 +102,53 @@ def moving_warnings(evicted: tuple[Placement, ...]) -> tuple[str, ...]:
         if budget.allowed <= 0
     }
     warnings += [f"will wait for budget {name}, which allows none to go now" for name in sorted(held)]
-    if any(not item.finished for item in evicted):
+    if any(item.waits for item in evicted):
+        warnings.append(
+            "requeued jobs start anew, what they did so far is lost to them; cancelling does not bring it back"
+        )
+    elif any(not item.finished for item in evicted):
         warnings.append("evicted pods are started elsewhere or lost; cancelling does not bring them back")
     return tuple(warnings)
+
+
+def waiting_warnings(question: Question, sorting: Sorted) -> tuple[str, ...]:
+    """Which batch jobs the drain waits for, and whose time runs past its deadline."""
+    waited = [item for item in sorting.leaving if item.waits and item.terminating_since is None]
+    if not waited:
+        return ()
+    says = [
+        f"waits for {len(waited)} to end in its own time: {_some([describe_job(item) for item in waited])}"
+    ]
+    until = deadline(question)
+    late = [item.label for item in waited if item.time_left is None or item.time_left > until]
+    if late:
+        says.append(
+            f"{_some(late)} may run past the deadline of {_span(until)}: --requeue starts them anew elsewhere"
+        )
+    return tuple(says)
+
+
+def describe_job(item: Placement) -> str:
+    """A batch job in a few words: `71 (oncall, 3 h left, 8 GPUs)`."""
+    left = "no time limit" if item.time_left is None else f"{_rounded(item.time_left)} left"
+    words = [item.user, left, f"{item.gpus} GPUs" if item.gpus else ""]
+    lost = "" if item.keeper is not Keeper.NOBODY else "can't be requeued"
+    return f"{item.label} ({', '.join(word for word in (*words, lost) if word)})"
+
+
+def _what(sorting: Sorted) -> str:
+    gone = sum(item.terminating_since is None for item in sorting.leaving)
+    jobs = sum(item.waits for item in sorting.evict)
+    parts = [
+        _counted("wait for", gone, "job", "to end"),
+        _counted("requeue", jobs, "job", ""),
+        _counted("move", len(sorting.evict) - jobs, "pod", "away"),
+    ]
+    return ", ".join(part for part in parts if part) or "nothing to move"
+
+
+def _counted(verb: str, count: int, noun: str, rest: str) -> str:
+    return f"{verb} {count} {noun}{'s' if count > 1 else ''} {rest}".rstrip() if count else ""
 
 
 def _stops_by_option(sorting: Sorted) -> dict[tuple[str, str], list[str]]:
@@ -119,6 +161,14 @@ def _stops_by_option(sorting: Sorted) -> dict[tuple[str, str], list[str]]:
 def _some(names: list[str], most: int = 3) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def _rounded(span: timedelta) -> str:
+    minutes = int(span.total_seconds()) // 60
+    if minutes < 1:
+        return f"{int(span.total_seconds())} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
 def _span(span: timedelta) -> str:

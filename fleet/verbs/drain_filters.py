@@ -31,7 +31,8 @@ class Stop:
 class Sorted:
     """A node's placements as a drain sees them. With anything in `blocked`, nothing at all is evicted.
 
-    `evict` must be asked to go; `leaving` is stopping already and only waited for; `leave` belongs to the node itself.
+    `evict` must be asked to go; `leaving` is stopping already, or ends in its own time, and is only waited for; `leave` belongs
+    to the node itself.
     """
 
     evict: tuple[Placement, ...] = ()
@@ -59,7 +60,7 @@ def sort_placements(placements: Iterable[Placement], options: DrainOptions) -> S
                 blocked.append(
                     Stop(placement, "belongs to a DaemonSet, which would bring it back", IGNORE_DAEMONSETS)
                 )
-        elif placement.terminating_since is not None:
+        elif placement.terminating_since is not None or (placement.waits and not options.requeue):
             leaving.append(placement)
         elif stops := _stops(placement, options):
             blocked.extend(stops)
@@ -78,7 +79,12 @@ def _stops(placement: Placement, options: DrainOptions) -> Sequence[Stop]:
             Stop(placement, "keeps scratch data on the node (emptyDir), which would be lost", DELETE_EMPTYDIR)
         )
     if placement.keeper is Keeper.NOBODY and not options.force:
-        stops.append(Stop(placement, "has no controller that would bring it back", FORCE))
+        lost = (
+            "can't be requeued, so it would be lost"
+            if placement.waits
+            else "has no controller that would bring it back"
+        )
+        stops.append(Stop(placement, lost, FORCE))
     return stops
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from fleet.category import RECREATE
+from fleet.category import RECREATE, SLURM_REBOOT
 from fleet.node import Stage
 from fleet.plan import Action, AwaitBoot, Blocker, Check, Close, NodePlan, PutImage, Verb
 from fleet.verbs.common import Question, block, found, general_blockers, keeps_its_stage, number
-from fleet.verbs.drain import close_and_move, moving_blockers, moving_warnings
+from fleet.verbs.drain import close_and_move, moving_blockers, moving_warnings, waiting_warnings
 from fleet.verbs.drain_filters import sort_placements
 
 
@@ -29,7 +29,7 @@ def plan_reimage(question: Question) -> NodePlan:
     sorting = sort_placements(question.facts.placements, question.request.options.drain)
     blockers = general_blockers(question) + _reimage_blockers(question, image, imager)
     blockers += moving_blockers(question, sorting)
-    warnings = list(moving_warnings(sorting.evict))
+    warnings = [*moving_warnings(sorting.evict), *waiting_warnings(question, sorting)]
     if image is not None and node.image.running == image:
         warnings.insert(0, f"it already runs {image}: it will be put on again")
     actions = [] if image is None or not imager else _actions(question, image, imager)
@@ -68,6 +68,11 @@ def _reimage_blockers(question: Question, image: str | None, imager: str) -> lis
         )
     elif imager == RECREATE and not node.replaceable:
         blockers.append(block(node.key, "the imager recreate serves KWOK and simulated nodes only"))
+    elif imager == SLURM_REBOOT and not node.reboots:
+        says = "the imager slurm_reboot serves nodes of a Slurm that has a RebootProgram only"
+        blockers.append(
+            block(node.key, says, go_on="set RebootProgram in slurm.conf, or name another imager")
+        )
     if image is None:
         blockers.append(
             block(node.key, "no image is desired of it", go_on="give one with --to IMAGE", option=True)
