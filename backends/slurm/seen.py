@@ -1,0 +1,108 @@
+"""One node as a change of it must know it: state and flags, whose Reason stands there, and our note beside others' texts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from backends.slurm.our_note import Note, Split, ours, split
+from fleet.errors import Conflict
+from fleet.holder import Hold
+
+REBOOT_REQUESTED = "REBOOT_REQUESTED"
+REBOOT_ISSUED = "REBOOT_ISSUED"
+_REBOOTING = frozenset({REBOOT_REQUESTED, REBOOT_ISSUED})
+_BUSY = frozenset({"ALLOCATED", "MIXED", "ERROR"})
+_CLOSING = frozenset({"DRAIN", "FAIL"})
+TIMED_OUT = "reboot timed out"
+"""What Slurm adds to the Reason of a node that did not come back within ResumeTimeout."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A node, read fresh. `base` and `flags` in Slurm's upper-case words; `boot` is its BootTime in ISO, empty where None.
+
+    `foreign` are the holds of others, as the reader tells them.
+    """
+
+    name: str
+    base: str
+    flags: frozenset[str] = frozenset()
+    reason: str = ""
+    reason_by: str = ""
+    reason_at: datetime | None = None
+    extra: str = ""
+    comment: str = ""
+    boot: str = ""
+    foreign: tuple[Hold, ...] = ()
+
+    @property
+    def state(self) -> str:
+        """As Slurm writes it: `IDLE+DRAIN`."""
+        return "+".join((self.base, *sorted(self.flags)))
+
+    @property
+    def drain(self) -> bool:
+        return "DRAIN" in self.flags
+
+    @property
+    def down(self) -> bool:
+        return self.base == "DOWN"
+
+    @property
+    def closed(self) -> bool:
+        """Whether Slurm gives it no new work because somebody said so."""
+        return self.down or not self.flags.isdisjoint(_CLOSING)
+
+    @property
+    def busy(self) -> bool:
+        """Whether work is on it, that which is ending included."""
+        return self.base in _BUSY or "COMPLETING" in self.flags
+
+    @property
+    def rebooting(self) -> bool:
+        return not self.flags.isdisjoint(_REBOOTING)
+
+    @property
+    def responds(self) -> bool:
+        return "NOT_RESPONDING" not in self.flags
+
+    @property
+    def gave_up_reboot(self) -> bool:
+        """Whether Slurm waited for its boot in vain. Slurm takes DRAIN away with that."""
+        return self.down and TIMED_OUT in self.reason
+
+    @property
+    def reason_is_ours(self) -> bool:
+        return ours(self.reason)
+
+    @property
+    def held_by_reason(self) -> bool:
+        """Whether somebody else's Reason keeps it closed."""
+        return self.closed and bool(self.reason) and not self.reason_is_ours
+
+    @property
+    def field(self) -> str:
+        """Where our note stands or may be written: Extra, or Comment where Extra can't be written again as it was."""
+        if not split(self.extra).note.empty or _whole(self.extra):
+            return "Extra"
+        return "Comment"
+
+    @property
+    def written(self) -> Split:
+        return split(self.extra if self.field == "Extra" else self.comment)
+
+    @property
+    def note(self) -> Note:
+        return self.written.note
+
+
+def expect_no_reboot(seen: Seen) -> None:
+    """Raise Conflict where a reboot is under way: a change of state then would break it."""
+    if seen.rebooting:
+        raise Conflict(f"a reboot is under way ({seen.state}): its state is left alone", about=seen.name)
+
+
+def _whole(text: str) -> bool:
+    """Whether a text was read as it stands: bytes that are no UTF-8 are not."""
+    return "\ufffd" not in text
