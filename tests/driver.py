@@ -19,7 +19,8 @@ from textual.pilot import Pilot
 from fleet.node import NodeKey
 from tests.lab_fleet import Fleet, lab_fleet
 from tui.app import QuarterdeckApp
-from tui.commands import RUN, Command
+from tui.command import Command
+from tui.commands import RUN
 from tui.deck import Deck
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.fleet import FleetScreen

@@ -6,182 +6,11 @@ widget binds for itself (the table's moves) are declared with the widget's own b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from enum import Enum
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
-from fleet.category import RECREATE
 from fleet.verb import Verb
-
-if TYPE_CHECKING:
-    from fleet.policy import Policy
-    from fleet.row import FleetRow
-
-
-class Danger(Enum):
-    """How hard a command is to take back, and so how it is confirmed."""
-
-    NONE = "none"
-    REVERSIBLE = "reversible"  # confirmed with a key
-    TYPED = "typed"  # confirmed by typing the node's name, or the count
-
-
-class Place(Enum):
-    """The screen a command belongs to. EVERYWHERE is bound by the application."""
-
-    EVERYWHERE = "everywhere"
-    FLEET = "fleet"
-    FILTER = "filter"
-    NODE = "node"
-    OPERATIONS = "operations"
-    OPERATION = "operation"
-    CONFIRM = "confirm"
-    READING = "reading"  # audit and help: long texts to scroll
-
-
-class Kind(Enum):
-    """The headings of the help, in its order."""
-
-    VERBS = "Verbs, on the marked nodes or the one under the cursor"
-    LOOKING = "Looking"
-    MARKING = "Moving and marking"
-    OPERATIONS = "Operations"
-    CONFIRMING = "Confirming"
-    PROGRAM = "The program"
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What a command is judged against: the nodes it would act on, and what this session may do.
-
-    `targets` are the marked nodes, else those under the cursor. `busy` names our operation that works on one of them.
-    """
-
-    policy: Policy
-    targets: tuple[FleetRow, ...] = ()
-    read_only: bool = False
-    busy: str = ""
-    simulated: bool = False
-    provisions: bool = False
-    chosen: str = ""  # what a list has under its cursor, empty for nothing
-    chosen_state: str = ""
-    blocked: bool = False  # a plan on screen has blocked nodes
-    plannable: bool = False  # and others that are not
-
-
-WhyNot = Callable[[Standing], str | None]
-
-
-def _always(at: Standing) -> str | None:
-    return None
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """`keys` as Textual spells them, by comma. `footer`: 0 is not in the footer, else the lower goes first.
-
-    `why_not` says why it can't be done now, None where it can: the key is then answered with the reason.
-    """
-
-    id: str
-    keys: str
-    label: str
-    does: str
-    place: Place
-    kind: Kind
-    danger: Danger = Danger.NONE
-    why_not: WhyNot = _always
-    footer: int = 0
-    verb: Verb | None = None
-
-
-def _verb(at: Standing) -> str | None:
-    if not at.targets:
-        return "no node is under the cursor or marked"
-    if at.read_only:
-        return "this session is read-only: nothing can be changed"
-    return f"operation {at.busy} works on it: o shows it" if at.busy else None
-
-
-def _gate(at: Standing) -> str | None:
-    return "no node is under the cursor or marked" if not at.targets else None
-
-
-def has_imager(row: FleetRow, policy: Policy) -> bool:
-    """Whether anything could put an image on the node."""
-    imager = policy.category(row.node.category).imager
-    return row.node.replaceable if imager in ("", RECREATE) else True
-
-
-def _reimage(at: Standing) -> str | None:
-    why = _verb(at)
-    if why is None and not any(has_imager(row, at.policy) for row in at.targets):
-        node = at.targets[0].node
-        category = node.category or "none"
-        imager = at.policy.category(node.category).imager
-        if imager == RECREATE:
-            return "the imager recreate serves KWOK and simulated nodes only"
-        return f"its category ({category}) has no imager: name one in the configuration"
-    return why
-
-
-def _retire(at: Standing) -> str | None:
-    why = _verb(at)
-    if why is None and at.targets and all(row.node.owner for row in at.targets):
-        return f"{at.targets[0].node.owner} owns it: retire it through its owner"
-    return why
-
-
-def _provision(at: Standing) -> str | None:
-    if not at.provisions:
-        return "only a simulated or KWOK fleet can be given new nodes"
-    return "this session is read-only: nothing can be changed" if at.read_only else None
-
-
-def _fault(at: Standing) -> str | None:
-    if not at.simulated:
-        return "faults can be made on a simulated fleet only"
-    return None if len(at.targets) == 1 else "choose one node"
-
-
-def _undo(at: Standing) -> str | None:
-    why = _verb(at)
-    if why is not None:
-        return why
-    ours = [row for row in at.targets if any(hold.kind.value == "ours" for hold in row.node.holds)]
-    if ours:
-        return None
-    if any(row.node.holds for row in at.targets):
-        return "we did not close it: u shows who did"
-    return "there is nothing of ours to undo on it"
-
-
-def _chosen(at: Standing) -> str | None:
-    return None if at.chosen else "there is no operation here"
-
-
-def _resume(at: Standing) -> str | None:
-    if not at.chosen:
-        return "there is no operation here"
-    if at.read_only:
-        return "this session is read-only: nothing can be changed"
-    if at.chosen_state not in ("interrupted", "failed"):
-        return f"it is {at.chosen_state}: there is nothing to resume"
-    return None
-
-
-def _cancel(at: Standing) -> str | None:
-    if not at.chosen:
-        return "there is no operation here"
-    return None if at.chosen_state == "running" else f"it is {at.chosen_state}: there is nothing to cancel"
-
-
-def _leave_out(at: Standing) -> str | None:
-    if not at.blocked:
-        return "nothing is blocked"
-    return None if at.plannable else "no node would be left"
-
+from tui import why_not
+from tui.command import Command, Danger, Kind, Place
 
 _SAFE, _TYPED = Danger.REVERSIBLE, Danger.TYPED
 _FLEET, _VERBS, _LOOK, _MARK, _PROGRAM = Place.FLEET, Kind.VERBS, Kind.LOOKING, Kind.MARKING, Kind.PROGRAM
@@ -194,7 +23,7 @@ GATE = Command(
     _FLEET,
     _VERBS,
     _SAFE,
-    _gate,
+    why_not.gate,
     1,
     Verb.GATE,
 )
@@ -206,7 +35,7 @@ CORDON = Command(
     _FLEET,
     _VERBS,
     _SAFE,
-    _verb,
+    why_not.verb,
     2,
     Verb.CORDON,
 )
@@ -218,7 +47,7 @@ UNCORDON = Command(
     _FLEET,
     _VERBS,
     _SAFE,
-    _verb,
+    why_not.verb,
     3,
     Verb.UNCORDON,
 )
@@ -230,7 +59,7 @@ DRAIN = Command(
     _FLEET,
     _VERBS,
     _SAFE,
-    _verb,
+    why_not.verb,
     4,
     Verb.DRAIN,
 )
@@ -242,7 +71,7 @@ REIMAGE = Command(
     _FLEET,
     _VERBS,
     _TYPED,
-    _reimage,
+    why_not.reimage,
     5,
     Verb.REIMAGE,
 )
@@ -254,7 +83,7 @@ RETIRE = Command(
     _FLEET,
     _VERBS,
     _TYPED,
-    _retire,
+    why_not.retire,
     6,
     Verb.RETIRE,
 )
@@ -266,7 +95,7 @@ UNDO = Command(
     _FLEET,
     _VERBS,
     _SAFE,
-    _undo,
+    why_not.undo,
 )
 PROVISION = Command(
     "verb.provision",
@@ -276,7 +105,7 @@ PROVISION = Command(
     _FLEET,
     _VERBS,
     _SAFE,
-    _provision,
+    why_not.provision,
     0,
     Verb.PROVISION,
 )
@@ -312,7 +141,7 @@ FAULT = Command(
     "Break the node under the cursor, on a simulated fleet.",
     _FLEET,
     _LOOK,
-    why_not=_fault,
+    why_not=why_not.fault,
 )
 
 UP = Command("table.up", "up,k", "Up", "One line up.", _FLEET, _MARK)
@@ -356,7 +185,7 @@ SHOW_OPERATION = Command(
     "Each node of the operation, step by step.",
     Place.OPERATIONS,
     Kind.OPERATIONS,
-    why_not=_chosen,
+    why_not=why_not.chosen,
     footer=1,
 )
 RESUME = Command(
@@ -367,7 +196,7 @@ RESUME = Command(
     Place.OPERATIONS,
     Kind.OPERATIONS,
     _SAFE,
-    _resume,
+    why_not.resume,
     2,
 )
 CANCEL = Command(
@@ -378,7 +207,7 @@ CANCEL = Command(
     Place.OPERATIONS,
     Kind.OPERATIONS,
     _SAFE,
-    _cancel,
+    why_not.cancel,
     3,
 )
 BACK = Command(
@@ -395,7 +224,7 @@ LEAVE_OUT = Command(
     "Go on with the nodes that nothing blocks.",
     Place.CONFIRM,
     Kind.CONFIRMING,
-    why_not=_leave_out,
+    why_not=why_not.leave_out,
     footer=3,
 )
 PLAN_UP = Command("confirm.up", "up", "Up", "Scroll the plan up.", Place.CONFIRM, Kind.CONFIRMING)

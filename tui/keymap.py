@@ -6,7 +6,8 @@ import difflib
 from collections.abc import Mapping
 from pathlib import Path
 
-from tui.commands import ALL, COMMANDS, Command, Danger, Place
+from tui.command import Command, Danger, Place
+from tui.commands import ALL, COMMANDS
 from tui.toml_section import BadSettings
 
 Keys = Mapping[str, str]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from tui.commands import ALL, Danger, Kind
+from tui.command import Danger, Kind
+from tui.commands import ALL
 
 _DANGERS = {
     Danger.NONE: "",

@@ -8,7 +8,7 @@ from functools import partial
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
-from tui.commands import Command
+from tui.command import Command
 from tui.screens.base import DeckScreen
 
 

@@ -10,7 +10,7 @@ from fleet.node import NodeKey
 from fleet.operation import OperationState
 from fleet.runner import OperationRun
 from tui import themes
-from tui.commands import Standing
+from tui.command import Standing
 from tui.deck import Deck
 from tui.running import pending_texts
 from widgets.cells import Scene

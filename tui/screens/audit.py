@@ -11,7 +11,7 @@ from textual.containers import VerticalScroll
 
 from fleet.journal import Kind, Record
 from tui import commands, readings
-from tui.commands import Place
+from tui.command import Place
 from tui.screens.base import DeckScreen, bindings_of
 from tui.session import Session
 from widgets.fitting import fit, printable

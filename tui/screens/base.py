@@ -10,7 +10,8 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from tui import commands, keymap
-from tui.commands import COMMANDS, Command, Place, Standing
+from tui.command import Command, Place, Standing
+from tui.commands import COMMANDS
 from tui.messages import Asked
 from tui.session import Session
 from widgets.key_footer import KeyFooter, KeyHint

@@ -20,7 +20,7 @@ from fleet.node import NodeKey
 from fleet.plan import Options, Plan, Request, Verb
 from fleet.runner import OperationRun
 from tui import commands, proposals
-from tui.commands import Place, Standing
+from tui.command import Place, Standing
 from tui.screens.base import DeckScreen, bindings_of
 from tui.screens.forms import Field
 from tui.screens.options import Offered, OptionsPanel

@@ -19,7 +19,8 @@ from fleet.sorting import WORST_FIRST, Sort
 from fleet.summary import summarise
 from fleet.view import FleetView, LineKey
 from tui import commands, proposals, readings, themes
-from tui.commands import BY_VERB, Place, Standing
+from tui.command import Place, Standing
+from tui.commands import BY_VERB
 from tui.messages import FleetChanged, RunsChanged
 from tui.running import told
 from tui.screens.audit import AuditScreen

@@ -10,7 +10,7 @@ from textual.binding import BindingType
 
 from fleet.selection_fields import FIELDS
 from tui import commands, keymap
-from tui.commands import Kind, Place
+from tui.command import Kind, Place
 from tui.screens.base import DeckScreen, bindings_of
 from tui.session import Session
 from widgets.help_table import HelpLine, HelpTable

@@ -12,7 +12,8 @@ from textual.binding import BindingType
 from fleet.node import NodeKey
 from fleet.plan import Verb
 from tui import commands
-from tui.commands import BY_VERB, Command, Place, Standing
+from tui.command import Command, Place, Standing
+from tui.commands import BY_VERB
 from tui.messages import FleetChanged, RunsChanged
 from tui.screens.base import DeckScreen, bindings_of
 from tui.screens.node_watch import NodeWatch

@@ -11,7 +11,7 @@ from textual.containers import VerticalScroll
 from fleet.operation import Operation, Progress, StepState
 from fleet.runner import OperationRun
 from tui import commands, running
-from tui.commands import Place
+from tui.command import Place
 from tui.messages import RunsChanged
 from tui.screens.base import DeckScreen, bindings_of
 from tui.session import Session

@@ -12,7 +12,7 @@ from textual.binding import BindingType
 from fleet.operation import Operation, OperationState
 from fleet.plan import Verb
 from tui import commands, proposals, readings
-from tui.commands import Place, Standing
+from tui.command import Place, Standing
 from tui.messages import RunsChanged
 from tui.screens.ask import Answer, AskScreen
 from tui.screens.base import DeckScreen, bindings_of

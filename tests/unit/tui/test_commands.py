@@ -13,7 +13,8 @@ from fleet.policy import Policy
 from fleet.row import FleetRow, row_of
 from tests.builders import node
 from tui import commands
-from tui.commands import ALL, BOUND_BY_WIDGETS, BY_VERB, COMMANDS, Danger, Standing
+from tui.command import Command, Danger, Standing
+from tui.commands import ALL, BOUND_BY_WIDGETS, BY_VERB, COMMANDS
 from widgets.filter_bar import FilterBar
 from widgets.fleet_table import FleetTable
 from widgets.operations_list import OperationsList
@@ -49,7 +50,7 @@ def test_the_bindings_of_widgets_have_a_command_of_the_same_id() -> None:
 
 
 @pytest.mark.parametrize("command", [each for verb, each in BY_VERB.items() if verb is not Verb.PROVISION])
-def test_a_verb_needs_a_node(command: commands.Command) -> None:
+def test_a_verb_needs_a_node(command: Command) -> None:
     assert command.why_not(Standing(POLICY)) == "no node is under the cursor or marked"
     assert command.why_not(standing()) is None
 
