@@ -27,7 +27,7 @@ from tui.screens.fleet import FleetScreen
 from tui.screens.forms import Field, Toggle
 from tui.settings import Settings
 
-PATIENCE = 5.0
+PATIENCE = 15.0
 """Seconds of real time after which a thing that is waited for is said never to come."""
 
 _NAMES = {
