@@ -105,7 +105,9 @@ def apply_verdict(node: NodeObject, action: ApplyVerdict, keys: OurKeys, foreign
 
 
 def mark(node: NodeObject, action: Mark, keys: OurKeys) -> Change:
-    """Write the stage, and nothing else."""
+    """Write the stage, and nothing else. Raises Conflict where the node was opened since: it is no longer ours to say."""
+    if not node.closed(keys):
+        raise Conflict("somebody opened it since we closed it", about=node.name)
     draft = Draft(node, keys)
     draft.labels[keys.lifecycle] = action.stage.value
     return _change(draft, action.stage.value, "already so")
@@ -116,10 +118,11 @@ def _admit(draft: Draft, action: ApplyVerdict, foreign: ForeignHolds) -> str:
         ours = entry.operation == action.operation != ""
         return ours or entry.verb == Verb.GATE.value or entry.behind_gate
 
-    _lift(draft, lifted)
+    left = _lift(draft, lifted)
     others = _others(draft, foreign, ())
     draft.open_gate()
-    draft.labels[draft.keys.lifecycle] = Stage.IN_SERVICE.value
+    moving = any(entry.verb in _KEEPS_AWAY for entry in left.entries)
+    draft.labels[draft.keys.lifecycle] = (Stage.DRAINING if moving else Stage.IN_SERVICE).value
     if others:
         _keep_shut(draft)
         return f"passed the gate; stays closed: {_named(others)}"

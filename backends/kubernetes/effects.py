@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from backends.kubernetes.boot import lacking
-from backends.kubernetes.closing import Change, ForeignHolds, apply_verdict
+from backends.kubernetes.closing import Change, ForeignHolds, apply_verdict, release
 from backends.kubernetes.guarded import NodeEditor, operation_of
 from backends.kubernetes.held_by import read_held_by
 from backends.kubernetes.node_edit import NodeObject
@@ -95,14 +95,10 @@ class Effects:
                 there = held.of(hold.operation)
                 stands = stage is None or node.labels.get(self._keys.lifecycle) == stage.value
                 return _TOLD[there is not None and stands and (not gate or node.gated(self._keys))]
-            case Release(operations=operations, take_over=names):
-                mine = [
-                    entry
-                    for entry in held.entries
-                    if entry.operation in operations or entry.by in names or not (operations or names)
-                ]
-                nothing_but_names = not operations and not step.before.holds
-                return _TOLD[not mine and not (nothing_but_names and node.unschedulable)]
+            case Release() as lifting:
+                return self._would_change(
+                    node, lambda there: release(there, lifting, self._keys, self._foreign)
+                )
             case Mark(stage=stage):
                 return _TOLD[node.labels.get(self._keys.lifecycle) == stage.value]
             case ApplyVerdict() as verdict:

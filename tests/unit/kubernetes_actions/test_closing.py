@@ -359,3 +359,17 @@ def test_a_gate_that_opens_leaves_closed_what_a_colleague_holds(opens: str) -> N
     assert "stays closed" in says
     assert lab.cordoned()
     assert lab.holders == ["colleague"]
+
+
+def test_a_stage_is_not_written_on_a_node_that_somebody_opened() -> None:
+    lab = Lab()
+    with pytest.raises(Conflict, match="opened"):
+        mark(lab.node, Mark(Stage.DRAINED), KEYS)
+
+
+def test_a_pass_under_a_colleagues_drain_does_not_say_in_service() -> None:
+    lab = Lab(taints=[GATE_TAINT])
+    lab.take(close(lab.node, Close(replace(DRAIN, by="colleague", operation="op-9")), KEYS))
+    lab.take(apply_verdict(lab.node, ApplyVerdict(PASS, "op-4", admit=True), KEYS, nobody))
+    assert lab.cordoned()
+    assert lab.stage == Stage.DRAINING.value
