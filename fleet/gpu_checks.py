@@ -32,9 +32,9 @@ def telemetry(scene: Scene) -> Finding:
     threshold = f"{expected} GPUs {wanted}"
     if seen == expected:
         return _read(scene, "telemetry", Verdict.PASS, _reports(seen), threshold)
-    return _read(
-        scene, "telemetry", Verdict.UNKNOWN, _reports(seen), threshold, "the exporter reporting every GPU"
-    )
+    value = _reports(seen) if seen or not scene.readings.why else scene.readings.why
+    clears = _source_or("telemetry", scene, "the exporter reporting every GPU")
+    return _read(scene, "telemetry", Verdict.UNKNOWN, value, threshold, clears)
 
 
 def xids(scene: Scene) -> Finding:
@@ -50,7 +50,9 @@ def xids(scene: Scene) -> Finding:
         )
     codes = _codes(scene)
     if codes is None:
-        clears = "DCGM_FI_DEV_XID_ERRORS of every GPU, or the category not needing this check"
+        clears = _source_or(
+            "xid", scene, "DCGM_FI_DEV_XID_ERRORS of every GPU, or the category not needing this check"
+        )
         return _read(
             scene, "xid", Verdict.UNKNOWN, scene.readings.why or "not read of every GPU", threshold, clears
         )
@@ -125,6 +127,14 @@ def _read(
     at = scene.readings.node.at if scene.readings.node is not None else None
     source = scene.readings.source or "telemetry"
     return Finding(check, verdict, clean(value, _LIMIT), threshold, source, at, clean(clears, _LIMIT))
+
+
+def _source_or(check: str, scene: Scene, clears: str) -> str:
+    """What clears a check that telemetry decides: where no source is configured, that, or doing without."""
+    if scene.readings.source:
+        return clears
+    without = f'[category."{scene.node.category or "*"}".checks.{check}]'
+    return f"--prometheus or --dcgm naming a source, or needed = false under {without}"
 
 
 def _is_current(scene: Scene, at: datetime | None) -> bool:

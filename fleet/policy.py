@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from fleet.category import Category
@@ -21,7 +21,7 @@ FAILURES_THAT_STOP = 3
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """`prefix` begins every key we write (`node.lab/`). `categories` by name; one not named has the defaults.
+    """`prefix` begins every key we write (`node.lab/`). `categories` by name; one not named is as `any_other`.
 
     `xid_severity` is what the site says of a code (INFO, WARN or FAIL); a code it does not name has the catalogue's severity.
     `forbidden_xids` follows from both: the codes that keep a gate closed.
@@ -29,6 +29,7 @@ class Policy:
 
     prefix: str = "node.lab/"
     categories: Mapping[str, Category] = field(default_factory=dict)
+    any_other: Category = Category("")
     xid_severity: Mapping[int, Severity] = field(default_factory=dict)
     forbidden_xids: frozenset[int] = field(init=False, default=DEFAULT_FORBIDDEN_XIDS)
     telemetry_fresh: timedelta = timedelta(minutes=2)
@@ -45,4 +46,4 @@ class Policy:
         return self.xid_severity.get(code) or lookup(code).severity
 
     def category(self, name: str) -> Category:
-        return self.categories.get(name) or Category(name)
+        return self.categories.get(name) or replace(self.any_other, name=name)

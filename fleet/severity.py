@@ -75,10 +75,8 @@ def severity_at(row: _Row, now: datetime, policy: Policy) -> Severity:
 
 def expected_gpus(node: Node, policy: Policy) -> int | None:
     """How many GPUs a node should have: its category's word, else what it says of itself; None where nobody says."""
-    category = policy.categories.get(node.category)
-    if category is not None and category.expected_gpus is not None:
-        return category.expected_gpus
-    return node.gpus_capacity
+    configured = policy.categories.get(node.category, policy.any_other).expected_gpus
+    return node.gpus_capacity if configured is None else configured
 
 
 def _concerns(

@@ -11,14 +11,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import TypedDict
 
 import platformdirs
 
 from fleet.category import Category, CheckPolicy
+from fleet.gate import CHECKS
+from fleet.gpu_checks import NOT_NEEDED
 from fleet.policy import DEFAULT_FORBIDDEN_XIDS, Policy
 from fleet.xid import SITE_SEVERITIES, Severity
 from tui.toml_section import BadSettings, Section, span
 
+ANY_OTHER = "*"
+"""The name of the table for every category that has none of its own, and for nodes without a category."""
 THEMES = ("dark", "light", "colour-blind", "ascii")
 
 
@@ -140,7 +145,7 @@ def _policy(top: Section) -> Policy:
         max_parallel=top.integer("max_parallel", 10, least=1),
         telemetry_fresh=gate[0],
         xid_severity=top.section("xid", lambda table: _xid_severity(table, gate[1])),
-        categories={name: _category(name, table) for name, table in top.sections("category")},
+        **_categories(top),
     )
 
 
@@ -169,29 +174,55 @@ def _xid_severity(table: Section, forbidden: tuple[int, ...] | None) -> dict[int
     return severities
 
 
-def _category(name: str, table: Section) -> Category:
+class _Categories(TypedDict):
+    categories: dict[str, Category]
+    any_other: Category
+
+
+def _categories(top: Section) -> _Categories:
+    """The tables of categories; `[category."*"]` says what holds where a category's own table says nothing."""
+    tables = dict(top.sections("category"))
+    any_table = tables.pop(ANY_OTHER, None)
+    any_other = Category("") if any_table is None else _category("", any_table, Category(""))
+    return {
+        "categories": {name: _category(name, table, any_other) for name, table in tables.items()},
+        "any_other": any_other,
+    }
+
+
+def _category(name: str, table: Section, base: Category) -> Category:
+    gpus = table.optional_integer("expected_gpus", least=0)
     category = Category(
         name=name,
-        desired_image=table.optional_text("desired_image"),
-        expected_gpus=table.optional_integer("expected_gpus", least=0),
-        driver=table.optional_text("driver"),
-        imager=table.choice("imager", ("", "recreate"), ""),
-        gate_by_cordon=table.flag("gate_by_cordon", default=False),
-        max_unavailable=table.count_or_share("max_unavailable", "10%"),
-        boot_deadline=table.span("boot_deadline", timedelta(minutes=30)),
-        drain_deadline=table.span("drain_deadline", timedelta(hours=1)),
-        settle_deadline=table.span("settle_deadline", timedelta(minutes=5)),
-        checks={check: _check(section) for check, section in table.sections("checks")},
+        desired_image=table.optional_text("desired_image") or base.desired_image,
+        expected_gpus=base.expected_gpus if gpus is None else gpus,
+        driver=table.optional_text("driver") or base.driver,
+        imager=table.choice("imager", ("", "recreate"), base.imager),
+        gate_by_cordon=table.flag("gate_by_cordon", default=base.gate_by_cordon),
+        max_unavailable=table.count_or_share("max_unavailable", base.max_unavailable),
+        boot_deadline=table.span("boot_deadline", base.boot_deadline),
+        drain_deadline=table.span("drain_deadline", base.drain_deadline),
+        settle_deadline=table.span("settle_deadline", base.settle_deadline),
+        checks=table.section("checks", lambda checks: _checks(checks, base.checks)),
     )
     table.finish()
     return category
 
 
-def _check(table: Section) -> CheckPolicy:
+def _checks(table: Section, base: Mapping[str, CheckPolicy]) -> dict[str, CheckPolicy]:
+    found = dict(base)
+    for name in CHECKS:
+        if (section := table.optional_section(name)) is not None:
+            found[name] = _check(section, base.get(name) or CheckPolicy(needed=name not in NOT_NEEDED))
+    return found
+
+
+def _check(table: Section, base: CheckPolicy) -> CheckPolicy:
+    limit = table.optional_number("limit")
     check = CheckPolicy(
-        enabled=table.flag("enabled", default=True),
-        needed=table.flag("needed", default=True),
-        limit=table.optional_number("limit"),
+        enabled=table.flag("enabled", default=base.enabled),
+        needed=table.flag("needed", default=base.needed),
+        limit=base.limit if limit is None else limit,
     )
     table.finish()
     return check

@@ -123,6 +123,11 @@ class Section:
         section.finish()
         return found
 
+    def optional_section(self, key: str) -> Section | None:
+        """The table `key`, None where it is absent. Its reader finishes it."""
+        table: dict[str, Any] | None = self._typed(key, dict, "a table", None)
+        return None if table is None else self._subsection(key, table)
+
     def sections(self, key: str) -> Iterator[tuple[str, Section]]:
         """The tables below `key`, by name. Their reader finishes each."""
         for name, table in self._typed(key, dict, "tables", {}).items():

@@ -90,6 +90,18 @@ def test_a_negative_grace_period_leaves_each_pod_its_own_as_kubectls_does(fleet:
     assert fleet.run("plan", "drain", "gpu-h100-005", "--grace-period", "0", "--json").json["hash"] != own
 
 
+def test_a_gate_without_telemetry_is_unknown_says_how_to_do_without_and_passes_so(
+    fleet: Served, tmp_path: Path
+) -> None:
+    bare = ("--kubeconfig", fleet.kubeconfig)
+    said = quarterdeck(*bare, "gate", "gpu-a100-005", "--check")
+    assert said.code == 3
+    assert 'needed = false under [category."a100".checks.telemetry]' in said.err
+    config = tmp_path / "config.toml"
+    config.write_text('[category."*".checks]\ntelemetry = { needed = false }\nxid = { needed = false }\n')
+    assert quarterdeck(*bare, "--config", str(config), "gate", "gpu-a100-005", "--check").code == 0
+
+
 def test_cordon_writes_who_and_why_and_uncordon_takes_it_back(fleet: Served) -> None:
     assert fleet.run("run", "cordon", "gpu-h100-006", "--reason", "fan noise", "--yes").code == 0
     closed = fleet.node("gpu-h100-006")

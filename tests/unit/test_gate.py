@@ -365,6 +365,17 @@ async def test_without_a_telemetry_source_the_gate_stays_closed() -> None:
     ]
 
 
+async def test_without_a_telemetry_source_it_says_how_to_do_without_and_that_is_enough() -> None:
+    checker = GateChecker(Policy(), ManualClock(), None)
+    findings = {finding.check: finding for finding in await checker.findings(NodeFacts(NODE), H100)}
+    for check in ("telemetry", "xid"):
+        assert findings[check].value == "no telemetry source is configured"
+        assert f'needed = false under [category."h100".checks.{check}]' in findings[check].clears
+        assert "--prometheus" in findings[check].clears
+    without = replace(H100, checks=dict.fromkeys(("telemetry", "xid"), CheckPolicy(needed=False)))
+    assert verdict_of(await checker.findings(NodeFacts(NODE), without)) is Verdict.WARN
+
+
 async def test_findings_that_came_with_the_facts_are_kept() -> None:
     async def read(key: NodeKey) -> Readings:
         return Readings(node_from_gpus(gpus(), START), gpus(), "prometheus")

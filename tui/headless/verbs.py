@@ -13,6 +13,7 @@ from fleet.node import NodeKey
 from fleet.operation import Operation, StepState
 from fleet.plan import DrainOptions, Options, Plan, Request, Verb
 from fleet.runner import OperationRun
+from fleet.text import clean
 from tui.deck import Deck
 from tui.exits import BLOCKED, DONE, FAILED, code_of_operation
 from tui.headless.shapes import finding_shape, operation_shape, plan_shape, put
@@ -184,6 +185,10 @@ def _told(deck: Deck, ended: Operation, *, json: bool) -> int:
         put(shape)
     for line in operation_lines(ended):
         tell(line)
+    for key, record in records.items():
+        for finding in record.findings:
+            if not finding.verdict.admits and finding.needed and finding.clears:
+                tell(clean(f"  {key.name}: {finding.check} would be cleared by: {finding.clears}"))
     return _verdict_code(ended) if ended.plan.verb is Verb.GATE else code_of_operation(ended)
 
 

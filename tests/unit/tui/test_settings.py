@@ -191,3 +191,32 @@ def test_the_environment_names_a_cluster_as_kubectl_would_find_it(tmp_path: Path
     (tmp_path / ".kube").mkdir()
     (tmp_path / ".kube" / "config").touch()
     assert environment_names_a_cluster(home)
+
+
+def test_what_is_said_of_any_category_holds_where_its_own_table_is_silent(tmp_path: Path) -> None:
+    policy = read(
+        tmp_path,
+        """
+        [category."*"]
+        expected_gpus = 8
+        [category."*".checks.telemetry]
+        needed = false
+        [category."*".checks.temperature]
+        limit = 80
+        [category.l40s]
+        expected_gpus = 4
+        [category.l40s.checks.xid]
+        needed = false
+        """,
+    ).policy
+    assert policy.category("").expected_gpus == policy.category("h100").expected_gpus == 8
+    assert policy.category("h100").name == "h100"
+    l40s = policy.category("l40s")
+    assert (l40s.expected_gpus, "*" in policy.categories) == (4, False)
+    assert (l40s.checks["telemetry"].needed, l40s.checks["xid"].needed) == (False, False)
+    assert (l40s.checks["temperature"].limit, l40s.checks["temperature"].needed) == (80, False)
+
+
+def test_a_check_that_does_not_exist_is_named_with_the_nearest_that_does(tmp_path: Path) -> None:
+    with pytest.raises(BadSettings, match="category.h100.checks.telemtry: unknown key; did you mean telemetry"):
+        read(tmp_path, "[category.h100.checks.telemtry]\nneeded = false\n")
