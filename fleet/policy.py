@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 
 from fleet.category import Category
 from fleet.xid import Severity, catalogue, lookup
@@ -29,7 +30,7 @@ class Policy:
 
     prefix: str = "node.lab/"
     categories: Mapping[str, Category] = field(default_factory=dict)
-    any_other: Category = Category("")
+    any_other: Category = field(default_factory=partial(Category, ""))
     xid_severity: Mapping[int, Severity] = field(default_factory=dict)
     forbidden_xids: frozenset[int] = field(init=False, default=DEFAULT_FORBIDDEN_XIDS)
     telemetry_fresh: timedelta = timedelta(minutes=2)
