@@ -280,13 +280,13 @@ def _brought_up(seen: Seen, note: Note) -> str:
 
 
 def _swap(holds: tuple[Entry, ...], old: Entry, new: Entry) -> tuple[Entry, ...]:
-    return tuple(new if entry is old else entry for entry in holds)
+    return tuple(new if entry == old else entry for entry in holds)
 
 
 def _lift(note: Note, lifted: Callable[[Entry], bool], take_over: tuple[str, ...]) -> Note:
     """The note without the holds that are lifted. What the first of them found is carried on to the one that outlives it."""
     kept = tuple(entry for entry in note.holds if not lifted(entry))
-    if kept and note.holds[0] is not kept[0]:
+    if kept and note.holds[0] != kept[0]:
         kept = (msgspec.structs.replace(kept[0], found=note.holds[0].found), *kept[1:])
     lost = "" if UNREADABLE in take_over else note.lost
     return msgspec.structs.replace(note, holds=kept, lost=lost)

@@ -70,7 +70,7 @@ class Seen:
     @property
     def gave_up_reboot(self) -> bool:
         """Whether Slurm waited for its boot in vain. Slurm takes DRAIN away with that."""
-        return self.down and TIMED_OUT in self.reason
+        return self.down and not self.rebooting and TIMED_OUT in self.reason
 
     @property
     def reason_is_ours(self) -> bool:
