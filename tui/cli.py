@@ -187,9 +187,15 @@ def _reading(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         commands, "doctor", "can I reach it, may I, do the metrics join the nodes, which versions"
     )
     doctor.add_argument("--json", action="store_true")
-    xid = _command(commands, "xid", "what an XID means and what to do")
-    xid.add_argument("code", type=int)
+    xid = _command(commands, "xid", "what an XID means and what to do, or what a kernel log on stdin holds")
+    xid.add_argument("code", nargs="?", type=_xid_code, metavar="CODE", help="a number; - or none: a log")
     xid.add_argument("--json", action="store_true")
+
+
+def _xid_code(text: str) -> str:
+    if text != "-" and not (text.isascii() and text.isdecimal() and len(text) <= 9):
+        raise argparse.ArgumentTypeError("must be the number of an XID, or - for a log on stdin")
+    return text
 
 
 def _at_least_one(text: str) -> int:

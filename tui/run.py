@@ -30,7 +30,7 @@ def run(asked: argparse.Namespace) -> int:
         if asked.command == "xid":
             from tui.headless.xid import xid
 
-            return xid(asked)
+            return xid(asked, load(asked.config))
         if asked.command == "drill" and asked.name == "list":
             from tui.headless.drill import show_list
 
