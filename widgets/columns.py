@@ -102,9 +102,9 @@ _NARROW = 100
 """Below so many cells the utilisation has no bar."""
 
 _GROWTH = (
-    (Column.STATUS, 24),
-    (Column.NAME, 28),
-    (Column.STATUS, 36),
+    (Column.STATUS, 28),
+    (Column.NAME, 24),
+    (Column.STATUS, 40),
     (Column.NAME, 34),
     (Column.HOLDER, 30),
     (Column.IMAGE, 24),
