@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from fleet import __version__
+from tui.streams import settle
 from tui.toml_section import span
 
 VERBS = ("gate", "cordon", "uncordon", "drain", "reimage", "retire")
@@ -41,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit with its code."""
+    settle()
     asked = parser().parse_args(arguments)
     from tui.run import run  # what a command needs is loaded once it is known
 

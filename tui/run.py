@@ -15,6 +15,7 @@ from tui.choice import Choice, choose
 from tui.exits import DONE, FAILED, USAGE, code_of
 from tui.headless.words import tell
 from tui.settings import BadSettings, load
+from tui.streams import at_a_terminal
 
 if TYPE_CHECKING:
     from tui.deck import Deck
@@ -25,28 +26,7 @@ Headless = Callable[["Deck", argparse.Namespace], Awaitable[int]]
 def run(asked: argparse.Namespace) -> int:
     """Do what was asked and return the exit code."""
     try:
-        if asked.command == "sim":
-            return _sim(asked)
-        if asked.command == "xid":
-            from tui.headless.xid import xid
-
-            return xid(asked, load(asked.config))
-        if asked.command == "drill" and asked.name == "list":
-            from tui.headless.drill import show_list
-
-            return show_list(json=asked.json)
-        choice = choose(asked, load(asked.config))
-        if asked.command in ("operations", "audit"):
-            return asyncio.run(_history(choice, asked))
-        if asked.command == "drill" and asked.report is not None:
-            from tui.drill_report_file import check_report_file
-
-            check_report_file(asked.report)
-        if asked.command in (None, "demo"):
-            return _dashboard(choice)
-        if asked.command == "drill" and not asked.auto:
-            return _drill(choice, asked)
-        return asyncio.run(_headless(choice, asked))
+        return _handed_over(_do(asked))
     except BadSettings as error:
         tell(f"quarterdeck: {error}")
         return USAGE
@@ -61,8 +41,48 @@ def run(asked: argparse.Namespace) -> int:
         return FAILED
 
 
+def _expect_a_terminal() -> None:
+    if not at_a_terminal():
+        says = (
+            "the dashboard needs one; for scripts there are `quarterdeck nodes --json` and the other commands"
+        )
+        raise BadSettings("no terminal", "", says)
+
+
+def _handed_over(code: int) -> int:
+    """`code`, once what was printed has been taken: whoever read it may have gone."""
+    sys.stdout.flush()
+    return code
+
+
+def _do(asked: argparse.Namespace) -> int:
+    if asked.command == "sim":
+        return _sim(asked)
+    if asked.command == "xid":
+        from tui.headless.xid import xid
+
+        return xid(asked, load(asked.config))
+    if asked.command == "drill" and asked.name == "list":
+        from tui.headless.drill import show_list
+
+        return show_list(json=asked.json)
+    choice = choose(asked, load(asked.config))
+    if asked.command in ("operations", "audit"):
+        return asyncio.run(_history(choice, asked))
+    if asked.command == "drill" and asked.report is not None:
+        from tui.drill_report_file import check_report_file
+
+        check_report_file(asked.report)
+    if asked.command in (None, "demo"):
+        return _dashboard(choice)
+    if asked.command == "drill" and not asked.auto:
+        return _drill(choice, asked)
+    return asyncio.run(_headless(choice, asked))
+
+
 def _dashboard(choice: Choice) -> int:
     """The dashboard, with the collector off and paints unhurried by a frame timer: both cost a first frame dearly."""
+    _expect_a_terminal()
     gc.disable()
     os.environ.setdefault("TEXTUAL_FPS", "240")
     from tui.app import QuarterdeckApp
@@ -76,6 +96,7 @@ def _dashboard(choice: Choice) -> int:
 
 def _drill(choice: Choice, asked: argparse.Namespace) -> int:
     """The dashboard with the coach beside it. The report is printed once the terminal is restored."""
+    _expect_a_terminal()
     gc.disable()
     os.environ.setdefault("TEXTUAL_FPS", "240")
     from tui.app import QuarterdeckApp

@@ -14,6 +14,7 @@ from fleet.operation import Operation
 from fleet.plan import Blocker, NodePlan, Plan, Radius
 from fleet.row import FleetRow
 from fleet.telemetry import NodeTelemetry
+from tui.streams import says_everything
 
 Shape = dict[str, Any]
 
@@ -22,7 +23,7 @@ _READY = {Readiness.READY: True, Readiness.NOT_READY: False, Readiness.UNKNOWN: 
 
 def put(shape: object) -> None:
     """Write one JSON document to stdout."""
-    json.dump(shape, sys.stdout, indent=2, ensure_ascii=False, default=str)
+    json.dump(shape, sys.stdout, indent=2, ensure_ascii=not says_everything(), default=str)
     sys.stdout.write("\n")
 
 
