@@ -233,6 +233,30 @@ def test_doctor_finds_all_well(fleet: Served) -> None:
     assert answers["simulated permission"]["ok"] is True
 
 
+def test_doctor_asks_no_series_of_a_node_without_gpus_and_names_who_never_passed_a_gate(
+    fleet: Served,
+) -> None:
+    node = {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": "cpu-1", "labels": {"node.lab/category": "cpu"}},
+        "status": {"capacity": {"cpu": "8"}, "allocatable": {"cpu": "8"}},
+    }
+    fleet.ask("POST", "/api/v1/nodes", node)
+    try:
+        answers = {answer["about"]: answer for answer in fleet.run("doctor", "--json").json}
+        nodes = fleet.run("nodes", "--json").json
+    finally:
+        fleet.ask("DELETE", "/api/v1/nodes/cpu-1")
+    silent = [
+        node for node in nodes if node["metrics"]["gpus_seen"] is None and node["gpus"]["capacity"] != 0
+    ]
+    assert "cpu-1" in {node["name"] for node in nodes}
+    assert f"{len(silent)} have none" in answers["metrics join"]["says"]
+    assert answers["nodes gate"]["ok"] is None
+    assert "registerWithTaints" in answers["nodes gate"]["mend"]
+
+
 def test_kubectl_shows_what_a_verb_did(fleet: Served) -> None:
     require("kubectl")
     assert fleet.run("run", "cordon", "gpu-a100-002", "--reason", "kubectl sees it", "--yes").code == 0

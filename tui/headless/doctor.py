@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 
 from fleet.errors import FleetError
 from fleet.feeds import FeedHealth
 from fleet.joining import Join
+from fleet.node import NodeKey, Stage
 from fleet.plan import Permission, Verb
+from fleet.row import FleetRow
 from fleet.text import clean
 from tui.deck import Deck
 from tui.exits import DONE, FAILED, UNREACHABLE
@@ -107,10 +109,26 @@ def _fleet(deck: Deck) -> Iterator[Examined]:
     ):
         says = ", ".join(f"{value} on {count}" for value, count in counted.most_common(5))
         yield Examined(f"nodes {name} from" if name in ("category", "image") else f"nodes {name}", True, says)
+    yield _gates(rows, deck.policy.prefix)
     undesired = sum(row.node.image.desired is None for row in rows)
     if undesired:
         says = f"{undesired} of {len(rows)} nodes have none"
         yield Examined("nodes desired image", None, says, "set desired_image of their categories")
+
+
+def _gates(rows: Sequence[FleetRow], prefix: str) -> Examined:
+    """Whether nodes came into service by a gate: only a taint that the agent itself registers with closes one in time."""
+    serving = [row.node for row in rows if row.node.stage is Stage.IN_SERVICE]
+    passed_by = Counter(node.category or "no category" for node in serving if node.gate is None)
+    if not passed_by:
+        return Examined("nodes gate", True, f"each of {len(serving)} nodes in service has a gate's verdict")
+    says = ", ".join(f"{count} of {category}" for category, count in passed_by.most_common(5))
+    return Examined(
+        "nodes gate",
+        None,
+        f"{passed_by.total()} of {len(serving)} nodes in service have no gate's verdict: {says}",
+        f"have kubelets register with the taint {prefix}health-gate=pending:NoSchedule (registerWithTaints)",
+    )
 
 
 async def _metrics(deck: Deck) -> Examined:
@@ -121,7 +139,7 @@ async def _metrics(deck: Deck) -> Examined:
     join = await _joined(deck, deck.joined)
     if join is None:
         return Examined("metrics join", None, "no reading yet")
-    without = [key.name for key in join.unjoined_nodes]
+    without = [key.name for key in join.unjoined_nodes if _may_have_gpus(deck, key)]
     return Examined(
         "metrics join",
         not without and not join.unjoined_names,
@@ -139,6 +157,11 @@ async def _joined(deck: Deck, joined: Callable[[], Join | None]) -> Join | None:
             break
         await deck.clock.sleep(timedelta(seconds=0.1))
     return join
+
+
+def _may_have_gpus(deck: Deck, key: NodeKey) -> bool:
+    row = deck.store.rows_by_key.get(key)
+    return row is None or row.node.gpus_capacity != 0
 
 
 def _some(names: Iterable[str]) -> str:
