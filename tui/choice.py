@@ -36,7 +36,7 @@ def choose(asked: argparse.Namespace, settings: Settings) -> Choice:
     flagged = _flagged(asked, settings)
     if asked.command == "demo":
         return Choice(flagged, DemoChoice(asked.nodes, asked.seed, asked.speed))
-    named = bool(asked.kubeconfig or asked.context) or settings.names_a_source
+    named = bool(asked.kubeconfig or asked.context or asked.slurm) or settings.names_a_source
     if asked.command == "drill":
         from tui.drill_file import load_drill
 
@@ -68,6 +68,7 @@ def _flagged(asked: argparse.Namespace, settings: Settings) -> Settings:
     return replace(
         settings,
         kubernetes=kubernetes,
+        slurm=replace(settings.slurm, use=settings.slurm.use or asked.slurm),
         prometheus=prometheus,
         dcgm_url=asked.dcgm or settings.dcgm_url,
         theme=asked.theme or settings.theme,

@@ -71,6 +71,9 @@ def _global_options(to: argparse.ArgumentParser, *, default: bool) -> None:
         metavar="NAME",
         help="a kubeconfig context; may be repeated",
     )
+    options.add_argument(
+        "--slurm", action="store_true", default=off, help="the Slurm cluster whose scontrol is on the PATH"
+    )
     options.add_argument("--prometheus", default=none, metavar="URL", help="where GPU metrics are asked for")
     options.add_argument("--dcgm", default=none, metavar="URL", help="a dcgm-exporter page, scraped directly")
     options.add_argument(
@@ -165,6 +168,9 @@ def _verb_options(to: argparse.ArgumentParser) -> None:
     drain.add_argument("--ignore-daemonsets", action=argparse.BooleanOptionalAction, default=True)
     drain.add_argument("--delete-emptydir-data", action="store_true")
     drain.add_argument("--force", action="store_true", help="also pods that nothing would bring back")
+    drain.add_argument(
+        "--requeue", action="store_true", help="Slurm: start jobs anew elsewhere, rather than wait for them"
+    )
     drain.add_argument("--grace-period", type=int, default=None, metavar="SECONDS")
     drain.add_argument(
         "--timeout", type=_span, default=None, metavar="SPAN", help="the deadline, like 90s or 1h30m"

@@ -6,6 +6,7 @@ A wrong file, key or value raises BadSettings naming file, key and what was expe
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from typing import TypedDict
 
 import platformdirs
 
-from fleet.category import Category, CheckPolicy
+from fleet.category import IMAGERS, Category, CheckPolicy
 from fleet.gate import CHECKS
 from fleet.gpu_checks import NOT_NEEDED
 from fleet.policy import DEFAULT_FORBIDDEN_XIDS, Policy
@@ -25,6 +26,7 @@ from tui.toml_section import BadSettings, Section, span
 ANY_OTHER = "*"
 """The name of the table for every category that has none of its own, and for nodes without a category."""
 THEMES = ("dark", "light", "colour-blind", "ascii")
+RETIREMENTS = ("down", "delete")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +52,30 @@ class KubernetesSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SlurmSettings:
+    """Whether the Slurm cluster of this machine is part of the fleet, and how it is read and driven.
+
+    `conf` None is what SLURM_CONF or Slurm's own default says. The patterns are regular expressions over a node's features, whose
+    first group is the value; empty ones are the built-in ones. `set_image` is a command of the site's, with `{node}` and
+    `{image}` in it, that chooses what a node boots next; `retire` says what becomes of a retired node.
+    """
+
+    use: bool = False
+    conf: Path | None = None
+    category_patterns: tuple[str, ...] = ()
+    image_patterns: tuple[str, ...] = ()
+    set_image: tuple[str, ...] = ()
+    retire: str = "down"
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that can be set. `file` is where it came from, None where there was none."""
 
     file: Path | None = None
     policy: Policy = field(default_factory=Policy)
     kubernetes: KubernetesSettings = field(default_factory=KubernetesSettings)
+    slurm: SlurmSettings = field(default_factory=SlurmSettings)
     prometheus: PrometheusSettings = field(default_factory=PrometheusSettings)
     dcgm_url: str = ""
     theme: str = "dark"
@@ -65,7 +85,7 @@ class Settings:
     @property
     def names_a_source(self) -> bool:
         """Whether the file itself names a cluster, so that the demo is not what is wanted."""
-        return bool(self.kubernetes.contexts or self.kubernetes.kubeconfig)
+        return bool(self.kubernetes.contexts or self.kubernetes.kubeconfig or self.slurm.use)
 
 
 def default_file() -> Path:
@@ -103,6 +123,7 @@ def _settings(file: Path, top: Section) -> Settings:
         columns=top.texts("columns"),
         keys=top.mapping_of_texts("keys"),
         kubernetes=top.section("kubernetes", _kubernetes),
+        slurm=top.section("slurm", _slurm),
         prometheus=top.section("prometheus", _prometheus),
         dcgm_url=top.section("dcgm", lambda dcgm: dcgm.text("url", "")),
         policy=_policy(top),
@@ -118,6 +139,30 @@ def _kubernetes(table: Section) -> KubernetesSettings:
         category_labels=table.texts("category_labels"),
         image_labels=table.texts("image_labels"),
     )
+
+
+def _slurm(table: Section) -> SlurmSettings:
+    return SlurmSettings(
+        use=table.flag("use", default=False),
+        conf=table.path("conf"),
+        category_patterns=_patterns(table, "category_patterns"),
+        image_patterns=_patterns(table, "image_patterns"),
+        set_image=table.texts("set_image"),
+        retire=table.choice("retire", RETIREMENTS, "down"),
+    )
+
+
+def _patterns(table: Section, key: str) -> tuple[str, ...]:
+    """Regular expressions, each with a group that is the value."""
+    patterns = table.texts(key)
+    for pattern in patterns:
+        try:
+            groups = re.compile(pattern).groups
+        except re.error as error:
+            raise table.bad(key, f"a regular expression: {pattern!r} is none ({error})") from error
+        if not groups:
+            raise table.bad(key, f"a regular expression with a group that is the value: {pattern!r} has none")
+    return patterns
 
 
 def _prometheus(table: Section) -> PrometheusSettings:
@@ -197,7 +242,7 @@ def _category(name: str, table: Section, base: Category) -> Category:
         desired_image=table.optional_text("desired_image") or base.desired_image,
         expected_gpus=base.expected_gpus if gpus is None else gpus,
         driver=table.optional_text("driver") or base.driver,
-        imager=table.choice("imager", ("", "recreate"), base.imager),
+        imager=table.choice("imager", ("", *IMAGERS), base.imager),
         gate_by_cordon=table.flag("gate_by_cordon", default=base.gate_by_cordon),
         max_unavailable=table.count_or_share("max_unavailable", base.max_unavailable),
         boot_deadline=table.span("boot_deadline", base.boot_deadline),

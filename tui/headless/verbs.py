@@ -71,6 +71,7 @@ async def _request(deck: Deck, asked: argparse.Namespace, verb: Verb, reason: st
             ignore_daemonsets=asked.ignore_daemonsets,
             delete_emptydir=asked.delete_emptydir_data,
             force=asked.force,
+            requeue=asked.requeue,
             grace=_grace(asked.grace_period),
             deadline=asked.timeout,
         ),

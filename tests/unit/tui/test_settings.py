@@ -123,7 +123,7 @@ def test_no_file_at_all_is_all_defaults(tmp_path: Path) -> None:
         ),
         (
             "[category.h100]\nimager = 'floppy'",
-            "category.h100.imager: expected one of recreate, found 'floppy'",
+            "category.h100.imager: expected one of recreate, slurm_reboot, found 'floppy'",
         ),
         (
             "[category.h100]\nmax_unavailable = '200%'",
@@ -220,3 +220,26 @@ def test_what_is_said_of_any_category_holds_where_its_own_table_is_silent(tmp_pa
 def test_a_check_that_does_not_exist_is_named_with_the_nearest_that_does(tmp_path: Path) -> None:
     with pytest.raises(BadSettings, match=r"checks\.telemtry: unknown key; did you mean telemetry"):
         read(tmp_path, "[category.h100.checks.telemtry]\nneeded = false\n")
+
+
+def test_the_slurm_of_this_machine_is_part_of_the_fleet_where_it_is_asked_for(tmp_path: Path) -> None:
+    assert not read(tmp_path, "").names_a_source
+    found = read(
+        tmp_path,
+        """
+        [slurm]
+        use = true
+        image_patterns = ["^img_(.+)$"]
+        set_image = ["/sbin/set", "{node}", "{image}"]
+        retire = "delete"
+        """,
+    )
+    assert found.names_a_source
+    assert (found.slurm.image_patterns, found.slurm.set_image[1:]) == (("^img_(.+)$",), ("{node}", "{image}"))
+    assert (found.slurm.retire, found.slurm.conf) == ("delete", None)
+
+
+@pytest.mark.parametrize("pattern", ["(", "image"])
+def test_a_pattern_that_finds_no_value_is_refused_by_name(tmp_path: Path, pattern: str) -> None:
+    with pytest.raises(BadSettings, match=r"slurm\.image_patterns"):
+        read(tmp_path, f'[slurm]\nimage_patterns = ["{pattern}"]\n')
