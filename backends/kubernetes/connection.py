@@ -147,6 +147,8 @@ class Api:
 
         client = await self._client_for(held)
         headers = {"Accept": JSON, "Content-Type": call.content_type}
+        if not self._access.compressed:
+            headers["Accept-Encoding"] = "identity"
         if held.authorization:
             headers["Authorization"] = held.authorization
         serialized = await client.param_serialize(

@@ -30,7 +30,7 @@ _LIVE_PODS = (("fieldSelector", "status.phase!=Succeeded,status.phase!=Failed"),
 def feeds_of(
     api: Api, keys: NodeKeys, *, clock: Clock, chance: Random, silence: timedelta = SILENCE
 ) -> tuple[ListWatch[NodeShape], ListWatch[PodShape]]:
-    """The feeds `nodes` and `pods` of a cluster. Where pods are denied, nodes go on without them."""
+    """The feeds `nodes` and `pods` of a cluster. Nodes are listed first; where pods are denied, nodes go on without them."""
     roster = Roster()
     nodes = ListWatch(
         api,
@@ -52,6 +52,7 @@ def feeds_of(
         chance=chance,
         selector=_LIVE_PODS,
         silence=silence,
+        after=nodes,
     )
     return nodes, pods
 

@@ -71,7 +71,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """One cluster and one user, ready to connect with."""
+    """One cluster and one user, ready to connect with. `compressed`: long answers are asked for in gzip."""
 
     context: str
     server: str
@@ -79,6 +79,7 @@ class Access:
     insecure: bool = False
     tls_server_name: str | None = None
     proxy: str | None = None
+    compressed: bool = True
     user: User = User()
 
 
@@ -151,6 +152,7 @@ def _access(merged: Merged, name: str) -> Access:
         insecure=cluster.insecure_skip_tls_verify,
         tls_server_name=cluster.tls_server_name or None,
         proxy=_proxy(cluster.proxy_url, str(at), f"{key}.proxy-url"),
+        compressed=not cluster.disable_compression,
         user=_user(entry, entry_at, f"users[{context.user}]"),
     )
 

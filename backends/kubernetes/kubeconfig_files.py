@@ -79,6 +79,7 @@ class ClusterEntry(msgspec.Struct, frozen=True, rename="kebab"):
     insecure_skip_tls_verify: bool = False
     tls_server_name: str | None = None
     proxy_url: str | None = None
+    disable_compression: bool = False
 
 
 class ContextEntry(msgspec.Struct, frozen=True, rename="kebab"):

@@ -68,6 +68,16 @@ async def test_a_get_sends_the_token_and_gives_the_body() -> None:
     assert asked.headers["authorization"] == "Bearer sekrit-token"
 
 
+@pytest.mark.parametrize(("compressed", "accepts"), [(True, "gzip"), (False, "identity")])
+async def test_a_kubeconfig_may_do_without_compression(compressed: bool, accepts: str) -> None:
+    async with serving(says(body(200, "{}"))) as wire:
+        access = Access(context="test", server=wire.url, compressed=compressed)
+        api = Api(access, source="east", clock=ManualClock(), environ={})
+        await api.get("/api/v1/nodes")
+        await api.close()
+    assert accepts in wire.asked[0].headers["accept-encoding"]
+
+
 async def test_whoever_is_to_be_impersonated_is_told_to_the_server() -> None:
     user = User(
         token="sekrit-token", impersonating=(("Impersonate-User", "viewer"), ("Impersonate-Group", "a"))

@@ -97,6 +97,7 @@ def test_inline_certificates_and_every_tls_setting_are_read(tmp_path: Path) -> N
                 "tls-server-name": "api.inside",
                 "proxy-url": "http://proxy:3128",
                 "insecure-skip-tls-verify": True,
+                "disable-compression": True,
             },
             user={"client-certificate-data": encoded, "client-key-data": encoded},
         ),
@@ -105,10 +106,11 @@ def test_inline_certificates_and_every_tls_setting_are_read(tmp_path: Path) -> N
     assert access.ca is not None
     assert access.user.key is not None
     assert (access.ca.read(), access.user.key.read()) == (b"PEM", b"PEM")
-    assert (access.tls_server_name, access.proxy, access.insecure) == (
+    assert (access.tls_server_name, access.proxy, access.insecure, access.compressed) == (
         "api.inside",
         "http://proxy:3128",
         True,
+        False,
     )
     assert "PEM" not in repr(access)
 

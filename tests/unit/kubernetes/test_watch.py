@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from random import Random
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+import pytest
 
 from backends.kubernetes.backoff import Backoff
 from backends.kubernetes.connection import Api
@@ -106,6 +108,28 @@ async def test_pages_arrive_one_by_one_and_the_end_is_told_once() -> None:
     assert script.queries[1]["continue"] == "next"
     assert script.queries[2]["resourceVersion"] == "7"
     assert script.queries[2]["allowWatchBookmarks"] == "true"
+
+
+@pytest.mark.parametrize("nodes", [page(node_json("gpu-1")), body(403, "{}")])
+async def test_pods_are_listed_once_the_list_of_nodes_has_ended_however_it_ended(nodes: bytes) -> None:
+    clock, live = ManualClock(), asyncio.Event()
+
+    def hear(observations: Sequence[Observation]) -> None:
+        states = [each.state for each in observations if isinstance(each, FeedChanged)]
+        if any(state.name == "pods" and state.health is FeedHealth.LIVE for state in states):
+            live.set()
+
+    async with serving(Script([nodes, page()], [stream()])) as wire:
+        api = Api(Access("east", wire.url), source="east", clock=clock, environ={})
+        feeds = feeds_of(api, NodeKeys(), clock=clock, chance=Random(1))  # noqa: S311
+        following = [asyncio.create_task(feed.follow(hear)) for feed in reversed(feeds)]
+        async with asyncio.timeout(10):
+            await live.wait()
+        for each in following:
+            each.cancel()
+        await asyncio.gather(*following, return_exceptions=True)
+        await api.close()
+    assert [asked.path.partition("?")[0] for asked in wire.asked][:1] == ["/api/v1/nodes"]
 
 
 async def test_a_continue_token_that_expired_begins_the_list_anew() -> None:
