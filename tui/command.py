@@ -59,6 +59,8 @@ class Standing:
     busy: str = ""
     simulated: bool = False
     provisions: bool = False
+    drills: bool = False  # a drill could be given ground here
+    drilling: bool = False  # and one is under way
     chosen: str = ""  # what a list has under its cursor, empty for nothing
     chosen_state: str = ""
     blocked: bool = False  # a plan on screen has blocked nodes

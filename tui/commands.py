@@ -277,6 +277,33 @@ PALETTE = Command(
     _PROGRAM,
     footer=20,
 )
+DRILL = Command(
+    "fleet.drill",
+    "D",
+    "Drill",
+    "Walk a node of the drill's own through its life with these very keys, with a coach beside.",
+    _FLEET,
+    _PROGRAM,
+    why_not=why_not.drill,
+)
+DRILL_NEXT = Command(
+    "drill.next",
+    "n",
+    "Next step",
+    "In a drill: do the step for me, by the same command, or go on.",
+    _FLEET,
+    _PROGRAM,
+    why_not=why_not.drilling,
+)
+DRILL_EXPLAIN = Command(
+    "drill.explain",
+    "e",
+    "Explain",
+    "In a drill: everything about this step, and the ideas of the whole.",
+    _FLEET,
+    _PROGRAM,
+    why_not=why_not.drilling,
+)
 THEME = Command(
     "app.theme", "t", "Theme", "The next theme: dark, light, colour-blind, ascii.", _FLEET, _PROGRAM
 )
@@ -292,7 +319,8 @@ ALL: tuple[Command, ...] = (
     *(OPERATIONS, AUDIT, OPERATIONS_UP, OPERATIONS_DOWN, SHOW_OPERATION, RESUME, CANCEL, BACK),
     *(FILTER_LEAVE, FILTER_COMPLETE),
     *(RUN, LEAVE_OUT, RETRY, REFUSE, PLAN_UP, PLAN_DOWN, PLAN_PAGE_UP, PLAN_PAGE_DOWN),
-    *(OPERATION_BACK, NODE_BACK, READ_BACK, PALETTE, THEME, HELP, QUIT),
+    *(OPERATION_BACK, NODE_BACK, READ_BACK, PALETTE, THEME, HELP),
+    *(DRILL, DRILL_NEXT, DRILL_EXPLAIN, QUIT),
 )
 
 BOUND_BY_WIDGETS = frozenset(

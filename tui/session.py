@@ -59,6 +59,7 @@ class Session:
             busy=busy.operation.id if busy else "",
             simulated=deck.faults is not None,
             provisions=deck.provisions,
+            drills=deck.drill_ground is not None,
         )
 
     def remember(self, reason: str) -> None:

@@ -3,12 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from fleet.drill import Drill
 from fleet.drill_walk import DrillWalk, Walker
-from fleet.errors import Blocked, Missing
+from fleet.errors import Blocked, FleetError, Missing
 from fleet.runner import OperationRun
+from tui import exits
 from tui.deck import Deck
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A walk, or why there is none, with the exit code that this means."""
+
+    walk: DrillWalk | None = None
+    why: str = ""
+    code: int = exits.DONE
+
+
+def begin(
+    deck: Deck, drill: Drill, changed: Callable[[], None], by_key: Callable[[OperationRun], str]
+) -> Begun:
+    """`begin_walk`, with what stands against it as a value, for screens."""
+    try:
+        return Begun(begin_walk(deck, drill, changed, by_key))
+    except FleetError as error:
+        return Begun(why=str(error), code=exits.code_of(error))
 
 
 def begin_walk(

@@ -55,6 +55,18 @@ def provision(at: Standing) -> str | None:
     return "this session is read-only: nothing can be changed" if at.read_only else None
 
 
+def drill(at: Standing) -> str | None:
+    """A drill makes a node and a namespace of its own."""
+    if at.read_only:
+        return "this session is read-only, and a drill makes a node of its own"
+    return None if at.drills else "there is no ground for a drill here"
+
+
+def drilling(at: Standing) -> str | None:
+    """Only a drill has steps to do."""
+    return None if at.drilling else "no drill is under way"
+
+
 def fault(at: Standing) -> str | None:
     if not at.simulated:
         return "faults can be made on a simulated fleet only"

@@ -127,7 +127,7 @@ async def open_deck(choice: Choice) -> Deck:
 async def _deck(choice: Choice, child: SimulationChild | None) -> Deck:
     clock = SystemClock()
     settings = _for_simulation(choice.settings, child) if child is not None else choice.settings
-    settings = _with_drills(settings, choice)
+    settings = await asyncio.to_thread(_with_drills, settings, choice)
     store = FleetStore(settings.policy)
     sources = await asyncio.to_thread(_sources, settings, clock, store)
     journal = open_journal(choice, child)

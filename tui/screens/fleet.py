@@ -21,7 +21,7 @@ from fleet.view import FleetView, LineKey
 from tui import commands, proposals, readings, themes
 from tui.command import Place, Standing
 from tui.commands import BY_VERB
-from tui.messages import FleetChanged, RunsChanged
+from tui.messages import Asked, FleetChanged, RunsChanged
 from tui.running import told
 from tui.screens.audit import AuditScreen
 from tui.screens.base import DeckScreen, bindings_of
@@ -57,6 +57,7 @@ class FleetScreen(DeckScreen[None]):
     """The first screen, and the one that all others come back to."""
 
     PLACE = Place.FLEET
+    pane_from: ClassVar[int] = PANE_FROM
     BINDINGS: ClassVar[list[BindingType]] = bindings_of(Place.FLEET)
 
     def __init__(self, session: Session) -> None:
@@ -81,6 +82,7 @@ class FleetScreen(DeckScreen[None]):
             commands.OPERATIONS.id: self.show_operations,
             commands.AUDIT.id: lambda: self.app.push_screen(AuditScreen(session)),
             commands.THEME.id: self.next_theme,
+            commands.DRILL.id: lambda: self.post_message(Asked(commands.DRILL.id)),
             commands.QUIT.id: lambda: ask_to_leave(self._leaving),
         }
 
@@ -182,7 +184,7 @@ class FleetScreen(DeckScreen[None]):
         self._leaving.look()
 
     def on_resize(self, event: Resize) -> None:
-        if event.size.width < PANE_FROM:
+        if event.size.width < self.pane_from:
             self.close_pane()
 
     def on_fleet_table_cursor_moved(self, message: FleetTable.CursorMoved) -> None:
@@ -206,7 +208,7 @@ class FleetScreen(DeckScreen[None]):
         self.sort_by(now.reversed if now.column is message.column else Sort.by(message.column))
 
     def on_fleet_table_opened(self, message: FleetTable.Opened) -> None:
-        if self.size.width < PANE_FROM:
+        if self.size.width < self.pane_from:
             self.app.push_screen(NodeScreen(self.session, message.key), self._asked_there)
         elif self.pane.node == message.key and self.has_class("with-pane"):
             self.close_pane()

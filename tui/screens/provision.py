@@ -27,20 +27,24 @@ class ProvisionScreen(ModalScreen[Asked | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "stay", show=False)]
 
-    def __init__(self, session: Session, source: str, category: str = "") -> None:
+    def __init__(
+        self, session: Session, source: str, category: str = "", name: str = "", image: str = ""
+    ) -> None:
         super().__init__()
         self._session = session
         self._source = source
         self._category = category
+        self._name_given = name
+        self._image = image
 
     def compose(self) -> ComposeResult:
         rows = self._session.deck.store.rows()
         known = sorted({row.node.category for row in rows} | set(self._session.deck.policy.categories))
         with Vertical(classes="box"):
             yield TextSheet(classes="title")
-            yield Field("name", hint="a name that is not taken", name="name")
+            yield Field("name", value=self._name_given, hint="a name that is not taken", name="name")
             yield Field("category", value=self._category, suggestions=known, name="category")
-            yield Field("image", hint="the one the category wants", name="image")
+            yield Field("image", value=self._image, hint="the one the category wants", name="image")
             yield TextSheet(id="wrong")
             yield KeyFooter()
 
