@@ -61,6 +61,7 @@ class TelemetryFeed:
         self._fresh = fresh
         self._read: TelemetryRead | None = None
         self._join: Join | None = None
+        self._told_by: Join | None = None
         self._joined_nodes: frozenset[NodeKey] = frozenset()
         self._told: dict[NodeKey, NodeTelemetry] = {}
         self._state = FeedState(source.name, FEED, FeedHealth.STARTING, clock.now(), promises=fresh)
@@ -76,8 +77,8 @@ class TelemetryFeed:
         return self._source.name, FEED
 
     def joined(self) -> Join | None:
-        """Which series belong to which node by the last reading, with what is left over; None before the first."""
-        return self._join
+        """Which series belong to which node by what was last told, with what is left over; None before the first."""
+        return self._told_by
 
     async def follow(self, report: Report) -> None:
         """Poll until cancelled, reporting TelemetrySeen of what changed and FeedChanged."""
@@ -146,7 +147,8 @@ class TelemetryFeed:
 
     async def _tell(self, report: Report) -> None:
         """Report what is different from what was told last, a batch at a time, so that the loop breathes between."""
-        names, now = (await self._rejoin()).names, self._clock.now()
+        joined, now = await self._rejoin(), self._clock.now()
+        names = joined.names
         nodes = self._read.nodes if self._read is not None else {}
         keys = list({**self._told, **names})
         for first in range(0, len(keys), _BATCH):
@@ -161,6 +163,7 @@ class TelemetryFeed:
             if news:
                 report(news)
                 await asyncio.sleep(0)
+        self._told_by = joined
 
     def _remember(self, key: NodeKey, read: NodeTelemetry | None) -> None:
         if read is None:

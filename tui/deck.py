@@ -45,6 +45,8 @@ class FaultDesk(Protocol):
 
 Listener = Callable[[], None]
 
+_JOINED_WITHIN = timedelta(seconds=5)
+
 
 @dataclass(slots=True)
 class Deck:
@@ -122,6 +124,20 @@ class Deck:
                 async with asyncio.timeout(left):
                     await event.wait()
         return True
+
+    async def metrics_joined(self, within: timedelta = _JOINED_WITHIN) -> Join | None:
+        """Wait, at most `within`, until the metrics have been told for every node that is known.
+
+        They may be read before the nodes are listed. Gives the join as it then is, None where there is no reading.
+        """
+        if self.joined is None:
+            return None
+        until = self.clock.monotonic() + within.total_seconds()
+        while (join := self.joined()) is None or len(join.names) + len(join.unjoined_nodes) < len(self.store):
+            if self.clock.monotonic() >= until:
+                break
+            await self.clock.sleep(timedelta(seconds=0.05))
+        return join
 
     def _spoken(self) -> set[FeedKey]:
         return {

@@ -240,7 +240,11 @@ def test_doctor_asks_no_series_of_a_node_without_gpus_and_names_who_never_passed
         "apiVersion": "v1",
         "kind": "Node",
         "metadata": {"name": "cpu-1", "labels": {"node.lab/category": "cpu"}},
-        "status": {"capacity": {"cpu": "8"}, "allocatable": {"cpu": "8"}},
+        "status": {
+            "capacity": {"cpu": "8"},
+            "allocatable": {"cpu": "8"},
+            "conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady"}],
+        },
     }
     fleet.ask("POST", "/api/v1/nodes", node)
     try:
@@ -254,6 +258,7 @@ def test_doctor_asks_no_series_of_a_node_without_gpus_and_names_who_never_passed
     assert "cpu-1" in {node["name"] for node in nodes}
     assert f"{len(silent)} have none" in answers["metrics join"]["says"]
     assert answers["nodes gate"]["ok"] is None
+    assert "1 of cpu" in answers["nodes gate"]["says"]
     assert "registerWithTaints" in answers["nodes gate"]["mend"]
 
 

@@ -106,6 +106,14 @@ async def test_what_is_left_over_is_kept_for_the_doctor() -> None:
     assert joined.unjoined_nodes == (NodeKey("lab", "cpu-1"),)
 
 
+async def test_a_join_is_given_out_once_it_was_told_and_not_before() -> None:
+    desk = Desk()
+    while_telling = []
+    await desk.feed.one_round(lambda news: while_telling.append((desk.feed.joined(), len(news))))
+    assert while_telling[0] == (None, 2)
+    assert desk.feed.joined() is not None
+
+
 async def test_a_node_whose_series_vanished_is_unknown_at_once() -> None:
     desk = Desk()
     await desk.round()

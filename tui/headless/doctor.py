@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 
 from fleet.errors import FleetError
 from fleet.feeds import FeedHealth
-from fleet.joining import Join
 from fleet.node import NodeKey, Stage
 from fleet.plan import Permission, Verb
 from fleet.row import FleetRow
@@ -20,7 +19,6 @@ from tui.exits import DONE, FAILED, UNREACHABLE
 from tui.headless.shapes import put
 
 KNOWN_WITHIN = timedelta(seconds=60)
-_JOINED_WITHIN = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +134,7 @@ async def _metrics(deck: Deck) -> Examined:
         return Examined(
             "metrics join", None, "no metrics are configured", "name --prometheus URL or --dcgm URL"
         )
-    join = await _joined(deck, deck.joined)
+    join = await deck.metrics_joined()
     if join is None:
         return Examined("metrics join", None, "no reading yet")
     without = [key.name for key in join.unjoined_nodes if _may_have_gpus(deck, key)]
@@ -147,16 +145,6 @@ async def _metrics(deck: Deck) -> Examined:
         f"{len(join.unjoined_names)} series have no node{_some(join.unjoined_names)}",
         "see docs/telemetry.md: the label that names the host must match the node's name",
     )
-
-
-async def _joined(deck: Deck, joined: Callable[[], Join | None]) -> Join | None:
-    """The join once it has seen the nodes: metrics may be read before the nodes are listed."""
-    until = deck.clock.monotonic() + _JOINED_WITHIN.total_seconds()
-    while (join := joined()) is None or len(join.names) + len(join.unjoined_nodes) < len(deck.store):
-        if deck.clock.monotonic() >= until:
-            break
-        await deck.clock.sleep(timedelta(seconds=0.1))
-    return join
 
 
 def _may_have_gpus(deck: Deck, key: NodeKey) -> bool:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from fleet.feeds import FeedHealth, FeedState
 from fleet.row import FleetRow
 from fleet.selection import SelectionError, parse
+from fleet.telemetry_feed import FEED as GPU
 from tui.deck import Deck
 from tui.exits import DONE, UNREACHABLE, USAGE
 from tui.headless.shapes import node_shape, put
@@ -37,6 +38,8 @@ async def nodes(deck: Deck, asked: argparse.Namespace) -> int:
     }
     if missing:
         return UNREACHABLE
+    if all(state.name != GPU for state in failed):
+        await deck.metrics_joined()
     rows = sorted((row for row in deck.store.rows() if selection.matches(row)), key=_order)
     if asked.json:
         put([node_shape(row) for row in rows])
