@@ -45,6 +45,11 @@ class _Row(Protocol):
     def telemetry(self) -> NodeTelemetry | None: ...
 
 
+class _JudgedRow(_Row, Protocol):
+    @property
+    def severity(self) -> Severity: ...
+
+
 _AWAY = frozenset(
     stage.value for stage in (Stage.PROVISIONING, Stage.REIMAGING, Stage.RETIRING, Stage.RETIRED)
 )
@@ -67,10 +72,10 @@ def standing(node: Node, telemetry: NodeTelemetry | None, policy: Policy) -> Sev
     return found[0].severity if found else Severity.OK
 
 
-def severity_at(row: _Row, now: datetime, policy: Policy) -> Severity:
-    """The worst concern of a node at `now`."""
-    found = _concerns(row.node, row.telemetry, now, policy)
-    return found[0].severity if found else Severity.OK
+def severity_at(row: _JudgedRow, now: datetime, policy: Policy) -> Severity:
+    """The worst concern of a node at `now`: what its row has at any time, and what the time adds."""
+    added = [concern.severity for concern in _of_time(row.node, row.telemetry, now, policy)]
+    return max(row.severity, *added) if added else row.severity
 
 
 def expected_gpus(node: Node, policy: Policy) -> int | None:
