@@ -311,6 +311,7 @@ class Permission(Enum):
 
     ALLOWED = "allowed"
     DENIED = "denied"
+    NOBODY = "nobody"  # the source can only be looked at
     UNKNOWN = "unknown"
 
 

@@ -95,6 +95,8 @@ def general_blockers(question: Question) -> list[Blocker]:
                 go_on="ask for the role, or use another context",
             )
         )
+    if question.permission is Permission.NOBODY and not question.request.options.check_only:
+        blockers.append(block(node.key, f"nothing may be changed in {node.key.source}: it is only looked at"))
     if node.deleting:
         blockers.append(block(node.key, "it is being deleted", go_on="wait until it is gone"))
     if node.stage is Stage.RETIRED and verb is not Verb.CORDON:

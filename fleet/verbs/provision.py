@@ -27,7 +27,7 @@ def plan_provision(
     """Create, wait for the node's own word, gate. Refused where a node of that name is there already."""
     image = request.options.image or category.desired_image
     blockers: list[Blocker] = []
-    if permission is Permission.DENIED:
+    if permission in (Permission.DENIED, Permission.NOBODY):
         blockers.append(block(key, "you are not permitted to make nodes here"))
     if exists:
         blockers.append(block(key, "a node of that name is there already", go_on="choose another name"))

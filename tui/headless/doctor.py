@@ -68,7 +68,9 @@ async def _sources(deck: Deck) -> AsyncIterator[Examined]:
         denied = [verb.value for verb, found in permissions.items() if found is Permission.DENIED]
         unknown = [verb.value for verb, found in permissions.items() if found is Permission.UNKNOWN]
         says = (
-            f"denied: {', '.join(denied)}"
+            "none: it is only looked at"
+            if Permission.NOBODY in permissions.values()
+            else f"denied: {', '.join(denied)}"
             if denied
             else f"unknown: {', '.join(unknown)}"
             if unknown

@@ -1,0 +1,219 @@
+"""Asks NVML everything that a row of a GPU can show. Runs in the child; the library is handed in, so that a test can be one.
+
+Each call may fail by itself (a card without ECC, a guest without the right), and that leaves a hole, never an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+_MIB = 1 << 20
+_NO_MEMORY_SENSOR = 0
+_LINKS = 18  # NVLINK_MAX_LINKS of nvml.h (driver 570)
+_MOST_GPUS = 64
+
+
+class Gpu(msgspec.Struct, omit_defaults=True, gc=False):
+    """One GPU or MIG instance as NVML tells it, in NVML's meaning and our units; None is what it did not tell."""
+
+    index: int
+    uuid: str = ""
+    name: str = ""
+    bus: str = ""
+    vbios: str = ""
+    instance: int | None = None
+    mig: bool = False
+    util: float | None = None
+    temp: float | None = None
+    memory_temp: float | None = None
+    power_watts: float | None = None
+    used_mib: float | None = None
+    total_mib: float | None = None
+    sm_clock: float | None = None
+    memory_clock: float | None = None
+    ecc_uncorrected: float | None = None
+    pcie_replays: float | None = None
+    remapped_correctable: float | None = None
+    remapped_uncorrectable: float | None = None
+    remap_pending: bool | None = None
+    remap_failed: bool | None = None
+    clock_reasons: int | None = None
+    pcie_width: int | None = None
+    pcie_width_max: int | None = None
+    links_up: int | None = None
+    links: int | None = None
+    processes: list[str] = []
+
+
+class Host(msgspec.Struct, tag="host"):
+    """Everything of one reading."""
+
+    driver: str
+    cuda: str
+    gpus: list[Gpu]
+
+
+class Failure(msgspec.Struct, tag="failure"):
+    """Why there is no reading. `kind`: library, driver, permission, or other."""
+
+    kind: str
+    says: str
+
+
+Answer = Host | Failure
+
+
+def read_host(nvml: Any) -> Host:
+    """One reading of an initialised library. Raises its NVMLError where not even the number of GPUs can be had."""
+    count = min(int(nvml.nvmlDeviceGetCount()), _MOST_GPUS)
+    cuda = _whole(_ask(nvml, "nvmlSystemGetCudaDriverVersion_v2"))
+    return Host(
+        driver=_text(_ask(nvml, "nvmlSystemGetDriverVersion")),
+        cuda=f"{cuda // 1000}.{cuda % 1000 // 10}" if cuda else "",
+        gpus=[gpu for index in range(count) for gpu in _gpus(nvml, index)],
+    )
+
+
+def failure_of(nvml: Any, error: Exception) -> Failure:
+    """What an NVMLError means."""
+    kinds = {
+        nvml.NVML_ERROR_LIBRARY_NOT_FOUND: "library",
+        nvml.NVML_ERROR_DRIVER_NOT_LOADED: "driver",
+        nvml.NVML_ERROR_NO_PERMISSION: "permission",
+    }
+    return Failure(kinds.get(getattr(error, "value", None), "other"), str(error))
+
+
+def _gpus(nvml: Any, index: int) -> Iterator[Gpu]:
+    handle = _ask(nvml, "nvmlDeviceGetHandleByIndex", index)
+    if handle is None:
+        yield Gpu(index)
+        return
+    gpu = _gpu(nvml, index, handle)
+    gpu.mig = bool(_part(_ask(nvml, "nvmlDeviceGetMigMode", handle), 0))
+    yield gpu
+    if gpu.mig:
+        for place in range(_whole(_ask(nvml, "nvmlDeviceGetMaxMigDeviceCount", handle)) or 0):
+            instance = _ask(nvml, "nvmlDeviceGetMigDeviceHandleByIndex", handle, place)
+            if instance is not None:
+                yield _instance(nvml, gpu, instance)
+
+
+def _gpu(nvml: Any, index: int, handle: Any) -> Gpu:
+    remapped = _ask(nvml, "nvmlDeviceGetRemappedRows", handle)
+    pending, failed = _part(remapped, 2), _part(remapped, 3)
+    memory = _ask(nvml, "nvmlDeviceGetMemoryInfo", handle, getattr(nvml, "nvmlMemory_v2", None))
+    memory = memory or _ask(nvml, "nvmlDeviceGetMemoryInfo", handle)
+    power = _number(_ask(nvml, "nvmlDeviceGetPowerUsage", handle))
+    links = _links(nvml, handle)
+    return Gpu(
+        index,
+        uuid=_text(_ask(nvml, "nvmlDeviceGetUUID", handle)),
+        name=_text(_ask(nvml, "nvmlDeviceGetName", handle)),
+        bus=_text(getattr(_ask(nvml, "nvmlDeviceGetPciInfo", handle), "busId", "")),
+        vbios=_text(_ask(nvml, "nvmlDeviceGetVbiosVersion", handle)),
+        util=_number(getattr(_ask(nvml, "nvmlDeviceGetUtilizationRates", handle), "gpu", None)),
+        temp=_number(_ask(nvml, "nvmlDeviceGetTemperature", handle, nvml.NVML_TEMPERATURE_GPU)),
+        memory_temp=_memory_temp(nvml, handle),
+        power_watts=None if power is None else power / 1000,
+        used_mib=_mib(memory, "used"),
+        total_mib=_mib(memory, "total"),
+        sm_clock=_number(_ask(nvml, "nvmlDeviceGetClockInfo", handle, nvml.NVML_CLOCK_SM)),
+        memory_clock=_number(_ask(nvml, "nvmlDeviceGetClockInfo", handle, nvml.NVML_CLOCK_MEM)),
+        ecc_uncorrected=_number(
+            _ask(
+                nvml,
+                "nvmlDeviceGetTotalEccErrors",
+                handle,
+                nvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED,
+                nvml.NVML_VOLATILE_ECC,
+            )
+        ),
+        pcie_replays=_number(_ask(nvml, "nvmlDeviceGetPcieReplayCounter", handle)),
+        remapped_correctable=_number(_part(remapped, 0)),
+        remapped_uncorrectable=_number(_part(remapped, 1)),
+        remap_pending=None if pending is None else bool(pending),
+        remap_failed=None if failed is None else bool(failed),
+        clock_reasons=_whole(
+            _ask(nvml, "nvmlDeviceGetCurrentClocksEventReasons", handle)
+            or _ask(nvml, "nvmlDeviceGetCurrentClocksThrottleReasons", handle)
+        ),
+        pcie_width=_whole(_ask(nvml, "nvmlDeviceGetCurrPcieLinkWidth", handle)),
+        pcie_width_max=_whole(_ask(nvml, "nvmlDeviceGetMaxPcieLinkWidth", handle)),
+        links_up=sum(links) if links else None,
+        links=len(links) or None,
+        processes=_processes(nvml, handle),
+    )
+
+
+def _instance(nvml: Any, parent: Gpu, handle: Any) -> Gpu:
+    """A MIG instance has memory, a name and processes of its own; heat, power and errors are its GPU's."""
+    memory = _ask(nvml, "nvmlDeviceGetMemoryInfo", handle)
+    return Gpu(
+        parent.index,
+        uuid=parent.uuid,
+        name=_text(_ask(nvml, "nvmlDeviceGetName", handle)),
+        bus=parent.bus,
+        instance=_whole(_ask(nvml, "nvmlDeviceGetGpuInstanceId", handle)) or 0,
+        used_mib=_mib(memory, "used"),
+        total_mib=_mib(memory, "total"),
+        processes=_processes(nvml, handle),
+    )
+
+
+def _memory_temp(nvml: Any, handle: Any) -> float | None:
+    """From the field that HBM cards have. One without a sensor says 0."""
+    field = _part(_ask(nvml, "nvmlDeviceGetFieldValues", handle, [nvml.NVML_FI_DEV_MEMORY_TEMP]), 0)
+    if field is None or getattr(field, "nvmlReturn", 0) != 0:
+        return None
+    return _number(field.value.uiVal) if field.value.uiVal != _NO_MEMORY_SENSOR else None
+
+
+def _links(nvml: Any, handle: Any) -> list[bool]:
+    states = [_ask(nvml, "nvmlDeviceGetNvLinkState", handle, link) for link in range(_LINKS)]
+    return [bool(state) for state in states if state is not None]
+
+
+def _processes(nvml: Any, handle: Any) -> list[str]:
+    found = _ask(nvml, "nvmlDeviceGetComputeRunningProcesses", handle) or ()
+    pids = [process.pid for process in found]
+    return [f"{_name(nvml, pid)} (pid {pid})".lstrip() for pid in pids]
+
+
+def _name(nvml: Any, pid: int) -> str:
+    return _text(_ask(nvml, "nvmlSystemGetProcessName", pid)).rpartition("/")[2]
+
+
+def _ask(nvml: Any, call: str, *arguments: Any) -> Any:
+    """The answer of one call; None where this driver, card or user can't have it."""
+    function = getattr(nvml, call, None)
+    if function is None:
+        return None
+    try:
+        return function(*arguments)
+    except nvml.NVMLError:
+        return None
+
+
+def _part(found: Any, place: int) -> Any:
+    return found[place] if found is not None and len(found) > place else None
+
+
+def _mib(memory: Any, name: str) -> float | None:
+    found = _number(getattr(memory, name, None))
+    return None if found is None else found / _MIB
+
+
+def _number(found: Any) -> float | None:
+    return float(found) if isinstance(found, int | float) else None
+
+
+def _whole(found: Any) -> int | None:
+    return found if isinstance(found, int) else None
+
+
+def _text(found: Any) -> str:
+    return found.decode("utf-8", "replace") if isinstance(found, bytes) else str(found or "")

@@ -1,0 +1,199 @@
+"""What NVML says becomes rows and a node; what it does not say stays unknown."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import msgspec
+import pytest
+
+from backends.nvml.child import serve
+from backends.nvml.convert import Here, node_of, rows_of
+from backends.nvml.reading import Answer, Failure, Host, read_host
+from fleet.gpu_rows import node_from_gpus
+from fleet.node import Node, NodeKey
+from fleet.telemetry import GpuTelemetry
+from tests.clocks import START
+from tests.unit.nvml.stand_in import MIB, Card, Instance, Library, NvmlError, missing
+
+HERE = Here("node-1", machine="m1", boot_id="b1", kernel="6.8", os_image="Debian 12")
+
+
+def rows(*cards: Card) -> tuple[GpuTelemetry, ...]:
+    return rows_of(read_host(Library(cards)), START)
+
+
+def node(*cards: Card) -> Node:
+    return node_of(read_host(Library(cards)), HERE)
+
+
+def conditions(*cards: Card) -> dict[str, tuple[bool | None, str]]:
+    return {found.type: (found.bad, found.message) for found in node(*cards).conditions}
+
+
+def test_every_column_of_a_gpu_is_filled() -> None:
+    (row,) = rows(Card(pids=(7, 8)))
+    assert row == GpuTelemetry(
+        gpu="0",
+        uuid="GPU-a",
+        model="NVIDIA H100 80GB HBM3",
+        pci_bus_id="00000000:18:00.0",
+        driver="570.133.20",
+        util=42,
+        temp=61,
+        memory_temp=70,
+        power_watts=412.5,
+        fb_used_mib=1000,
+        fb_total_mib=81_559,
+        sm_clock=1980,
+        memory_clock=2619,
+        pcie_replays=3,
+        remapped_uncorrectable=0,
+        remapped_correctable=1,
+        row_remap_failure=False,
+        ecc_dbe_volatile=0,
+        held_by="trainer (pid 7) and 1 more",
+        at=START,
+    )
+
+
+def test_nvml_keeps_no_last_xid_so_it_is_unknown() -> None:
+    summed = node_from_gpus(rows(Card(), Card("GPU-b")), START)
+    assert (summed.xid, summed.gpus_seen) == (None, 2)
+
+
+BARE = Card(
+    util=None, temp=None, memory_temp=None, power_mw=None, used=None, total=None, sm_clock=None,
+    memory_clock=None, ecc=None, replays=None, remapped=None, reasons=None, width=None, links=(), mig=None,
+)  # fmt: skip
+
+
+def test_a_card_that_supports_nothing_is_all_unknown_and_does_not_count() -> None:
+    (row,) = rows(BARE)
+    known = {"gpu", "uuid", "model", "pci_bus_id", "driver", "at"}
+    assert {name for name in GpuTelemetry.__slots__ if getattr(row, name) not in (None, "")} == known
+    assert node_from_gpus((row,), START).gpus_seen == 0
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        Card(util=4_294_967_295, temp=255, power_mw=4_294_967_295, sm_clock=4_294_967_295),
+        Card(util=101, temp=0, power_mw=10_000_000, sm_clock=2_147_483_632),
+    ],
+)
+def test_numbers_that_can_not_be_are_unknown(card: Card) -> None:
+    (row,) = rows(card)
+    assert (row.util, row.temp, row.power_watts, row.sm_clock) == (None, None, None, None)
+
+
+def test_a_lost_gpu_keeps_its_place_and_is_named() -> None:
+    seen = rows(Card(), Card(lost=True), Card("GPU-c"))
+    assert [(row.gpu, row.util) for row in seen] == [("0", 42), ("1", None), ("2", 42)]
+    assert conditions(Card(), Card(lost=True))["GpuUnreadable"] == (True, "GPU 1 does not answer")
+    assert (node(Card(), Card(lost=True)).gpus_capacity, node(Card(), Card(lost=True)).gpus_allocatable) == (
+        2,
+        1,
+    )
+
+
+def test_mig_instances_are_rows_under_their_gpu() -> None:
+    card = Card(mig=True, util=None, instances=(Instance(7), Instance(9, pids=(5,))))
+    parent, first, second = rows(card)
+    assert (parent.instance, parent.fb_used_mib, parent.power_watts) == ("", None, 412.5)
+    assert (first.gpu, first.uuid, first.instance, first.profile) == ("0", "GPU-a", "7", "1g.10gb")
+    assert (first.model, first.fb_total_mib, first.util) == ("NVIDIA H100 80GB HBM3", 9_728, None)
+    assert second.held_by == "trainer (pid 5)"
+    summed = node_from_gpus((parent, first, second), START)
+    assert (summed.gpus_seen, summed.fb_used_ratio) == (1, 200 / (2 * 9_728))
+    assert (node(card).gpus_capacity, node(card).gpus_allocatable, node(card).mig_allocatable) == (1, 0, 2)
+
+
+def test_the_host_is_a_node_in_service_with_its_versions() -> None:
+    found = node(Card())
+    assert (found.key, found.uid, found.boot_id) == (NodeKey("nvml", "node-1"), "m1", "b1")
+    assert (found.stage.value, found.admission.value, found.readiness.value) == (
+        "in-service",
+        "open",
+        "ready",
+    )
+    assert found.category == "NVIDIA-H100-80GB-HBM3"
+    assert (found.software.driver, found.software.cuda, found.software.kernel) == (
+        "570.133.20",
+        "12.8",
+        "6.8",
+    )
+
+
+@pytest.mark.parametrize(
+    ("card", "name", "bad", "message"),
+    [
+        (
+            Card(remapped=(0, 2, 1, 0)),
+            "RowRemapPending",
+            True,
+            "GPU 0 waits for a reset to remap rows",
+        ),
+        (Card(reasons=0x40), "ClocksSlowed", True, "GPU 0 is slowed by heat or power"),
+        (Card(width=(8, 16)), "PcieWidthReduced", True, "GPU 0 has fewer PCIe lanes than it could"),
+        (Card(links=(1, 0, 1)), "NvlinkDown", None, "GPU 0 has NVLinks that are down"),
+    ],
+)
+def test_a_fault_beyond_the_columns_is_a_condition(
+    card: Card, name: str, bad: bool | None, message: str
+) -> None:
+    assert conditions(card)[name] == (bad, message)
+    assert set(conditions(Card())) == {"VbiosMixed"}
+
+
+def test_vbios_versions_that_differ_are_told() -> None:
+    cards = (Card(), Card("GPU-b"), Card("GPU-c", vbios="96.00.89.00.01"))
+    assert conditions(*cards)["VbiosMixed"] == (True, "VBIOS 96.00.74.00.1A on 2, 96.00.89.00.01 on 1")
+    assert conditions(Card())["VbiosMixed"][0] is False
+
+
+def test_texts_of_the_driver_are_harmless() -> None:
+    (row,) = rows(Card(name="\x1b[2JNVIDIA \x07" + "x" * 4000))
+    assert "\x1b" not in row.model
+    assert len(row.model) <= 120
+
+
+def test_a_driver_too_old_for_a_call_leaves_a_hole() -> None:
+    class Old(Library):
+        nvmlDeviceGetCurrentClocksEventReasons = None  # type: ignore[assignment]  # noqa: N815 - NVML's own name
+
+    host = read_host(Old((Card(),)))
+    assert host.gpus[0].clock_reasons is None
+    assert host.gpus[0].util == 42
+
+
+def ask(library: Library, requests: int) -> list[Answer]:
+    answers = io.BytesIO()
+    serve(library, io.BytesIO(b"\n" * requests), answers)
+    decode = msgspec.json.Decoder(Answer).decode
+    return [decode(line) for line in answers.getvalue().splitlines()]
+
+
+def test_the_child_answers_every_request_with_a_reading() -> None:
+    library = Library((Card(used=5 * MIB),))
+    first, second = ask(library, 2)
+    assert isinstance(first, Host)
+    assert first == second
+    assert first.gpus[0].used_mib == 5
+    assert library.inits == [1]
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"), [(12, "library"), (9, "driver"), (4, "permission"), (999, "other")]
+)
+def test_the_child_says_why_there_is_no_reading_and_ends(value: int, kind: str) -> None:
+    def fail() -> None:
+        raise NvmlError(value, "no")
+
+    assert ask(Library(init=fail), 3) == [Failure(kind, "no")]
+    assert ask(Library(count=fail), 3) == [Failure(kind, "no")]
+
+
+def test_a_missing_library_is_told_from_a_missing_driver() -> None:
+    assert ask(replace(Library(), init=missing), 1) == [Failure("library", "NVML Shared Library Not Found")]
