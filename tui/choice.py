@@ -53,10 +53,17 @@ def _drill_speed(asked: argparse.Namespace) -> float:
     return 100.0 if asked.auto else 20.0
 
 
+def _contexts(asked: argparse.Namespace, settings: Settings) -> tuple[str, ...]:
+    """Those named, each once. The file's are not looked for in another kubeconfig than its own."""
+    if asked.context:
+        return tuple(dict.fromkeys(asked.context))
+    return () if asked.kubeconfig else tuple(dict.fromkeys(settings.kubernetes.contexts))
+
+
 def _flagged(asked: argparse.Namespace, settings: Settings) -> Settings:
     kubernetes = KubernetesSettings(
         kubeconfig=asked.kubeconfig or settings.kubernetes.kubeconfig,
-        contexts=tuple(asked.context or settings.kubernetes.contexts),
+        contexts=_contexts(asked, settings),
         category_labels=settings.kubernetes.category_labels,
         image_labels=settings.kubernetes.image_labels,
     )

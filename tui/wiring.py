@@ -109,8 +109,24 @@ def open_journal(choice: Choice, child: SimulationChild | None = None) -> Sqlite
 
     if child is not None:
         return SqliteJournal(child.kubeconfig.with_name("journal.db"))
-    simulated = SIMULATED_CONTEXT in choice.settings.kubernetes.contexts
+    simulated = choice.demo is None and SIMULATED_CONTEXT in _contexts(choice.settings)
     return SqliteJournal(state_folder() / ("journal-simulated.db" if simulated else "journal.db"))
+
+
+def _contexts(settings: Settings) -> tuple[str, ...]:
+    """The contexts that make up the fleet: those named, else the current one of the kubeconfig."""
+    from backends.kubernetes.kubeconfig import ConfigurationError, contexts
+
+    if settings.kubernetes.contexts:
+        return settings.kubernetes.contexts
+    file = settings.kubernetes.kubeconfig
+    try:
+        current, _ = contexts(
+            kubeconfig=str(file) if file is not None else None, environ=os.environ, home=Path.home()
+        )
+    except ConfigurationError:  # said where the cluster itself is asked for
+        return ()
+    return (current,)
 
 
 async def open_deck(choice: Choice) -> Deck:

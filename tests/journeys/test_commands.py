@@ -262,6 +262,23 @@ def test_doctor_asks_no_series_of_a_node_without_gpus_and_names_who_never_passed
     assert "registerWithTaints" in answers["nodes gate"]["mend"]
 
 
+def test_what_is_done_on_a_simulated_fleet_is_in_no_other_journal(fleet: Served, tmp_path: Path) -> None:
+    state = {"XDG_STATE_HOME": str(tmp_path)}
+    done = fleet.run("run", "cordon", "gpu-a100-006", "--reason", "test", "--yes", **state)
+    assert done.code == 0, done.err
+    (named,) = fleet.run("operations", "--json", **state).json
+    assert named["nodes"] == ["gpu-a100-006"]
+    assert [path.name for path in (tmp_path / "quarterdeck").glob("*.db")] == ["journal-simulated.db"]
+
+
+def test_another_kubeconfig_is_not_searched_for_the_contexts_of_the_settings(
+    fleet: Served, tmp_path: Path
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('[kubernetes]\ncontexts = ["prod"]\n')
+    assert fleet.run("--config", str(config), "nodes", "gpu-a100-006").code == 0
+
+
 def test_kubectl_shows_what_a_verb_did(fleet: Served) -> None:
     require("kubectl")
     assert fleet.run("run", "cordon", "gpu-a100-002", "--reason", "kubectl sees it", "--yes").code == 0

@@ -69,7 +69,7 @@ def test_a_reimage_killed_after_any_record_is_resumed_to_its_end(fleet: Served, 
     name = f"gpu-h100-0{19 + records}"
     before = fleet.node(name)
     plan = fleet.run("plan", "reimage", name, "--json").json["hash"]
-    journal = Path(os.environ["XDG_STATE_HOME"]) / "quarterdeck" / "journal.db"
+    journal = Path(os.environ["XDG_STATE_HOME"]) / "quarterdeck" / "journal-simulated.db"
     killed_after(records, fleet, journal, name, plan)
     assert written(journal) >= records
     (operation,) = fleet.run("operations", "--json").json
