@@ -23,6 +23,7 @@ from fleet.policy import DEFAULT_FORBIDDEN_XIDS, Policy
 from fleet.xid import SITE_SEVERITIES, Severity
 from tui.toml_section import BadSettings, Section, span
 
+SERVICE_ACCOUNT_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 ANY_OTHER = "*"
 """The name of the table for every category that has none of its own, and for nodes without a category."""
 THEMES = ("dark", "light", "colour-blind", "ascii")
@@ -273,10 +274,15 @@ def _check(table: Section, base: CheckPolicy) -> CheckPolicy:
     return check
 
 
-def environment_names_a_cluster(environ: Mapping[str, str] | None = None) -> bool:
-    """Whether kubectl would find a cluster: KUBECONFIG, the default file, or a pod's own service account."""
+def environment_names_a_cluster(
+    environ: Mapping[str, str] | None = None, token: Path = SERVICE_ACCOUNT_TOKEN
+) -> bool:
+    """Whether kubectl would find a cluster: KUBECONFIG, the default file, or a pod's own service account.
+
+    Every pod knows the address of its cluster; only one with a service account's `token` can ask it anything.
+    """
     variables = os.environ if environ is None else environ
-    if variables.get("KUBECONFIG") or variables.get("KUBERNETES_SERVICE_HOST"):
+    if variables.get("KUBECONFIG") or (variables.get("KUBERNETES_SERVICE_HOST") and token.is_file()):
         return True
     return (Path(variables.get("HOME", "~")).expanduser() / ".kube" / "config").is_file()
 

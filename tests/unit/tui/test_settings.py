@@ -187,7 +187,10 @@ def test_the_environment_names_a_cluster_as_kubectl_would_find_it(tmp_path: Path
     home = {"HOME": str(tmp_path)}
     assert not environment_names_a_cluster(home)
     assert environment_names_a_cluster(home | {"KUBECONFIG": "/a/file"})
-    assert environment_names_a_cluster(home | {"KUBERNETES_SERVICE_HOST": "10.0.0.1"})
+    in_a_pod, token = home | {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, tmp_path / "token"
+    assert not environment_names_a_cluster(in_a_pod, token)
+    token.touch()
+    assert environment_names_a_cluster(in_a_pod, token)
     (tmp_path / ".kube").mkdir()
     (tmp_path / ".kube" / "config").touch()
     assert environment_names_a_cluster(home)
