@@ -6,7 +6,13 @@ import argparse
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tui.settings import KubernetesSettings, PrometheusSettings, Settings, environment_names_a_cluster
+from tui.settings import (
+    BadSettings,
+    KubernetesSettings,
+    PrometheusSettings,
+    Settings,
+    environment_names_a_cluster,
+)
 
 if TYPE_CHECKING:
     from fleet.drill import Drill
@@ -34,6 +40,9 @@ class Choice:
 def choose(asked: argparse.Namespace, settings: Settings) -> Choice:
     """The flags win over the settings file, and that over the environment. Nothing at all is the demo."""
     flagged = _flagged(asked, settings)
+    if asked.nvml:
+        _refuse_beside_nvml(asked)
+        return Choice(flagged)
     if asked.command == "demo":
         return Choice(flagged, DemoChoice(asked.nodes, asked.seed, asked.speed))
     named = bool(asked.kubeconfig or asked.context or asked.slurm) or settings.names_a_source
@@ -60,6 +69,15 @@ def _contexts(asked: argparse.Namespace, settings: Settings) -> tuple[str, ...]:
     return () if asked.kubeconfig else tuple(dict.fromkeys(settings.kubernetes.contexts))
 
 
+def _refuse_beside_nvml(asked: argparse.Namespace) -> None:
+    """`--nvml` is this host alone: another fleet beside it, or a command that needs one, is a contradiction."""
+    if asked.command in ("demo", "drill", "provision"):
+        raise BadSettings("--nvml", "", f"is this host alone: {asked.command} can't be done there")
+    for flag in ("kubeconfig", "context", "slurm", "prometheus", "dcgm"):
+        if getattr(asked, flag):
+            raise BadSettings("--nvml", "", f"is this host alone: leave out --{flag}")
+
+
 def _flagged(asked: argparse.Namespace, settings: Settings) -> Settings:
     kubernetes = KubernetesSettings(
         kubeconfig=asked.kubeconfig or settings.kubernetes.kubeconfig,
@@ -78,6 +96,7 @@ def _flagged(asked: argparse.Namespace, settings: Settings) -> Settings:
         slurm=replace(settings.slurm, use=settings.slurm.use or asked.slurm),
         prometheus=prometheus,
         dcgm_url=asked.dcgm or settings.dcgm_url,
+        nvml=asked.nvml,
         theme=asked.theme or settings.theme,
         policy=replace(settings.policy, read_only=settings.policy.read_only or asked.read_only),
     )

@@ -76,6 +76,7 @@ def _global_options(to: argparse.ArgumentParser, *, default: bool) -> None:
     )
     options.add_argument("--prometheus", default=none, metavar="URL", help="where GPU metrics are asked for")
     options.add_argument("--dcgm", default=none, metavar="URL", help="a dcgm-exporter page, scraped directly")
+    options.add_argument("--nvml", action="store_true", default=off, help="this host's own GPUs, alone")
     options.add_argument(
         "--read-only", action="store_true", default=off, help="change nothing, whatever key is pressed"
     )

@@ -190,4 +190,6 @@ def _sim(asked: argparse.Namespace) -> int:
 def _title(choice: Choice) -> str:
     if choice.demo is not None:
         return "demo"
+    if choice.settings.nvml:
+        return "this host"
     return ", ".join(choice.settings.kubernetes.contexts) or "current context"

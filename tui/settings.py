@@ -79,6 +79,7 @@ class Settings:
     slurm: SlurmSettings = field(default_factory=SlurmSettings)
     prometheus: PrometheusSettings = field(default_factory=PrometheusSettings)
     dcgm_url: str = ""
+    nvml: bool = False
     theme: str = "dark"
     columns: tuple[str, ...] = ()
     keys: Mapping[str, str] = field(default_factory=dict)

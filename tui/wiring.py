@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 SIMULATED_CONTEXT = "simulated"
 _DCGM_EVERY = timedelta(seconds=5)
+_NVML_EVERY = timedelta(seconds=5)
 
 
 class SystemClock:
@@ -256,6 +257,8 @@ def _for_simulation(settings: Settings, child: SimulationChild) -> Settings:
 
 def _sources(settings: Settings, clock: Clock, store: FleetStore) -> Sources:
     """An adapter for every source. Heavy: it imports the clients, so it runs in a thread. Raises BadSettings."""
+    if settings.nvml:
+        return _this_host(clock, settings)
     from backends.kubernetes.node_keys import CATEGORY_LABELS, NodeKeys
     from backends.kubernetes.transport import load
 
@@ -323,6 +326,29 @@ def _add_telemetry(sources: Sources, settings: Settings, clock: Clock, store: Fl
     sources.feeds.append(feed)
     sources.feed_keys.append(FeedKey(*feed.key))
     sources.closing.append(source.close)
+
+
+def _this_host(clock: Clock, settings: Settings) -> Sources:
+    """This host alone, through NVML. It has no writer: there is nobody to ask for a change."""
+    from backends.nvml.here import this_host
+    from backends.nvml.host import NvmlHost
+    from backends.nvml.source import FEED, NvmlNodes, NvmlReader, NvmlTelemetry
+
+    here, host = this_host(), NvmlHost(clock)
+    telemetry = TelemetryFeed(
+        NvmlTelemetry(host, here, clock),
+        lambda: (here.key,),
+        clock,
+        every=_NVML_EVERY,
+        fresh=settings.policy.telemetry_fresh,
+    )
+    return Sources(
+        readers={here.key.source: NvmlReader(host, here)},
+        feeds=[NvmlNodes(host, here, clock, every=_NVML_EVERY), telemetry],
+        feed_keys=[FeedKey(here.key.source, FEED), FeedKey(*telemetry.key)],
+        telemetry=telemetry,
+        closing=[host.close],
+    )
 
 
 def _prometheus(settings: Settings) -> prometheus.PrometheusSettings:

@@ -30,10 +30,14 @@ class NvmlHost:
     """This host's NVML. Two readings within a second are one. `close` it in the loop that used it."""
 
     def __init__(
-        self, clock: Clock, *, command: Sequence[str] = CHILD, deadline: timedelta = timedelta(seconds=10)
+        self,
+        clock: Clock,
+        *,
+        command: Sequence[str] | None = None,
+        deadline: timedelta = timedelta(seconds=10),
     ) -> None:
         self._clock = clock
-        self._command = tuple(command)
+        self._command = tuple(command or CHILD)
         self._deadline = deadline
         self._lock = asyncio.Lock()
         self._process: asyncio.subprocess.Process | None = None
