@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
+from backends.kubernetes.guarded import denial_may_pass
 from backends.kubernetes.our_keys import same_image
 from fleet.errors import Blocked, Conflict, Denied, FleetError, Rejected, TimedOut
 from fleet.node import Readiness
@@ -25,15 +26,18 @@ async def await_boot(
 ) -> Outcome:
     """Return once the node has booted `action.image`. Raises TimedOut with what it still lacks, Denied."""
     began, looks = clock.monotonic(), 0
+    looked: float | None = None
     while True:
         try:
             facts = (await reader.read([step.node])).get(step.node)
-        except (Denied, Blocked, Conflict, Rejected):
+        except (Blocked, Conflict, Rejected):
             raise
         except FleetError as error:
+            if isinstance(error, Denied) and not denial_may_pass(clock, looked):
+                raise
             waiting: tuple[Waiting, ...] = (Waiting(step.node.name, f"a look at it: {error}"),)
         else:
-            waiting = lacking(step, action, facts)
+            waiting, looked = lacking(step, action, facts), clock.monotonic()
             if facts is not None and not waiting:
                 return Outcome(step.id, step.node, StepState.DONE, f"booted {action.image}", evidence(facts))
         passed = clock.monotonic() - began

@@ -16,7 +16,7 @@ import msgspec
 
 from backends.kubernetes.connection import Api
 from backends.kubernetes.errors import BudgetHolds
-from backends.kubernetes.guarded import to_its_end
+from backends.kubernetes.guarded import denial_may_pass, to_its_end
 from fleet.errors import Blocked, Conflict, Denied, FleetError, Missing, Rejected, Throttled, TimedOut
 from fleet.node import Admission, Readiness
 from fleet.operation import Outcome, Progress, StepState, Waiting
@@ -68,6 +68,7 @@ class Move:
         self._trouble = ""
         self._idle = 0
         self._refused: FleetError | None = None
+        self._looked: float | None = None  # when a look last succeeded
         self._last: Progress | None = None
 
     async def run(self) -> Outcome:
@@ -89,12 +90,14 @@ class Move:
         """Look, ask what may be asked now, and say what is waited for. An answer where the step has ended."""
         try:
             facts = await self._facts()
-        except (Denied, Missing, Conflict, Blocked, Rejected):
+        except (Missing, Conflict, Blocked, Rejected):
             raise
         except FleetError as error:
+            if isinstance(error, Denied) and not denial_may_pass(self._clock, self._looked):
+                raise
             self._note_trouble(error)
             return None
-        self._trouble = ""
+        self._trouble, self._looked = "", self._clock.monotonic()
         sorting = sort_placements(facts.placements, self._action.options)
         if sorting.blocked:
             return self._outcome(StepState.FAILED, self._stopped(sorting.blocked))

@@ -23,6 +23,9 @@ DRY: Query = (*MANAGED, ("dryRun", "All"))
 TRIES = 6
 FIRST_PAUSE = timedelta(milliseconds=50)
 
+DENIED_FOR = timedelta(minutes=1)
+"""How long a refusal of what was allowed before may be a server that has just come up and knows no roles yet."""
+
 T = TypeVar("T")
 
 
@@ -52,6 +55,11 @@ def expect_same(step: Step, node: NodeObject, keys: OurKeys) -> None:
         raise Conflict("another machine has this name now than the one that was planned for", about=node.name)
     if node.metadata.deletion_timestamp and not made_by_us:
         raise Conflict("it is being deleted", about=node.name)
+
+
+def denial_may_pass(clock: Clock, allowed_at: float | None) -> bool:
+    """Whether to ask again after a refusal; `allowed_at` is when the same was last allowed, on the monotonic clock."""
+    return allowed_at is not None and clock.monotonic() - allowed_at < DENIED_FOR.total_seconds()
 
 
 async def to_its_end(call: Coroutine[Any, Any, T]) -> T:

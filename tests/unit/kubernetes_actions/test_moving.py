@@ -141,6 +141,32 @@ async def test_a_denied_eviction_ends_it() -> None:
         await Moving(lab).ended()
 
 
+async def test_a_server_that_comes_up_without_its_roles_is_asked_again() -> None:
+    lab = Lab()
+    refused = Denied("nodes is forbidden: clusterrole not found")
+    lab.reader.turns = [(WEB,), Unreachable("refused"), refused, refused, ()]
+    moving = Moving(lab)
+    assert (await moving.ended()).state is StepState.DONE
+    assert any("not found" in progress.says for progress in moving.told)
+
+
+async def test_a_right_that_is_lost_for_good_ends_it() -> None:
+    lab = Lab()
+    lab.reader.turns = [(WEB,), Denied("forbidden")]
+    moving = Moving(lab)
+    with pytest.raises(Denied):
+        await moving.ended()
+    assert lab.clock.monotonic() < 1000 + 120
+
+
+async def test_a_look_that_was_never_allowed_ends_it_at_once() -> None:
+    lab = Lab()
+    lab.reader.turns = [Denied("forbidden")]
+    with pytest.raises(Denied):
+        await Moving(lab).ended()
+    assert lab.reader.looks == 1
+
+
 async def test_work_that_lands_meanwhile_is_moved_too() -> None:
     lab = Lab()
     lab.reader.turns = [(WEB,), (API,), ()]
