@@ -123,7 +123,7 @@ class Dispatcher:
         if self.read_only:
             raise Blocked("this session is read-only", about=operation.id)
         await self._journal.own(operation.id, self._owner)
-        run = None
+        launched = False
         try:
             written = await self._journal.operation(operation.id)
             if written is None:
@@ -133,10 +133,11 @@ class Dispatcher:
             self._same_cluster(written, await self.ground(written.plan.request))
             self._refuse_busy(written.plan)
             run = self._launch(replace(written, owner=self._owner), resumed=True)
+            launched = True
+            return run
         finally:
-            if run is None:
+            if not launched:
                 await self._journal.disown(operation.id)
-        return run
 
     def cancel(self, operation: str) -> None:
         """Stop an operation of this program at the next safe point. Raises Missing."""

@@ -31,9 +31,10 @@ def doing(run: OperationRun, node: NodeKey) -> str:
 
 def says(progress: Progress) -> str:
     """One step's live state: what it waits for first, for that is what the operator asks."""
-    if progress.waiting:
+    first = next(iter(progress.waiting), None)
+    if first is not None:
         more = f" and {len(progress.waiting) - 1} more" if len(progress.waiting) > 1 else ""
-        return f"{waits(progress.waiting[0])}{more}"
+        return f"{waits(first)}{more}"
     count = f" {progress.done} of {progress.total}" if progress.total else ""
     return f"{progress.says}{count}"
 

@@ -61,8 +61,8 @@ def _plain(value: object) -> object:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
         return {"$": type(value).__name__, **fields}
-    if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        return {"$": type(value).__name__, **{name: _plain(item) for name, item in value._asdict().items()}}
+    if isinstance(value, tuple) and (names := getattr(value, "_fields", None)):
+        return {"$": type(value).__name__, **{name: _plain(getattr(value, name)) for name in names}}
     if isinstance(value, frozenset):
         return {"$set": sorted((_plain(item) for item in value), key=str)}
     if isinstance(value, Mapping):
