@@ -92,6 +92,7 @@ class DrillWalk:
         self._run: OperationRun | None = None
         self._ran = ""
         self._made = False
+        self._again = False
         self._ready = False
         self._turn = asyncio.Lock()
         self.fill = Filled(
@@ -142,7 +143,8 @@ class DrillWalk:
             if self.at.phase in (Phase.HOLDS, Phase.STUCK):
                 await self._attend()
             return
-        ended = self._run is not None and self._run.operation.state is not OperationState.RUNNING
+        run = self._run
+        over = run if run is not None and run.operation.state is not OperationState.RUNNING else None
         number = self.at.number
         try:
             await self._arrange()
@@ -153,7 +155,10 @@ class DrillWalk:
             return
         if self.at.number != number or self.at.phase not in (Phase.ASKS, Phase.WAITS):
             return
-        self._judge(sight, ended=ended)
+        self._judge(sight, over if over is self._run else None)
+        if self._again:
+            self._again = False
+            await self._do(self._by)
 
     async def go(self) -> None:
         """Look again and again until it is left."""
@@ -172,11 +177,11 @@ class DrillWalk:
                 await self._walker.clock.sleep(LOOK)
 
     def began(self, run: OperationRun, by: str) -> bool:
-        """An operation began: whether it is this step's. One that holds before the step it belongs to begins that step."""
+        """An operation began, by a `key` or else: whether it is this step's, or the next one's where a stage is over."""
         if self.node not in run.plan.request.nodes or run is self._run:
             return False
         if self.at.phase is Phase.HOLDS and not self.finished:
-            if self.steps[self.at.number + 1][1].verb is not run.plan.verb:
+            if self.next_verb is not run.plan.verb:
                 return False
             self.go_on()
         if self.step.verb is not run.plan.verb or self.at.phase not in (Phase.ASKS, Phase.WAITS, Phase.STUCK):
@@ -194,6 +199,21 @@ class DrillWalk:
                 await self._prepare()
             elif self.at.phase in (Phase.ASKS, Phase.STUCK):
                 await self._do(by)
+
+    async def arrange(self) -> None:
+        """Bring about what the step needs, as far as that can be done by now: before its plan is read."""
+        async with self._turn:
+            try:
+                await self._arrange()
+            except FleetError as error:
+                self._trouble(error)
+
+    @property
+    def next_verb(self) -> Verb | None:
+        """The verb that is waited for, or that the next step begins with where a stage is over."""
+        if self.at.phase is Phase.HOLDS and not self.finished:
+            return self.steps[self.at.number + 1][1].verb
+        return self.step.verb
 
     def go_on(self) -> None:
         """To the next step, where a stage is over."""
@@ -306,7 +326,8 @@ class DrillWalk:
         progress = run.progress.get(self.node)
         return tuple(f"{each.what} waits for {each.on}" for each in progress.waiting) if progress else ()
 
-    def _judge(self, sight: Sight, *, ended: bool) -> None:
+    def _judge(self, sight: Sight, over: OperationRun | None) -> None:
+        """What a look means for the step. `over` is its operation, where that had ended before the look."""
         seen = tuple(judge(expectation, sight) for expectation in self.step.expects)
         if self.at.phase is Phase.ASKS:
             self._set(replace(self.at, seen=seen))
@@ -316,13 +337,12 @@ class DrillWalk:
             self._observed(seen, sight)
             return
         missing = "; ".join(each.says for each in seen if not each.met)
-        if ended and self._run is not None and self._undecided(self._run):
-            says = f"the gate could not tell, which opens nothing ({_last(self._run)}): ask it again"
+        if over is not None and self._undecided(over):
+            says = f"the gate could not tell, which opens nothing ({_last(over)}): ask it again"
             self._set(replace(self.at, phase=Phase.ASKS, trouble=says))
-        elif ended and self._run is not None and self._failed(self._run):
-            self._stick(
-                f"{self._run.operation.says or 'the operation failed'}: {_last(self._run)} ({missing})"
-            )
+            self._again = not self._by.startswith("key")
+        elif over is not None and self._failed(over):
+            self._stick(f"{over.operation.says or 'the operation failed'}: {_last(over)} ({missing})")
         elif self._walker.clock.now() - self.at.since > self.step.within:
             self._stick(f"not observed within {self.step.within.total_seconds():g} s: {missing}")
 

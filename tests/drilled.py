@@ -62,7 +62,7 @@ class Ground:
 
         def changed(run: OperationRun) -> None:
             if walk is not None:
-                walk.began(run, "key")
+                walk.began(run, "key pressed")
 
         dispatcher = Dispatcher(
             readers={SOURCE: reader},

@@ -52,9 +52,7 @@ def coach_facts(walk: DrillWalk, keys: Mapping[str, str], answer: str = "") -> C
 
 def answer_to(walk: DrillWalk, verb_id: str, keys: Mapping[str, str], label: str, does: str) -> str:
     """What a verb's key means here, where it is not the one the drill waits for; empty where it is."""
-    wanted = walk.step.verb
-    if walk.at.phase is Phase.HOLDS and not walk.finished:
-        wanted = walk.steps[walk.at.number + 1][1].verb
+    wanted = walk.next_verb
     if wanted is not None and BY_VERB[wanted].id == verb_id:
         return ""
     waits = "asks for no key now: it watches"

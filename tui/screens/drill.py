@@ -124,6 +124,15 @@ class DrillScreen(FleetScreen):
             keys = {each.id: self.keys_of(each) for each in commands.ALL}
             self._answer = answer_to(self.walk, command.id, keys, command.label, command.does)
             self.coach()
+            if command.verb is self.walk.next_verb and command.why_not(self.standing()) is None:
+                self.run_worker(self._do_arranged(self.walk, command), group="drill-step", exclusive=True)
+                return
+        super().do(command)
+
+    async def _do_arranged(self, walk: DrillWalk, command: Command) -> None:
+        """Do the drill's next verb once its step has been arranged, so that the plan is read with that."""
+        walk.go_on()
+        await walk.arrange()
         super().do(command)
 
     def ask_for_node(self) -> None:
