@@ -27,7 +27,7 @@ from fleet.view import Line, LineKey, LineKind
 from widgets.cells import Scene
 from widgets.columns import DEFAULT_COLUMNS, SHAPES, SORTS, Column, Placed, place
 from widgets.fitting import fit
-from widgets.strips import GUTTER, INDENT, Brushes, Stance, header_strip
+from widgets.strips import GUTTER, INDENT, Brushes, Stance, WholeStrip, header_strip
 from widgets.table_brushes import COMPONENTS, TABLE_CSS, brushes_of
 from widgets.table_marks import Marks
 from widgets.table_model import TableModel
@@ -378,7 +378,7 @@ class FleetTable(Widget, can_focus=True):
     def _filtered(self, strip: Strip) -> Strip:
         for line_filter in self.get_line_filters():
             strip = strip.apply_filter(line_filter, self.background_colors[1])
-        return strip
+        return WholeStrip(strip, strip.cell_length)
 
     def _line_at_cursor(self) -> Line | None:
         return self._model.line(self._view.cursor) if self._view.length else None
