@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from benchmarks.figures import FULL, QUICK, Benchmark
+from benchmarks.keys import keys
 from benchmarks.loading import loading
 from benchmarks.start import start
 
 BENCHMARKS: Mapping[str, Benchmark] = {
     "start": start,
     "loading": loading,
+    "keys": keys,
 }
 
 

@@ -82,6 +82,12 @@ class Terminal:
             self._read(end, texts)
         return perf_counter()
 
+    def answer(self, key: bytes, mark: bytes, patience: float = _PATIENCE) -> float:
+        """Press a key; seconds until `mark` is painted."""
+        pressed = perf_counter()
+        self.press(key)
+        return self.until(mark, patience=patience) - pressed
+
     def first_bytes(self) -> float:
         """Read until anything at all is written; when that was."""
         self._read(perf_counter() + _PATIENCE, ())
