@@ -21,7 +21,7 @@ from fleet.drill_traces import Traces, leave_no_trace, remove_leftovers
 from fleet.errors import Blocked, Conflict, Denied, FleetError, Rejected
 from fleet.health import Verdict
 from fleet.operation import OperationState
-from fleet.plan import Options, Request, Verb
+from fleet.plan import Options, Permission, Request, Verb
 from fleet.policy import Policy
 from fleet.ports import Clock, Journal, Reader
 from fleet.runner import OperationRun
@@ -82,7 +82,7 @@ class DrillWalk:
         self.left: tuple[str, ...] = ()
         self.error: FleetError | None = None
         self.report: DrillReport | None = None
-        self._walker = walker
+        self.walker = walker
         self._changed = changed
         self._started = walker.clock.now()
         self.at = Standing(0, Phase.OPENS, self._started)
@@ -119,14 +119,14 @@ class DrillWalk:
 
     async def open(self) -> None:
         """Remove what a killed drill left, and make the ground. Where that fails the first checkpoint is stuck."""
-        self.traces = await remove_leftovers(self._walker.ground, self._walker.journal, self._walker)
+        self.traces = await remove_leftovers(self.walker.ground, self.walker.journal, self.walker)
         self.left = self.traces.left
         await self._prepare()
 
     async def _prepare(self) -> None:
         self._made = True
         try:
-            await self._walker.ground.prepare()
+            await self.walker.ground.prepare()
         except FleetError as error:
             self._stick(f"the ground can't be made: {error}", error)
             return
@@ -148,7 +148,7 @@ class DrillWalk:
         number = self.at.number
         try:
             await self._arrange()
-            await self._walker.ground.attend()
+            await self.walker.ground.attend()
             sight = await self._sight()
         except FleetError as error:
             self._trouble(error)
@@ -164,7 +164,7 @@ class DrillWalk:
         """Look again and again until it is left."""
         while self.at.phase not in (Phase.OVER, Phase.LEAVES):
             await self.look()
-            await self._walker.clock.sleep(LOOK)
+            await self.walker.clock.sleep(LOOK)
 
     async def alone(self, by: str = "auto") -> None:
         """Walk by itself, each step done as `n` does it, until every checkpoint was observed or one is stuck."""
@@ -174,7 +174,7 @@ class DrillWalk:
                 await self.do_it(by)
             await self.look()
             if self.at.phase is Phase.WAITS:
-                await self._walker.clock.sleep(LOOK)
+                await self.walker.clock.sleep(LOOK)
 
     def began(self, run: OperationRun, by: str) -> bool:
         """An operation began, by a `key` or else: whether it is this step's, or the next one's where a stage is over."""
@@ -230,7 +230,7 @@ class DrillWalk:
             ending, why = self._ending()
             self._set(replace(self.at, phase=Phase.LEAVES, doing="removing what the drill made"))
             if self._made:
-                self.left += await leave_no_trace(self._walker.ground, self._walker.dispatcher, self.node)
+                self.left += await leave_no_trace(self.walker.ground, self.walker.dispatcher, self.node)
             self.report = self._report(ending, why)
             self._set(replace(self.at, phase=Phase.OVER, doing=""))
         return self.report
@@ -243,7 +243,7 @@ class DrillWalk:
         return Ending.LEFT, f"left at {self.stage.title}, {self.step.title}"
 
     def _report(self, ending: Ending, why: str) -> DrillReport:
-        walker = self._walker
+        walker = self.walker
         return DrillReport(
             drill=self.drill.name,
             title=self.drill.title,
@@ -264,7 +264,7 @@ class DrillWalk:
 
     def _begin(self, number: int) -> None:
         self._arranged, self._by = 0, ""
-        now = self._began = self._walker.clock.now()
+        now = self._began = self.walker.clock.now()
         self._set(Standing(number, Phase.ASKS, now))
         if self.step.verb is None:
             self._by = "watched"
@@ -272,10 +272,10 @@ class DrillWalk:
 
     def _wait(self) -> None:
         self.error = None
-        self._set(replace(self.at, phase=Phase.WAITS, since=self._walker.clock.now(), trouble="", doing=""))
+        self._set(replace(self.at, phase=Phase.WAITS, since=self.walker.clock.now(), trouble="", doing=""))
 
     async def _do(self, by: str) -> None:
-        step, walker = self.step, self._walker
+        step, walker = self.step, self.walker
         if step.verb is None:
             self._by = self._by or "watched"
             self._wait()
@@ -292,35 +292,43 @@ class DrillWalk:
         )
         try:
             await self._arrange()
-            run = walker.dispatcher.start(await walker.dispatcher.plan(request))
+            plan = await walker.dispatcher.plan(request)
+            if plan.all_blockers:
+                await self._must_be_allowed(step.verb, plan.all_blockers[0].says)
+            run = walker.dispatcher.start(plan)
         except FleetError as error:
             self._stick(f"it can't be done: {error}", error)
             return
         if run is not self._run:
             self.began(run, by)
 
+    async def _must_be_allowed(self, verb: Verb, says: str) -> None:
+        """Tell a right that is missing from any other blocker: it raises Denied, as a refused request does."""
+        if (await self.walker.reader.allowed([verb])).get(verb) is Permission.DENIED:
+            raise Denied(says, about=self.node.name)
+
     async def _arrange(self) -> None:
         """Bring about what the step needs, in order; what can't be yet is tried again at the next look."""
         while self._arranged < len(self.step.arrange):
-            if not await self._walker.ground.arrange(self.step.arrange[self._arranged]):
+            if not await self.walker.ground.arrange(self.step.arrange[self._arranged]):
                 return
             self._arranged += 1
 
     async def _attend(self) -> None:
         try:
-            await self._walker.ground.attend()
+            await self.walker.ground.attend()
         except FleetError as error:
             self._set(replace(self.at, trouble=self.at.trouble or str(error)))
 
     async def _sight(self) -> Sight:
-        facts, pods = await asyncio.gather(self._walker.reader.read([self.node]), self._walker.ground.pods())
+        facts, pods = await asyncio.gather(self.walker.reader.read([self.node]), self.walker.ground.pods())
         return sight_of(
-            self.node.name, facts.get(self.node), pods, self._walker.policy, self._ran, self._waits()
+            self.node.name, facts.get(self.node), pods, self.walker.policy, self._ran, self._waits()
         )
 
     def _waits(self) -> tuple[str, ...] | None:
         """What our operation on the node waits for now; None where none of ours runs."""
-        run = self._walker.dispatcher.busy(self.node)
+        run = self.walker.dispatcher.busy(self.node)
         if run is None:
             return None
         progress = run.progress.get(self.node)
@@ -343,7 +351,7 @@ class DrillWalk:
             self._again = not self._by.startswith("key")
         elif over is not None and self._failed(over):
             self._stick(f"{over.operation.says or 'the operation failed'}: {_last(over)} ({missing})")
-        elif self._walker.clock.now() - self.at.since > self.step.within:
+        elif self.walker.clock.now() - self.at.since > self.step.within:
             self._stick(f"not observed within {self.step.within.total_seconds():g} s: {missing}")
 
     def _failed(self, run: OperationRun) -> bool:
@@ -353,7 +361,7 @@ class DrillWalk:
     def _undecided(self, run: OperationRun) -> bool:
         """Whether it ended in UNKNOWN before the step's time was up: telemetry comes late after a repair."""
         unknown = any(outcome.evidence == Verdict.UNKNOWN.value for outcome in run.operation.outcomes)
-        late = self._walker.clock.now() - self._began > self.step.within
+        late = self.walker.clock.now() - self._began > self.step.within
         return run.plan.verb is self.step.verb and unknown and not late
 
     def _observed(self, seen: Sequence[Seen], sight: Sight) -> None:
@@ -374,7 +382,7 @@ class DrillWalk:
 
     def _trouble(self, error: FleetError) -> None:
         """A look that failed: final where we may not, else tried again until the step's time is up."""
-        late = self._walker.clock.now() - self.at.since > self.step.within
+        late = self.walker.clock.now() - self.at.since > self.step.within
         if isinstance(error, _FINAL) or (late and self.at.phase is Phase.WAITS):
             self._stick(f"can't look: {error}", error)
         else:
@@ -387,7 +395,7 @@ class DrillWalk:
 
     def _note(self, evidence: tuple[str, ...], *, observed: bool) -> None:
         """Write the step's checkpoint down; one that was stuck and is tried again is written anew."""
-        now = self._walker.clock.now()
+        now = self.walker.clock.now()
         mine = (self.stage.title, self.step.title)
         self.checkpoints[:] = [each for each in self.checkpoints if (each.stage, each.step) != mine]
         self.checkpoints.append(

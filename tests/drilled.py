@@ -20,7 +20,7 @@ from backends.simulated.objects import NAMESPACES, NODES, PDBS, PODS
 from backends.simulated.serve import Simulation, serve
 from fleet.dispatch import Dispatcher
 from fleet.drill import Drill, category_of
-from fleet.drill_walk import DrillWalk, Walker
+from fleet.drill_walk import DrillWalk, Phase, Walker
 from fleet.gate import GateChecker
 from fleet.policy import Policy
 from fleet.runner import OperationRun
@@ -93,24 +93,46 @@ class Ground:
         faults = [f"fault on {each.node}" for each in self.simulation.world.faults if "drill" in each.node]
         return found + faults
 
-    async def until(self, condition: Callable[[], bool], what: str) -> None:
-        for _ in range(5000):
-            if condition():
+    async def walked_to(self, walk: DrillWalk, number: int) -> asyncio.Task[None]:
+        """The walk, on its way by itself, as soon as it waits for the checkpoint of that step (from 0)."""
+        walking = asyncio.create_task(walk.alone())
+        for _ in range(20_000):
+            if walk.at.number == number and walk.at.phase is Phase.WAITS:
+                return walking
+            assert not walking.done(), (walk.at, walk.checkpoints)
+            await asyncio.sleep(0.001)
+        raise AssertionError(f"never came to step {number}: {walk.at}")
+
+    async def looks_until_observed(self, walk: DrillWalk, checkpoints: int) -> None:
+        """Look until so many checkpoints were written down."""
+        for _ in range(500):
+            await walk.look()
+            if len(walk.checkpoints) >= checkpoints:
                 return
-            await asyncio.sleep(0.002)
-        raise AssertionError(f"never so: {what}")
+            await asyncio.sleep(0.005)
+        raise AssertionError(f"never observed: {walk.at}")
+
+    async def kill(self, walk: DrillWalk, walking: asyncio.Task[None]) -> None:
+        """End the walk's program with nothing said, written or removed."""
+        walking.cancel()
+        tasks = list(walk.walker.dispatcher._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(walking, *tasks, return_exceptions=True)
 
 
 @asynccontextmanager
-async def ground(nodes: int = 3, before: Callable[[Simulation], None] | None = None) -> AsyncIterator[Ground]:
-    """A fleet whose time runs for as long as the block lasts."""
+async def ground(
+    nodes: int = 3, before: Callable[[Simulation], None] | None = None, stride: timedelta = STEP
+) -> AsyncIterator[Ground]:
+    """A fleet whose time runs, `stride` at a time, for as long as the block lasts."""
     clock = ManualClock()
     async with serve(clock, nodes=nodes, seed=4) as simulation:
         if before is not None:
             before(simulation)
         access = Access("sim", simulation.kubernetes_url, user=User(token="anybody"))
         api = Api(access, source=SOURCE, clock=clock, environ={})
-        running = asyncio.create_task(_run(clock))
+        running = asyncio.create_task(_run(clock, stride))
         try:
             yield Ground(simulation, clock, api)
         finally:
@@ -120,7 +142,7 @@ async def ground(nodes: int = 3, before: Callable[[Simulation], None] | None = N
             await api.close()
 
 
-async def _run(clock: ManualClock) -> None:
+async def _run(clock: ManualClock, stride: timedelta) -> None:
     while True:
         await asyncio.sleep(0.002)
-        await clock.advance(STEP)
+        await clock.advance(stride)

@@ -1,0 +1,230 @@
+"""The lifecycle drill on the simulated fleet over real HTTP: to its end, left, killed, and where it can't go on."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from backends.simulated.objects import NAMESPACES
+from backends.simulated.serve import Simulation
+from fleet.drill_report import DrillReport, Ending, shape_of_report, text_of_report
+from fleet.drill_walk import DrillWalk, Phase
+from fleet.operation import OperationState
+from fleet.plan import Options, Request, Verb
+from tests.drilled import Ground, ground
+from tui.drill_file import load_drill, read_drill
+from tui.exits import UNREACHABLE, code_of
+
+DRILL = load_drill("lifecycle")
+STEPS = range(len(list(DRILL.steps())))
+FAST = timedelta(seconds=1)
+
+
+async def alone(here: Ground, walk: DrillWalk) -> DrillReport:
+    await walk.alone()
+    return await walk.leave()
+
+
+async def test_every_checkpoint_is_observed_with_its_evidence_and_nothing_is_left() -> None:
+    async with ground() as here:
+        report = await alone(here, here.walk(DRILL))
+        assert (report.ending, report.why, report.left) == (Ending.OBSERVED, "", ())
+        assert [each.observed for each in report.checkpoints] == [True] * len(STEPS)
+        said = {each.step: " ".join(each.evidence) for each in report.checkpoints}
+        steps = [step.title for _, step in DRILL.steps()]
+        assert "untolerated taint {node.lab/health-gate: pending}" in said[steps[0]]
+        assert "gpus FAIL (7 GPUs, wants 8 GPUs)" in said[steps[1]]
+        assert "admission open" in said[steps[2]]
+        assert "runs on" in said[steps[3]]
+        assert "drill-budget" in said[steps[4]]
+        assert "waits for The disruption budget" in said[steps[4]]
+        assert "image v2" in said[steps[6]]
+        assert "has no node" in said[steps[7]]
+        assert here.traces() == []
+
+
+async def test_the_report_tells_each_stages_time_evidence_and_keys() -> None:
+    async with ground(stride=FAST) as here:
+        report = await alone(here, here.walk(DRILL))
+        shape = shape_of_report(report)
+        assert [stage["stage"] for stage in shape["stages"]] == [stage.title for stage in DRILL.stages]  # type: ignore[attr-defined]
+        assert shape["observed"] is True
+        text = "\n".join(text_of_report(report))
+        for checkpoint in report.checkpoints:
+            assert checkpoint.evidence[0] in text
+            assert checkpoint.by in ("auto", "watched")
+        assert "nothing of the drill is left" in text
+
+
+@pytest.mark.parametrize("number", STEPS)
+async def test_left_at_any_step_it_leaves_nothing_behind_and_can_be_begun_again(number: int) -> None:
+    async with ground(stride=FAST) as here:
+        walk = here.walk(DRILL)
+        walking = await here.walked_to(walk, number)
+        walking.cancel()
+        report = await walk.leave()
+        assert report.ending is Ending.LEFT
+        assert (report.left, here.traces()) == ((), [])
+        again = here.walk(DRILL)
+        await again.open()
+        assert again.at.phase is Phase.ASKS
+        assert again.traces.removed == ()
+        await again.leave()
+        assert here.traces() == []
+
+
+@pytest.mark.parametrize("number", STEPS)
+async def test_killed_at_any_step_the_next_start_finds_it_and_cleans_up(number: int) -> None:
+    async with ground(stride=FAST) as here:
+        killed = here.walk(DRILL)
+        await here.kill(killed, await here.walked_to(killed, number))
+        assert any(killed.fill("{namespace}") in trace for trace in here.traces())
+        again = here.walk(DRILL)
+        await again.open()
+        assert len(again.traces.removed) == 1
+        assert again.traces.left == ()
+        assert not [trace for trace in here.traces() if killed.node.name in trace]
+        states = {operation.state for operation in await here.journal.operations()}
+        assert OperationState.INTERRUPTED not in states
+        report = await again.leave()
+        assert killed.fill("{namespace}") in report.removed[0]
+        assert here.traces() == []
+
+
+async def test_a_drill_that_is_still_walked_is_left_alone_and_one_gone_silent_is_not() -> None:
+    async with ground(stride=FAST) as here:
+        theirs, elsewhere = here.walk(DRILL), here.walk(DRILL, host="another-desk")
+        here.living.add(1)
+        await theirs.open()
+        await elsewhere.open()
+        mine = here.walk(DRILL)
+        await mine.open()
+        assert len(mine.traces.others) == 2
+        assert "under way" in mine.traces.others[0]
+        await mine.leave()
+        assert len([trace for trace in here.traces() if trace.startswith("namespaces/")]) == 2
+        await here.clock.advance(timedelta(minutes=3))
+        later = here.walk(DRILL)
+        await later.open()
+        assert len(later.traces.removed) == 2
+        await later.leave()
+        assert here.traces() == []
+
+
+async def test_without_a_scheduler_it_says_so_and_cleans_up() -> None:
+    def stop(simulation: Simulation) -> None:
+        simulation.world.scheduler.stop(stopped=True)
+
+    async with ground(before=stop, stride=FAST) as here:
+        report = await alone(here, here.walk(DRILL))
+        assert report.ending is Ending.STUCK
+        assert report.why.startswith("Provision, Make a node")
+        assert "no scheduler has said a word" in report.why
+        assert (report.left, here.traces()) == ((), [])
+
+
+@pytest.mark.parametrize(
+    ("verb", "resource", "stage", "says"),
+    [
+        ("create", "namespaces", "Provision", "the ground can't be made"),
+        ("create", "nodes", "Provision", "not permitted to make nodes"),
+        ("create", "deployments", "Provision", "can't look"),
+        ("list", "pods", "Provision", "forbidden"),
+        ("create", "pods/eviction", "Patch", "not permitted to reimage"),
+    ],
+)
+async def test_without_a_permission_it_names_the_checkpoint_and_why_and_cleans_up(
+    verb: str, resource: str, stage: str, says: str
+) -> None:
+    def deny(simulation: Simulation) -> None:
+        simulation.api.permissions.deny(verb, resource)
+
+    async with ground(before=deny, stride=FAST) as here:
+        walk = here.walk(DRILL)
+        report = await alone(here, walk)
+        assert report.ending is Ending.STUCK
+        assert report.why.startswith(f"{stage}, ")
+        assert says in report.why
+        assert walk.error is not None
+        assert code_of(walk.error) == UNREACHABLE
+        here.simulation.api.permissions.allow(verb, resource)
+        if report.left:
+            assert (verb, resource) == ("list", "pods")
+        else:
+            assert here.traces() == []
+
+
+async def test_what_can_not_be_removed_is_said_and_found_by_the_next_drill() -> None:
+    async with ground(stride=FAST) as here:
+        walk = here.walk(DRILL)
+        walking = await here.walked_to(walk, 1)
+        walking.cancel()
+        here.simulation.api.permissions.deny("delete", "nodes")
+        report = await walk.leave()
+        assert any(walk.node.name in line for line in report.left)
+        assert any("by which the next drill finds the rest" in line for line in report.left)
+        here.simulation.api.permissions.allow("delete", "nodes")
+        again = here.walk(DRILL)
+        await again.open()
+        assert len(again.traces.removed) == 1
+        await again.leave()
+        assert here.traces() == []
+
+
+async def test_a_wrong_verb_is_not_punished_and_can_be_taken_back() -> None:
+    async with ground(stride=FAST) as here:
+        walk = here.walk(DRILL)
+        walking = await here.walked_to(walk, 6)
+        walking.cancel()
+        dispatcher = walk.walker.dispatcher
+        (running,) = dispatcher.running()
+        await dispatcher.finished(running.operation.id)
+        cordon = Request(Verb.CORDON, (walk.node,), "oncall@desk", "wrong key", "op-wrong", Options())
+        await dispatcher.run(await dispatcher.plan(cordon))
+        await walk.look()
+        assert not walk.at.seen[0].met
+        assert "admission cordoned" in " ".join(seen.says for seen in walk.at.seen)
+        uncordon = Request(Verb.UNCORDON, (walk.node,), "oncall@desk", "sorry", "op-sorry", Options())
+        await dispatcher.run(await dispatcher.plan(uncordon))
+        await here.looks_until_observed(walk, 7)
+        assert [each.observed for each in walk.checkpoints] == [True] * 7
+        await walk.leave()
+        assert here.traces() == []
+
+
+async def test_nodes_of_others_are_never_removed() -> None:
+    async with ground(stride=FAST) as here:
+        names = {each["metadata"]["name"] for each in here.simulation.store.list(NAMESPACES)}
+        before = set(here.simulation.world.hall._machines)
+        report = await alone(here, here.walk(DRILL))
+        assert report.observed
+        assert {each["metadata"]["name"] for each in here.simulation.store.list(NAMESPACES)} == names
+        assert before <= set(here.simulation.world.hall._machines)
+
+
+async def test_a_sites_own_drill_is_walked_like_the_packaged_one() -> None:
+    own = """
+title = "Only the gate"
+says = "Make a node and see it pass."
+image = "v1"
+
+[[stage]]
+title = "Gate"
+
+[[stage.step]]
+title = "It passes at once"
+do = "provision"
+image = "v1"
+does = "A node is made."
+why = "To see it pass."
+cost = "Nothing."
+expect = "It is open."
+[[stage.step.checkpoint]]
+node = "stage=in-service admission=open health=pass"
+"""
+    async with ground(stride=FAST) as here:
+        report = await alone(here, here.walk(read_drill(own, Path("own.toml"))))
+        assert report.observed
+        assert here.traces() == []
