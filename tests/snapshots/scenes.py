@@ -27,6 +27,7 @@ from tui.commands import (
     SORT,
     UNCORDON,
 )
+from tui.screens.fleet import FleetScreen
 from tui.settings import Settings
 
 Walk = Callable[[Driver], Awaitable[object]]
@@ -146,7 +147,6 @@ async def palette(at: Driver) -> None:
     await at.press(PALETTE)
     await at.type("dra")
     await at.sees("Drain")
-    await at.pilot.pause(0.3)
 
 
 async def sort(at: Driver) -> None:
@@ -193,6 +193,9 @@ async def scene(name: str, size: tuple[int, int], theme: str) -> AsyncIterator[D
         await WALKS[name](at)
         for line in at.app.screen.query(Input):
             line.cursor_blink = False
+        for screen in at.app.screen_stack:
+            if isinstance(screen, FleetScreen):
+                screen.tick()  # lines change places once a second: here they have
         await at.pilot.pause()
         yield at
         for held in at.fleet.lab.holds.values():
