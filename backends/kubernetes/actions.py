@@ -81,7 +81,7 @@ class KubernetesWriter:
             return step
         if not (node.metadata.uid == step.before.uid and node.metadata.deletion_timestamp):
             expect_same(step, node, self._keys)
-        return replace(step, before=self._before(step, node))
+        return replace(step, before=self._before(step, node, await self._manifest(step, node)))
 
     async def perform(self, step: Step, progress: Callable[[Progress], None]) -> Outcome:
         """Do one step to its end. See `fleet.ports.Writer.perform` for what it raises."""
@@ -144,11 +144,15 @@ class KubernetesWriter:
 
         await self._editor.change(replace(step, before=Before()), edit)
 
-    def _before(self, step: Step, node: NodeObject) -> Before:
+    async def _manifest(self, step: Step, node: NodeObject) -> str:
+        if not isinstance(step.action, PutImage) or node.metadata.deletion_timestamp:
+            return step.before.manifest
+        facts = (await self._reader.read([step.node], work=False)).get(step.node)
+        wanted = facts.node.image.desired if facts is not None else None
+        return again(node, step.action.image, step.action.hold, self._keys, wanted=wanted).text()
+
+    def _before(self, step: Step, node: NodeObject, manifest: str) -> Before:
         keys, notes = self._keys, node.annotations
-        manifest = step.before.manifest
-        if isinstance(step.action, PutImage) and not node.metadata.deletion_timestamp:
-            manifest = again(node, step.action.image, step.action.hold, keys).text()
         planned, boot = step.before, node.boot_id
         if planned.uid:  # what was found before our own first step is kept: a cancel puts that back
             return replace(planned, uid=node.metadata.uid, boot_id=boot, manifest=manifest)

@@ -61,13 +61,18 @@ class Manifest(msgspec.Struct):
         return msgspec.json.encode(self).decode()
 
 
-def again(node: NodeObject, image: str, hold: Hold, keys: OurKeys) -> Manifest:
-    """`node` at `image`, behind the gate: labels, annotations, foreign taints, holds and capacity kept, the old verdict not."""
+def again(node: NodeObject, image: str, hold: Hold, keys: OurKeys, *, wanted: str | None = None) -> Manifest:
+    """`node` at `image`, behind the gate: labels, annotations, foreign taints, holds and capacity kept, the old verdict not.
+
+    `wanted` is the image desired of it till now; where that is another, `image` is from now on, or no gate would let it in.
+    """
     labels = node.labels | {keys.image_version: slug(image), keys.lifecycle: Stage.REIMAGING.value}
     annotations = {
         key: text for key, text in node.annotations.items() if key not in (_LAST_APPLIED, keys.gate)
     }
     annotations |= {keys.image: image, keys.operation: hold.operation}
+    if annotations.get(keys.desired_image, wanted or image) != image:
+        annotations[keys.desired_image] = image
     held = read_held_by(annotations.get(keys.held_by))
     if held.of(hold.operation) is None and not held.garbled:
         entry = entry_of(node, Close(hold, Stage.REIMAGING, gate=True), keys)

@@ -76,7 +76,7 @@ def category_of(labels: Mapping[str, str], keys: NodeKeys, ours: OurKeys) -> tup
 def image_of(node: NodeShape, category: str, keys: NodeKeys, ours: OurKeys) -> Image:
     """The image that the node itself shows, and the one wanted of it. Our label speaks before drivers and distributions."""
     labels, notes = node.labels, node.annotations
-    desired = notes.get(f"{ours.prefix}desired-image") or keys.policy.category(category).desired_image
+    desired = notes.get(ours.desired_image) or keys.policy.category(category).desired_image
     found = _first(labels, (*keys.image_labels, ours.image_version, DRIVER))
     running, source = (labels[found], found) if found else (None, "")
     if source == ours.image_version and slug(notes.get(ours.image, "")) == running:

@@ -46,6 +46,11 @@ class OurKeys:
         return f"{self.prefix}image"
 
     @property
+    def desired_image(self) -> str:
+        """The annotation: the image wanted of this node, over its category's."""
+        return f"{self.prefix}desired-image"
+
+    @property
     def lifecycle(self) -> str:
         return f"{self.prefix}lifecycle"
 

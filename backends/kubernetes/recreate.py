@@ -137,8 +137,8 @@ class Recreate:
         if self._going(step, node):
             return step.before.manifest
         expect_same(step, node, self._keys)
-        await self._may_go(step, node)
-        return again(node, action.image, action.hold, self._keys).text()
+        facts = await self._may_go(step, node)
+        return again(node, action.image, action.hold, self._keys, wanted=facts.node.image.desired).text()
 
     def _going(self, step: Step, node: NodeObject) -> bool:
         """Whether this is the recorded Node, deleted already and kept by a finalizer."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from fleet.errors import Blocked, Conflict, Missing, OutcomeUnknown, Rejected, Unreachable
 from fleet.holder import Hold
+from fleet.node import Image
 from fleet.operation import Effect, Outcome, StepState
 from fleet.plan import Before, Close, PutImage, Remove, Step
 from fleet.workload import Keeper, Placement, WorkloadId
@@ -172,3 +174,21 @@ async def test_a_change_that_is_stale_each_time_is_a_conflict_in_the_end() -> No
     lab.api.fail = [Conflict("modified") for _ in range(20)]
     with pytest.raises(Conflict, match="it changed under each of 6 tries"):
         await performed(lab, lab.step(Close(HOLD)))
+
+
+@pytest.mark.parametrize(
+    ("noted", "wanted", "then"),
+    [("v1", "v1", "v2"), (None, "v1", "v2"), (None, "v2", None), (None, None, None), ("v2", "v2", "v2")],
+)
+async def test_an_image_that_was_asked_for_is_the_one_that_is_desired_from_then_on(
+    noted: str | None, wanted: str | None, then: str | None
+) -> None:
+    lab = await closed()
+    if noted is not None:
+        lab.api.touch(**{"node.lab/desired-image": noted})
+    lab.reader.node = replace(lab.reader.node, image=Image("v1", "", wanted))
+    step = await lab.writer.prepare(lab.step(PUT))
+    assert json.loads(step.before.manifest)["metadata"]["annotations"].get("node.lab/desired-image") == then
+    await performed(lab, step)
+    assert lab.api.node is not None
+    assert lab.api.node["metadata"]["annotations"].get("node.lab/desired-image") == then
