@@ -235,7 +235,7 @@ async def test_texts_from_outside_do_no_harm_on_any_screen() -> None:
         )
         at.fleet.lab.add(ugly)
         at.deck.report([NodeSeen(ugly)])
-        await at.sees("aaa[red]b…red] evil")
+        await at.sees("aaa[red]…d] evil")
         await at.select(ugly.key.name)
         await at.press(OPEN)
         await at.press(CORDON)
