@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from backends.prometheus import queries
+from backends.prometheus import queries, recorded
 from backends.prometheus.answers import Answer, Row
 from backends.prometheus.convert import LeftOver, gpus_of, left_over, nodes_of, shape_of
 from backends.prometheus.queries import Shape
@@ -25,6 +25,8 @@ from fleet.telemetry import GpuTelemetry
 
 _AT_ONCE = 4  # Prometheus runs 20 queries at once by default, and others ask it too
 _HOSTS_A_QUERY = 50  # keeps the address of a request below 8 KB
+_TRUSTED_FOR = timedelta(minutes=10)  # then recorded series are compared with the raw ones again
+_DISTRUSTED_FOR = timedelta(minutes=1)  # a node that came or went makes them differ for a moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ class PrometheusSource:
         self._shape: Shape | None = None
         self._shaped_for_nodes = False
         self._strangers: LeftOver = frozenset()  # joins no node, whichever label is tried
+        self._uses_rules = False
+        self._judged: float | None = None  # until when that is not asked again
 
     async def by_node(self) -> TelemetryRead:
         """Every node that has series. Raises FleetError.
@@ -133,7 +137,9 @@ class PrometheusSource:
             shape, warnings = await self._detect(known)
         if not shape.labels:
             return TelemetryRead({}, warnings), frozenset()
-        asked = queries.by_node(shape, self._settings.matchers)
+        await self._judge_rules(shape, anew=anew)
+        ask = recorded.by_node if self._uses_rules else queries.by_node
+        asked = ask(shape, self._settings.matchers)
         answers = await self._ask_all(list(asked.values()))
         rows: dict[str, Sequence[Row]] = {
             name: answer.rows for name, answer in zip(asked, answers, strict=True)
@@ -142,6 +148,20 @@ class PrometheusSource:
         nodes = await self._threads.call(partial(nodes_of, rows, shape, known, self._clock.now()))
         left = await self._threads.call(partial(left_over, rows["gpus_seen"], shape, known))
         return TelemetryRead(nodes, tuple(told)), left
+
+    async def _judge_rules(self, shape: Shape, *, anew: bool) -> None:
+        """Find out whether the site records what `recorded.rules` says, and so that it can be believed."""
+        now = self._clock.monotonic()
+        if not anew and self._judged is not None and now < self._judged:
+            return
+        matchers = self._settings.matchers
+        found = await self.ask(recorded.by_node(shape, matchers)[recorded.COUNT])
+        self._uses_rules = bool(found.rows)
+        if found.rows:
+            raw = await self.ask(queries.by_node(shape, matchers)[recorded.COUNT])
+            self._uses_rules = recorded.agree(found.rows, raw.rows, shape)
+        differs = bool(found.rows) and not self._uses_rules
+        self._judged = now + (_DISTRUSTED_FOR if differs else _TRUSTED_FOR).total_seconds()
 
     async def _detect(self, known: NodeNames) -> tuple[Shape, tuple[str, ...]]:
         answer = await self.ask(queries.shapes(self._settings.matchers))
