@@ -7,15 +7,25 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 
+from benchmarks.blocking import blocking
+from benchmarks.cost import cost
 from benchmarks.figures import FULL, QUICK, Benchmark
 from benchmarks.keys import keys
 from benchmarks.loading import loading
+from benchmarks.order import order
 from benchmarks.start import start
+from benchmarks.telemetry import telemetry
+from benchmarks.verbs import verbs
 
 BENCHMARKS: Mapping[str, Benchmark] = {
     "start": start,
     "loading": loading,
+    "blocking": blocking,
     "keys": keys,
+    "order": order,
+    "cost": cost,
+    "telemetry": telemetry,
+    "verbs": verbs,
 }
 
 

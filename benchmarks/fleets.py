@@ -52,7 +52,12 @@ def served(nodes: int, *, pods: int | None = None, speed: float = 1.0) -> Iterat
         flags = [f"--nodes={nodes}", f"--speed={speed}", f"--kubeconfig={folder}/kubeconfig"]
         command = python("-m", "benchmarks.served", *flags, *([f"--pods={pods}"] if pods else []))
         process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(), text=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment(),
+            text=True,
         )
         assert process.stdin is not None
         assert process.stdout is not None
