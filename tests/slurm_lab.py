@@ -28,6 +28,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+import pytest
+
 from tests.servers import SYSTEM_FOLDERS, require
 
 MARK = "QUARTERDECK_SLURM_LAB"
@@ -83,9 +85,11 @@ PartitionName=debug Nodes={first} State=UP
 _REBOOT = """#!/bin/sh
 # Ends this node's slurmd and brings it back at its next image, in a session of its own so that it outlives that slurmd.
 setsid sh -c '
+asked=$(date +%s)
 kill "$(cat "{run}/slurmd-$LAB_NODE.pid")"
 while kill -0 "$(cat "{run}/slurmd-$LAB_NODE.pid" 2>/dev/null)" 2>/dev/null; do sleep 0.05; done
 while [ -e "{run}/held/$LAB_NODE" ]; do sleep 0.05; done
+while [ "$(date +%s)" -le "$((asked + 1))" ]; do sleep 0.05; done  # slurmctld knows a boot by its later second
 [ -d "{run}/held" ] || exit 0
 image=$(cat "{run}/next/$LAB_NODE" 2>/dev/null || echo v2)
 slurmd -b -N "$LAB_NODE"
@@ -205,6 +209,21 @@ class SlurmLab:
         with contextlib.suppress(FileNotFoundError):
             return (self.folder / "booted" / node).read_text().strip()
         return ""
+
+    def stranger(self) -> dict[str, str]:
+        """An environment whose Slurm commands run as nobody, who has no right here. Only root can become nobody."""
+        if os.getuid() != 0:
+            pytest.skip("only root can run commands as somebody else")
+        folder = self.folder / "as-nobody"
+        folder.mkdir(exist_ok=True)
+        for path in (self.folder, self.folder / "munge", folder):
+            path.chmod(0o755)
+        for program in ("scontrol", "squeue"):
+            script = folder / program
+            become = "setpriv --reuid=65534 --regid=65534 --clear-groups"
+            script.write_text(f'#!/bin/sh\nexec {become} {require(program)} "$@"\n')
+            script.chmod(0o755)
+        return self.environ | {"PATH": f"{folder}{os.pathsep}{self.environ['PATH']}"}
 
     # The daemons.
 

@@ -159,10 +159,10 @@ class State:
     @property
     def moving(self) -> bool:
         """Whether it is on its way to another state, and soon there."""
-        return not self.flags.isdisjoint(_MOVING) or ("DRAIN" in self.flags and self.busy)
+        return not self.flags.isdisjoint(_MOVING) or ("REBOOT_REQUESTED" in self.flags and not self.busy)
 
 
-_MOVING = frozenset({"COMPLETING", "REBOOT_ISSUED", "REBOOT_REQUESTED", "POWERING_UP", "POWERING_DOWN"})
+_MOVING = frozenset({"REBOOT_ISSUED", "POWERING_UP", "POWERING_DOWN"})
 
 
 @lru_cache(maxsize=4096)
