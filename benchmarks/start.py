@@ -9,7 +9,7 @@ from benchmarks.bare_app import WORD
 from benchmarks.figures import Figure, Size, alternating
 from benchmarks.terminal import Terminal, python
 
-QUARTERDECK = python("-m", "tui.cli", "demo")
+QUARTERDECK = python("-m", "tui", "demo")
 BARE = python("-m", "benchmarks.bare_app")
 PRINT = python("-c", "print('x', flush=True)")
 

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from fleet.errors import FleetError
+from tui.__main__ import withdraw
 from tui.choice import Choice, choose
 from tui.exits import DONE, FAILED, USAGE, code_of
 from tui.headless.words import tell
@@ -87,6 +88,7 @@ def _dashboard(choice: Choice) -> int:
     from tui.app import QuarterdeckApp
 
     app = QuarterdeckApp(lambda: _open(choice), choice.settings, title=_title(choice))
+    withdraw()
     app.run()
     if app.last_words:
         tell(f"quarterdeck: {app.last_words}")
@@ -104,6 +106,7 @@ def _drill(choice: Choice, asked: argparse.Namespace) -> int:
     assert choice.drill is not None
     home = DrillHome(choice.drill)
     app = QuarterdeckApp(lambda: _open(choice), choice.settings, title=_title(choice), home=home.screen)
+    withdraw()
     app.run()
     if app.last_words:
         tell(f"quarterdeck: {app.last_words}")

@@ -59,8 +59,8 @@ def test_it_brings_both_commands(wheel: zipfile.Path) -> None:
     scripts = configparser.ConfigParser()
     scripts.read_string((metadata(wheel) / "entry_points.txt").read_text(encoding="utf-8"))
     assert dict(scripts["console_scripts"]) == {
-        "quarterdeck": "tui.cli:main",
-        "kubectl-quarterdeck": "tui.cli:main",
+        "quarterdeck": "tui.__main__:main",
+        "kubectl-quarterdeck": "tui.__main__:main",
     }
 
 
