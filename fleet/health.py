@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
-BOOT_WAVERS = timedelta(seconds=5)
+BOOT_WAVERS = timedelta(seconds=3)
 
 
 class Verdict(Enum):

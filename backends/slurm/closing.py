@@ -21,6 +21,8 @@ from fleet.plan import ApplyVerdict, Close, Mark, Release, Verb
 from fleet.text import clean
 
 _AT_THE_GATE = (Stage.PROVISIONING, Stage.GATED, Stage.REIMAGING, Stage.QUARANTINED)
+NOT_RESPONDING = "Not responding"
+"""Slurm's own Reason for a dead slurmd: by it ReturnToService=1 knows which nodes to take back (22.05.8)."""
 _REASON = 240
 _SAVED = 200
 
@@ -151,7 +153,8 @@ def mark(seen: Seen, action: Mark) -> Change:
 
 def want_image(seen: Seen, image: str) -> Change:
     """Write which image the next boot is to bring, where the node, or what boots it, may read it."""
-    return Change(seen, msgspec.structs.replace(seen.note, image=image), says=f"wants {image}")
+    note = msgspec.structs.replace(seen.note, image=image, boot=seen.boot)
+    return Change(seen, note, says=f"wants {image}")
 
 
 def retired(seen: Seen) -> Change:
@@ -227,7 +230,8 @@ def _open(seen: Seen, note: Note, says: str, already: str) -> Change:
     if seen.down and not seen.responds:
         if not seen.drain:
             return Change(seen, note, says=f"{says}; it stays {seen.state}", already=f"it is {seen.state}")
-        return Change(seen, note, "UNDRAIN", says=f"{says}; it stays DOWN until its slurmd answers")
+        reason = NOT_RESPONDING if seen.reason_is_ours else ""
+        return Change(seen, note, "UNDRAIN", reason, f"{says}; it stays DOWN until its slurmd answers")
     return Change(seen, note, "RESUME", "", says, already, saved(seen))
 
 
@@ -236,7 +240,7 @@ def _admit(seen: Seen, action: ApplyVerdict) -> Change:
         ours = entry.operation == action.operation != ""
         return ours or entry.verb == Verb.GATE.value or entry.behind_gate
 
-    note = msgspec.structs.replace(_lift(seen.note, lifted, ()), gated=False, image="")
+    note = msgspec.structs.replace(_lift(seen.note, lifted, ()), gated=False, image="", boot="")
     note = _staged(note, Stage.IN_SERVICE)
     others = note.held() + _foreign(seen, ())
     if others:

@@ -79,5 +79,5 @@ class Effects:
         if facts is None:
             return Effect.NOT
         node, before = facts.node, step.before.boot_id
-        booted = bool(node.boot_id) and not (before and same_boot(node.boot_id, before))
+        booted = bool(node.boot_id and before) and not same_boot(node.boot_id, before)
         return _TOLD[booted and node.readiness is Readiness.READY and node.image.running == action.image]

@@ -104,13 +104,17 @@ class SavedReason(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Note(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
-    """The whole note. `gated`: behind the gate; `image`: wanted by a reimage; `lost`: an earlier note that nobody can read."""
+    """The whole note. `gated`: behind the gate; `lost`: an earlier note that nobody can read.
+
+    `image` is what a reimage wants, and `boot` the boot that it was asked in.
+    """
 
     holds: tuple[Entry, ...] = ()
     stage: str = ""
     gated: bool = False
     gate: GateNote | None = None
     image: str = ""
+    boot: str = ""
     saved: SavedReason | None = None
     lost: str = ""
 

@@ -48,7 +48,7 @@ class Rebooting:
         name = step.node.name
         if action.imager != SLURM_REBOOT:
             raise Rejected(f"the imager {action.imager} is none of Slurm's", about=name)
-        seen = await self.editor.see(name)
+        seen = await self._see_registered(name)
         if self._under_way(seen, action):
             return Outcome(step.id, step.node, StepState.SKIPPED, f"its reboot is under way ({seen.state})")
         self._expect_ready(seen, action)
@@ -110,12 +110,24 @@ class Rebooting:
             pause = PAUSES[min(watch.looks, len(PAUSES) - 1)]
             await self.clock.sleep(timedelta(seconds=min(left, pause)))
 
+    async def _see_registered(self, name: str) -> Seen:
+        """The node with its boot known: after a RESUME Slurm forgets it until the node registers again, within seconds."""
+        seen = await self.editor.see(name)
+        for pause in PAUSES:
+            if (seen.boot and seen.responds) or seen.rebooting or seen.down:
+                break
+            await self.clock.sleep(timedelta(seconds=pause))
+            seen = await self.editor.see(name)
+        return seen
+
     async def _keep_closed(self, step: Step, seen: Seen) -> None:
         """Where Slurm gave the reboot up it took DRAIN away: set it again, so that a late return opens nothing."""
         if not seen.gave_up_reboot:
             return
         if not seen.drain:
             await self.editor.change(step, shut_again)
+        if _booted_since(seen, step):
+            return  # it came back late, and waits DOWN to be judged
         says = "Slurm gave its reboot up after ResumeTimeout; closed again, so that it stays closed if it comes back"
         raise TimedOut(f"{says}: {clean(seen.reason, 120)}", about=step.node.name)
 
@@ -138,6 +150,10 @@ class Rebooting:
             raise Conflict(f"it is not drained ({seen.state}): it is not rebooted", about=seen.name)
         if seen.busy:
             raise Conflict(f"work is on it still ({seen.state}): it is not rebooted", about=seen.name)
+        if not seen.responds or not seen.boot:
+            raise Conflict(
+                f"its slurmd does not answer ({seen.state}): it can't be rebooted", about=seen.name
+            )
         if seen.rebooting:
             raise Conflict(f"somebody else's reboot is under way ({seen.state})", about=seen.name)
 
@@ -154,8 +170,7 @@ class Rebooting:
         if self._under_way(seen, action):
             return True
         wanted = seen.note.image == action.image
-        booted = bool(seen.boot and step.before.boot_id) and not same_boot(seen.boot, step.before.boot_id)
-        return wanted and (booted or seen.gave_up_reboot)
+        return wanted and (_another(seen.boot, step.before.boot_id) or seen.gave_up_reboot)
 
 
 @dataclass(slots=True)
@@ -175,8 +190,7 @@ class _Watch:
             self.quiet = 0
             asked = REBOOT_REQUESTED in seen.flags
             return (Waiting(name, "its reboot: " + ("Slurm has yet to issue it" if asked else "issued")),)
-        before = self.step.before.boot_id
-        if not seen.boot or (before and same_boot(seen.boot, before)):
+        if not _booted_since(seen, self.step):
             self._expect_a_boot(seen)
             wants.append("another boot than the one recorded")
         if facts is None or facts.node.readiness is not Readiness.READY:
@@ -194,6 +208,15 @@ class _Watch:
         if self.quiet >= LOST_AFTER:
             says = f"its reboot was lost or called off: same boot, no reboot under way ({seen.state})"
             raise Conflict(says, about=seen.name)
+
+
+def _booted_since(seen: Seen, step: Step) -> bool:
+    """Whether it shows another boot than the one that its reboot was asked in; never where none is recorded."""
+    return _another(seen.boot, seen.note.boot or step.before.boot_id)
+
+
+def _another(boot: str, recorded: str) -> bool:
+    return bool(boot and recorded) and not same_boot(boot, recorded)
 
 
 def reboot_argv(seen: Seen, action: PutImage) -> tuple[str, ...]:
