@@ -8,13 +8,15 @@ from datetime import timedelta
 from fleet.feeds import FeedHealth, FeedState
 from fleet.row import FleetRow
 from fleet.selection import SelectionError, parse
+from fleet.store import FeedKey
 from fleet.telemetry_feed import FEED as GPU
 from tui.deck import Deck
 from tui.exits import DONE, UNREACHABLE, USAGE
 from tui.headless.shapes import node_shape, put
 from tui.headless.words import NODE_HEAD, node_words, table, tell
 
-KNOWN_WITHIN = timedelta(seconds=60)
+KNOWN_WITHIN = timedelta(seconds=65)
+"""A little more than a list may take, so that one that fails can say why."""
 
 
 async def nodes(deck: Deck, asked: argparse.Namespace) -> int:
@@ -26,17 +28,13 @@ async def nodes(deck: Deck, asked: argparse.Namespace) -> int:
         for line in error.caret().splitlines():
             tell(line)
         return USAGE
-    await deck.known(KNOWN_WITHIN, {feed.name for feed in deck.feeds})
+    await deck.known(KNOWN_WITHIN)
+    if not _silent(deck):
+        await deck.known(KNOWN_WITHIN, {feed.name for feed in deck.feeds})
     failed = [state for state in deck.store.feed_states() if state.health is not FeedHealth.LIVE]
     for state in failed:
         tell(feed_words(state))
-    missing = {feed for feed in deck.feeds if feed.name == "nodes"} - {
-        feed
-        for feed in deck.feeds
-        for state in deck.store.feed_states()
-        if (state.source, state.name, state.health) == (feed.source, feed.name, FeedHealth.LIVE)
-    }
-    if missing:
+    if _silent(deck):
         return UNREACHABLE
     if all(state.name != GPU for state in failed):
         await deck.metrics_joined()
@@ -49,8 +47,20 @@ async def nodes(deck: Deck, asked: argparse.Namespace) -> int:
     return DONE
 
 
+def _silent(deck: Deck) -> set[FeedKey]:
+    """Sources whose nodes are not known."""
+    live = {
+        FeedKey(state.source, state.name)
+        for state in deck.store.feed_states()
+        if state.health is FeedHealth.LIVE
+    }
+    return {feed for feed in deck.feeds if feed.name == "nodes"} - live
+
+
 def feed_words(state: FeedState) -> str:
     """One feed that is not live: which, how it is, and why."""
+    if state.health is FeedHealth.STARTING:
+        return f"{state.source}/{state.name} has not answered"
     return f"{state.source}/{state.name} is {state.health.value}" + (f": {state.why}" if state.why else "")
 
 
