@@ -16,15 +16,15 @@ from fleet.feeds import FeedHealth, FeedState
 from fleet.gpu_rows import node_from_gpus
 from fleet.joining import Join, join
 from fleet.node import NodeKey
-from fleet.observation import FeedChanged, Observation, TelemetrySeen
+from fleet.observation import AlertsSeen, FeedChanged, Observation, TelemetrySeen
 from fleet.ports import Clock, Report, TelemetryRead, TelemetrySource
-from fleet.telemetry import GpuTelemetry, NodeTelemetry
+from fleet.telemetry import Alert, GpuTelemetry, NodeTelemetry
 
 FEED = "gpu"
 """The name of this feed in `FeedState`."""
 
 _TICK = timedelta(seconds=1)
-_BATCH = 500
+_BATCH = 200  # nodes told at a time: some milliseconds of a store's work
 _SLOWEST = 4  # a failing source is asked at least every so many intervals
 _WHY_LIMIT = 3
 
@@ -63,7 +63,10 @@ class TelemetryFeed:
         self._join: Join | None = None
         self._told_by: Join | None = None
         self._joined_nodes: frozenset[NodeKey] = frozenset()
+        self._read_at = clock.now()
         self._told: dict[NodeKey, NodeTelemetry] = {}
+        self._told_alerts: dict[NodeKey, tuple[Alert, ...]] = {}
+        self._joined_alerts: tuple[frozenset[str], frozenset[NodeKey], Mapping[NodeKey, str]] | None = None
         self._state = FeedState(source.name, FEED, FeedHealth.STARTING, clock.now(), promises=fresh)
         self._failures = 0
 
@@ -95,6 +98,7 @@ class TelemetryFeed:
         """One poll and what it leads to. Returns how long to wait before the next."""
         try:
             self._read = await self._source.by_node()
+            self._read_at = self._clock.now()
         except FleetError as error:
             self._failures += 1
             self._turn(_health_of(error), str(error))
@@ -164,6 +168,30 @@ class TelemetryFeed:
                 report(news)
                 await asyncio.sleep(0)
         self._told_by = joined
+        await self._tell_alerts(report, now)
+
+    async def _tell_alerts(self, report: Report, now: datetime) -> None:
+        """Report the alerts of nodes whose alerts are others than were told."""
+        alerts = self._read.alerts if self._read is not None and now - self._read_at <= self._fresh else {}
+        joined = await self._join_alerts(frozenset(alerts)) if alerts else {}
+        told = {key: alerts[name] for key, name in joined.items()}
+        news = [
+            AlertsSeen(key, told.get(key, ()))
+            for key in {**self._told_alerts, **told}
+            if told.get(key, ()) != self._told_alerts.get(key, ())
+        ]
+        self._told_alerts = told
+        if news:
+            report(news)
+
+    async def _join_alerts(self, names: frozenset[str]) -> Mapping[NodeKey, str]:
+        """Nodes by the names that alerts give them, joined by themselves: a node whose series are gone may have the most to say."""
+        known, before = self._joined_nodes, self._joined_alerts
+        if before is None or before[:2] != (names, known):
+            beside = len(known) > _BATCH
+            found = await asyncio.to_thread(join, names, known) if beside else join(names, known)
+            before = self._joined_alerts = names, known, found.names
+        return before[2]
 
     def _remember(self, key: NodeKey, read: NodeTelemetry | None) -> None:
         if read is None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from urllib.parse import quote
 
 import aiohttp
@@ -21,7 +22,7 @@ from fleet.gpu_rows import node_from_gpus
 from fleet.joining import NodeNames, host_of
 from fleet.node import NodeKey
 from fleet.ports import Clock, TelemetryRead
-from fleet.telemetry import GpuTelemetry
+from fleet.telemetry import GpuTelemetry, NodeTelemetry
 
 NODE = "{node}"
 """Stands in a page's address for the name of each node."""
@@ -29,6 +30,8 @@ NODE = "{node}"
 _ACCEPT = {"Accept": "text/plain;version=0.0.4;q=1,*/*;q=0.1"}
 _CHUNK = 1 << 16
 _SMALL = 1 << 16
+_FEW = 50
+"""Nodes that are summed up on the loop; more take longer than a frame."""
 _REUSED = timedelta(seconds=1)
 
 
@@ -81,11 +84,9 @@ class DcgmExporterSource:
     async def by_node(self) -> TelemetryRead:
         """Every node that a page has rows of; a page that failed is a warning. Raises FleetError where all failed."""
         rows, failures = await self._read(self._wanted())
-        at = self._clock.now()
-        return TelemetryRead(
-            {name: node_from_gpus(gpus, at) for name, gpus in rows.items()},
-            tuple(str(failure) for failure in failures),
-        )
+        sums = partial(_sums, rows, self._clock.now())
+        nodes = sums() if len(rows) <= _FEW else await asyncio.to_thread(sums)
+        return TelemetryRead(nodes, tuple(str(failure) for failure in failures))
 
     async def by_gpu(self, names: Collection[str]) -> Mapping[str, Sequence[GpuTelemetry]]:
         """Rows of the nodes named. Raises FleetError where a page that may hold one of them failed."""
@@ -176,6 +177,10 @@ class DcgmExporterSource:
         if page.node:
             return rows_of_node(text, page.about, host_of(page.node), at)
         return rows_of_page(text, page.about, host_of(URL(page.url).host or ""), known, at)
+
+
+def _sums(rows: Rows, at: datetime) -> dict[str, NodeTelemetry]:
+    return {name: node_from_gpus(gpus, at) for name, gpus in rows.items()}
 
 
 def _refuse(answer: aiohttp.ClientResponse, about: str) -> None:

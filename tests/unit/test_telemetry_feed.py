@@ -12,9 +12,9 @@ import pytest
 from fleet.errors import Denied, FleetError, Garbled, Throttled, Unreachable
 from fleet.feeds import FeedHealth, FeedState
 from fleet.node import NodeKey
-from fleet.observation import FeedChanged, Observation, TelemetrySeen
+from fleet.observation import AlertsSeen, FeedChanged, Observation, TelemetrySeen
 from fleet.ports import TelemetryRead
-from fleet.telemetry import GpuTelemetry, NodeTelemetry
+from fleet.telemetry import Alert, GpuTelemetry, NodeTelemetry
 from fleet.telemetry_feed import TelemetryFeed
 from tests.clocks import START, ManualClock
 
@@ -31,6 +31,7 @@ class Source:
     names: list[str] = field(default_factory=lambda: ["gpu-1", "gpu-2"])
     fails: FleetError | None = None
     warnings: tuple[str, ...] = ()
+    alerts: dict[str, tuple[Alert, ...]] = field(default_factory=dict)
     age: timedelta = timedelta()
     asked: int = 0
     at_once: int = 0
@@ -49,7 +50,8 @@ class Source:
         if self.fails is not None:
             raise self.fails
         at = self.clock.now() - self.age
-        return TelemetryRead({name: NodeTelemetry(at, gpu_util=5) for name in self.names}, self.warnings)
+        nodes = {name: NodeTelemetry(at, gpu_util=5) for name in self.names}
+        return TelemetryRead(nodes, self.warnings, self.alerts)
 
     async def by_gpu(self, names: Collection[str]) -> Mapping[str, Sequence[GpuTelemetry]]:
         if self.fails is not None:
@@ -81,6 +83,10 @@ class Desk:
     @property
     def telemetry(self) -> dict[NodeKey, NodeTelemetry | None]:
         return {item.key: item.telemetry for item in self.seen if isinstance(item, TelemetrySeen)}
+
+    @property
+    def alerts(self) -> dict[NodeKey, tuple[Alert, ...]]:
+        return {item.key: item.alerts for item in self.seen if isinstance(item, AlertsSeen)}
 
     @property
     def state(self) -> FeedState:
@@ -245,7 +251,7 @@ async def test_a_large_fleet_is_told_in_batches() -> None:
     desk.source.names = [key.name for key in desk.known]
     batches: list[int] = []
     await desk.feed.one_round(lambda news: batches.append(len(news)))
-    assert batches == [500, 500, 200, 1]
+    assert batches == [*[200] * 6, 1]
 
 
 async def test_raw_rows_come_under_the_nodes_own_key() -> None:
@@ -269,6 +275,39 @@ async def test_a_gate_is_told_why_there_is_nothing() -> None:
     desk.source.fails = Unreachable("connection refused")
     assert (await desk.feed.readings(ONE)).why == "connection refused"
     assert (await Desk().feed.readings(NodeKey("lab", "elsewhere"))).gpus == ()
+
+
+HOT = Alert("GpuHot", "warning", START)
+
+
+async def test_alerts_are_told_at_their_node_when_they_begin_and_when_they_end() -> None:
+    desk = Desk()
+    desk.source.alerts = {"GPU-1.example.com": (HOT,), "stranger": (HOT,)}
+    await desk.round()
+    assert desk.alerts == {ONE: (HOT,)}
+    await desk.round(EVERY)
+    assert desk.alerts == {}
+    desk.source.alerts = {}
+    await desk.round(EVERY)
+    assert desk.alerts == {ONE: ()}
+
+
+async def test_a_node_without_series_has_its_alerts_all_the_same() -> None:
+    desk = Desk()
+    desk.source.names, desk.source.alerts = ["gpu-2"], {"gpu-1": (HOT,)}
+    await desk.round()
+    assert (set(desk.telemetry), desk.alerts) == ({TWO}, {ONE: (HOT,)})
+
+
+async def test_alerts_of_a_source_that_fails_are_kept_until_they_are_old() -> None:
+    desk = Desk()
+    desk.source.alerts = {"gpu-1": (HOT,)}
+    await desk.round()
+    desk.source.fails = Unreachable("gone")
+    await desk.round(FRESH)
+    assert desk.alerts == {}
+    await desk.round(timedelta(seconds=1))
+    assert desk.alerts == {ONE: ()}
 
 
 async def ended(task: asyncio.Task[None]) -> None:
