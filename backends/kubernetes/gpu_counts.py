@@ -20,8 +20,10 @@ _SIGNS = (
     ("feature.node.kubernetes.io/pci-10de.present", "true"),
     ("feature.node.kubernetes.io/pci-0302_10de.present", "true"),
 )
+_STRATEGY = "nvidia.com/mig.strategy"
+_PRODUCT = "nvidia.com/gpu.product"
 _NAMES = (
-    "nvidia.com/gpu.product",
+    _PRODUCT,
     "cloud.google.com/gke-accelerator",
     "kubernetes.azure.com/accelerator",
     _COUNT,
@@ -48,10 +50,13 @@ def gpu_counts(
     capacity, allocatable = capacity or {}, allocatable or {}
     mig = sum(whole(value) or 0 for name, value in allocatable.items() if name.startswith(MIG))
     there, offered = _devices(capacity, labels), _devices(allocatable, labels)
+    if _is_sliced_whole(labels) and offered:
+        return GpuCounts(0, 0, offered + mig)
     if there is None and offered is None and not _has_gpus(labels) and not mig:
         return GpuCounts(0, 0, 0)
-    if there is None:
-        there = whole(labels.get(_COUNT)) if not mig else 0
+    if not there:
+        # A device plugin that is gone for good leaves a 0 behind where the labels still tell of GPUs.
+        there = 0 if mig else whole(labels.get(_COUNT)) or there
     if offered is None and labels.get("nvidia.com/gpu.deploy.dra-driver") != "true":
         offered = 0
     return GpuCounts(there, offered, mig)
@@ -67,12 +72,17 @@ def whole(value: str | float | None) -> int | None:
 
 
 def _devices(quantities: Quantities, labels: Mapping[str, str]) -> int | None:
-    for name in (GPU, SHARED, LEGACY):
-        if name in quantities:
-            count = whole(quantities[name])
-            replicas = whole(labels.get(_REPLICAS)) or 1
-            return count // replicas if count is not None else None
-    return None
+    """Whole devices under the first name that counts any: a resource that is gone stays behind as 0."""
+    counts = [whole(quantities[name]) for name in (GPU, SHARED, LEGACY) if name in quantities]
+    if not counts:
+        return None
+    count = next((count for count in counts if count), counts[0])
+    return count // (whole(labels.get(_REPLICAS)) or 1) if count is not None else None
+
+
+def _is_sliced_whole(labels: Mapping[str, str]) -> bool:
+    """Whether every GPU is cut into instances that go by the name of whole ones (GPU feature discovery, MIG strategy single)."""
+    return labels.get(_STRATEGY) == "single" and "-MIG-" in labels.get(_PRODUCT, "")
 
 
 def _has_gpus(labels: Mapping[str, str]) -> bool:

@@ -198,6 +198,22 @@ def test_a_person_who_overruled_nvsentinel_ends_its_hold() -> None:
         ({"alpha.kubernetes.io/nvidia-gpu": "4"}, {}, (4, 4, 0)),
         ({"nvidia.com/gpu": "0", "nvidia.com/mig-1g.5gb": "7", "nvidia.com/mig-2g.10gb": "0"}, {}, (0, 0, 7)),
         ({"nvidia.com/gpu.shared": "32"}, {"nvidia.com/gpu.replicas": "4"}, (8, 8, 0)),
+        ({"nvidia.com/gpu": "0", "nvidia.com/gpu.shared": "32"}, {"nvidia.com/gpu.replicas": "4"}, (8, 8, 0)),
+        ({"nvidia.com/gpu": "0"}, {}, (0, 0, 0)),
+        ({"nvidia.com/gpu": "0"}, {"nvidia.com/gpu.count": "8"}, (8, 0, 0)),
+        (
+            {"nvidia.com/gpu": "56"},
+            {
+                "nvidia.com/mig.strategy": "single",
+                "nvidia.com/gpu.product": "NVIDIA-A100-SXM4-80GB-MIG-1g.10gb",
+            },
+            (0, 0, 56),
+        ),
+        (
+            {"nvidia.com/gpu": "8"},
+            {"nvidia.com/mig.strategy": "single", "nvidia.com/gpu.product": "NVIDIA-A100-SXM4-80GB"},
+            (8, 8, 0),
+        ),
         ({"cpu": "4"}, {}, (0, 0, 0)),
         ({"cpu": "4"}, {"nvidia.com/gpu.count": "8"}, (8, 0, 0)),
         ({"cpu": "4"}, {"nvidia.com/gpu.present": "true"}, (None, 0, 0)),
