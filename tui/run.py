@@ -195,4 +195,5 @@ def _title(choice: Choice) -> str:
         return "demo"
     if choice.settings.nvml:
         return "this host"
-    return ", ".join(choice.settings.kubernetes.contexts) or "current context"
+    slurm = ("Slurm",) if choice.settings.slurm.use else ()
+    return ", ".join((*choice.settings.kubernetes.contexts, *slurm)) or "current context"

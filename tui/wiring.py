@@ -118,7 +118,7 @@ def _contexts(settings: Settings) -> tuple[str, ...]:
     """The contexts that make up the fleet: those named, else the current one of the kubeconfig."""
     from backends.kubernetes.kubeconfig import ConfigurationError, contexts
 
-    if settings.kubernetes.contexts:
+    if settings.kubernetes.contexts or _slurm_alone(settings):
         return settings.kubernetes.contexts
     file = settings.kubernetes.kubeconfig
     try:
@@ -147,6 +147,13 @@ async def _deck(choice: Choice, child: SimulationChild | None) -> Deck:
     settings = await asyncio.to_thread(_with_drills, settings, choice)
     store = FleetStore(settings.policy)
     sources = await asyncio.to_thread(_sources, settings, clock, store)
+    if settings.slurm.use:
+        try:
+            await _add_slurm(sources, settings, clock)
+        except FleetError:
+            for end in sources.closing:
+                await end()
+            raise
     journal = open_journal(choice, child)
     readings = sources.telemetry.readings if sources.telemetry is not None else None
     deck: Deck | None = None
@@ -250,6 +257,7 @@ def _lives(process: int) -> bool:
 def _for_simulation(settings: Settings, child: SimulationChild) -> Settings:
     """The settings with the child's addresses in place of any cluster, and our own wishes for its categories."""
     kubernetes = replace(settings.kubernetes, kubeconfig=child.kubeconfig, contexts=())
+    settings = replace(settings, slurm=replace(settings.slurm, use=False))
     return replace(
         settings, kubernetes=kubernetes, prometheus=PrometheusSettings(), dcgm_url=child.metrics_url
     )
@@ -269,10 +277,47 @@ def _sources(settings: Settings, clock: Clock, store: FleetStore) -> Sources:
         (*settings.kubernetes.category_labels, *CATEGORY_LABELS),
         settings.kubernetes.image_labels,
     )
-    for context in settings.kubernetes.contexts or (None,):
-        _add_cluster(sources, settings, keys, context, clock)
+    if not _slurm_alone(settings):
+        for context in settings.kubernetes.contexts or (None,):
+            _add_cluster(sources, settings, keys, context, clock)
     _add_telemetry(sources, settings, clock, store)
     return sources
+
+
+def _slurm_alone(settings: Settings) -> bool:
+    """Whether Slurm was asked for and no Kubernetes named beside it: the current context is then not part of the fleet."""
+    return settings.slurm.use and not (settings.kubernetes.contexts or settings.kubernetes.kubeconfig)
+
+
+async def _add_slurm(sources: Sources, settings: Settings, clock: Clock) -> None:
+    """The Slurm cluster of this machine, under its own name. Raises Unreachable, Denied where it does not say its name."""
+    from backends.slurm.actions import SlurmWriter
+    from backends.slurm.commands import SlurmCommands
+    from backends.slurm.controller import ask_config
+    from backends.slurm.features import NodeReading
+    from backends.slurm.feed import SlurmFeed
+    from backends.slurm.reader import SlurmReader
+    from backends.slurm.retiring import Retirement
+
+    asked = settings.slurm
+    commands = SlurmCommands(clock, os.environ, asked.conf)
+    name = (await ask_config(commands)).cluster
+    source = name if name not in sources.readers else f"slurm-{name}"
+    reading = NodeReading(settings.policy, asked.category_patterns, asked.image_patterns)
+    reader = SlurmReader(commands, clock, source=source, reading=reading)
+    sources.readers[source] = reader
+    if not settings.policy.read_only:
+        sources.writers[source] = SlurmWriter(
+            commands,
+            reader.seen,
+            reader,
+            clock,
+            set_image=asked.set_image,
+            retirement=Retirement(asked.retire),
+        )
+    chance = random.Random()  # noqa: S311 - jitter
+    sources.feeds.append(SlurmFeed(commands, clock, chance, source=source, reading=reading))
+    sources.feed_keys += [FeedKey(source, "nodes"), FeedKey(source, "jobs")]
 
 
 def _add_cluster(
@@ -406,7 +451,7 @@ def _stale(store: FleetStore, clock: Clock) -> Sequence[str]:
     return [
         f"{state.source}/{state.name}"
         for state in store.feed_states()
-        if state.name in ("nodes", "pods")
+        if state.name in ("nodes", "pods", "jobs")
         and state.believed(now) not in (FeedHealth.LIVE, FeedHealth.STARTING)
     ]
 
