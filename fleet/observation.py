@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from fleet.feeds import FeedState
 from fleet.node import Node, NodeKey
-from fleet.telemetry import NodeTelemetry
+from fleet.telemetry import Alert, NodeTelemetry
 from fleet.workload import NodeWork
 
 
@@ -45,8 +45,16 @@ class TelemetrySeen:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertsSeen:
+    """The alerts that fire at one node, none where it has none or where nobody can say any more."""
+
+    key: NodeKey
+    alerts: tuple[Alert, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class FeedChanged:
     state: FeedState
 
 
-Observation = NodeSeen | NodeGone | Listed | WorkSeen | TelemetrySeen | FeedChanged
+Observation = NodeSeen | NodeGone | Listed | WorkSeen | TelemetrySeen | AlertsSeen | FeedChanged

@@ -6,7 +6,7 @@ Nothing here does anything. `tui.wiring` gives each port an adapter; writers go 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -17,7 +17,7 @@ from fleet.node import NodeKey
 from fleet.observation import Observation
 from fleet.operation import Effect, Operation, Outcome, Progress
 from fleet.plan import NodeFacts, Permission, SourceIdentity, Step, Verb
-from fleet.telemetry import GpuTelemetry, NodeTelemetry
+from fleet.telemetry import Alert, GpuTelemetry, NodeTelemetry
 
 Report = Callable[[Sequence[Observation]], None]
 """Where a feed hands its observations. It never blocks and never fails."""
@@ -25,10 +25,14 @@ Report = Callable[[Sequence[Observation]], None]
 
 @dataclass(frozen=True, slots=True)
 class TelemetryRead:
-    """One reading of a fleet's telemetry: by the series' own node names, and what the source warned of."""
+    """One reading of a fleet's telemetry: by the series' own node names, and what the source warned of.
+
+    `alerts` fire at nodes by the name that an alert gives its node, which need not be that of its series.
+    """
 
     nodes: Mapping[str, NodeTelemetry]
     warnings: tuple[str, ...] = ()
+    alerts: Mapping[str, tuple[Alert, ...]] = field(default_factory=dict)
 
 
 class Clock(Protocol):

@@ -9,13 +9,13 @@ from fleet.node import Node, NodeKey
 from fleet.policy import Policy
 from fleet.severity import Severity, standing
 from fleet.tally import hottest_of, tally_of
-from fleet.telemetry import NodeTelemetry
+from fleet.telemetry import Alert, NodeTelemetry
 from fleet.workload import NodeWork
 
 
 @dataclass(frozen=True, slots=True)
 class FleetRow:
-    """A node as the fleet knows it. `work` and `telemetry` are None where they are unknown.
+    """A node as the fleet knows it. `work` and `telemetry` are None where they are unknown; `alerts` fire in the site's monitoring.
 
     `pending` says what was asked of the node and is not seen yet, empty if nothing is. `revision` is the store's when the
     row last changed. The rest is derived: `order` sorts by name (numbers as numbers), `severity` leaves the time out,
@@ -31,6 +31,7 @@ class FleetRow:
     severity: Severity
     tally: int
     hottest: int | None
+    alerts: tuple[Alert, ...] = ()
 
     @property
     def key(self) -> NodeKey:
@@ -51,9 +52,10 @@ def row_of(
     revision: int = 0,
     pending: str = "",
     order: str = "",
+    alerts: tuple[Alert, ...] = (),
 ) -> FleetRow:
     """A row with all that is derived. `order` may be handed in where it is known from the row before."""
-    severity = standing(node, telemetry, policy)
+    severity = standing(node, telemetry, policy, alerts)
     return FleetRow(
         node=node,
         work=work,
@@ -64,4 +66,5 @@ def row_of(
         severity=severity,
         tally=tally_of(node, work, telemetry, severity, policy),
         hottest=hottest_of(telemetry),
+        alerts=alerts,
     )

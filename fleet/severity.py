@@ -14,7 +14,7 @@ from typing import Protocol
 from fleet.health import Verdict
 from fleet.node import Admission, Node, Readiness, Stage
 from fleet.policy import Policy
-from fleet.telemetry import NodeTelemetry
+from fleet.telemetry import Alert, NodeTelemetry
 
 
 class Severity(IntEnum):
@@ -43,6 +43,8 @@ class _Row(Protocol):
     def node(self) -> Node: ...
     @property
     def telemetry(self) -> NodeTelemetry | None: ...
+    @property
+    def alerts(self) -> tuple[Alert, ...]: ...
 
 
 class _JudgedRow(_Row, Protocol):
@@ -63,12 +65,14 @@ def concerns(row: _Row, now: datetime | None, policy: Policy) -> tuple[Concern, 
     With `now` None, what depends on the time (a drain past its deadline, telemetry grown old) is left out: those
     are the concerns that change only when the node does.
     """
-    return _concerns(row.node, row.telemetry, now, policy)
+    return _concerns(row.node, row.telemetry, now, policy, row.alerts)
 
 
-def standing(node: Node, telemetry: NodeTelemetry | None, policy: Policy) -> Severity:
+def standing(
+    node: Node, telemetry: NodeTelemetry | None, policy: Policy, alerts: tuple[Alert, ...] = ()
+) -> Severity:
     """The worst concern of a node, whatever the time is."""
-    found = _concerns(node, telemetry, None, policy)
+    found = _concerns(node, telemetry, None, policy, alerts)
     return found[0].severity if found else Severity.OK
 
 
@@ -85,13 +89,18 @@ def expected_gpus(node: Node, policy: Policy) -> int | None:
 
 
 def _concerns(
-    node: Node, telemetry: NodeTelemetry | None, now: datetime | None, policy: Policy
+    node: Node,
+    telemetry: NodeTelemetry | None,
+    now: datetime | None,
+    policy: Policy,
+    alerts: tuple[Alert, ...],
 ) -> tuple[Concern, ...]:
     found = [
         *_of_state(node),
         *_of_evidence(node, telemetry, policy),
         *_of_gpus(node, telemetry, policy),
         *_of_image(node),
+        *map(_of_alert, alerts),
     ]
     if now is not None:
         found += _of_time(node, telemetry, now, policy)
@@ -118,6 +127,13 @@ def _of_state(node: Node) -> list[Concern]:
     if node.label_stage and node.label_stage != node.stage.value:
         found.append(Concern(Severity.NOTICE, "label", f"labelled {node.label_stage}, is {node.stage.value}"))
     return found
+
+
+def _of_alert(alert: Alert) -> Concern:
+    """An alert is the site's judgement, not ours: it is shown, and what it is about has a concern of its own where we see it."""
+    severity = f" ({alert.severity})" if alert.severity else ""
+    since = f" since {alert.since:%m-%d %H:%M} UTC" if alert.since is not None else ""
+    return Concern(Severity.NOTICE, "alert", f"alert {alert.name}{severity}{since}")
 
 
 def _with_reason(word: str, node: Node) -> str:

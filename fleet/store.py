@@ -16,10 +16,19 @@ from typing import NamedTuple, TypeVar
 from fleet.feeds import FeedState
 from fleet.groups import FleetGroups, group_of
 from fleet.node import Node, NodeKey
-from fleet.observation import FeedChanged, Listed, NodeGone, NodeSeen, Observation, TelemetrySeen, WorkSeen
+from fleet.observation import (
+    AlertsSeen,
+    FeedChanged,
+    Listed,
+    NodeGone,
+    NodeSeen,
+    Observation,
+    TelemetrySeen,
+    WorkSeen,
+)
 from fleet.policy import Policy
 from fleet.row import FleetRow, row_of
-from fleet.telemetry import NodeTelemetry
+from fleet.telemetry import Alert, NodeTelemetry
 from fleet.workload import NodeWork
 
 REMEMBERED = 65_536
@@ -146,6 +155,8 @@ class FleetStore:
                 self._gone(key)
             case Listed(source, names):
                 self._remove_absent(source, names)
+            case AlertsSeen(key, alerts):
+                self._alerts_seen(key, alerts)
             case FeedChanged(state):
                 self._feed_changed(state)
         return self._revision
@@ -194,6 +205,7 @@ class FleetStore:
                 revision=self._revision,
                 pending=row.pending,
                 order=row.order,
+                alerts=row.alerts,
             )
         self._groups = FleetGroups.of(self._rows.values())
 
@@ -226,6 +238,12 @@ class FleetStore:
             self._change(row, row.node, row.work, telemetry, row.pending)
         elif row.telemetry.at != telemetry.at:
             self._rows[key] = replace(row, telemetry=telemetry)
+
+    def _alerts_seen(self, key: NodeKey, alerts: tuple[Alert, ...]) -> None:
+        """Whoever tells of alerts knows the nodes first, so those of an unknown node are nobody's."""
+        row = self._rows.get(key)
+        if row is not None and row.alerts != alerts:
+            self._change(row, row.node, row.work, row.telemetry, row.pending, alerts=alerts)
 
     def _gone(self, key: NodeKey) -> None:
         row = self._rows.pop(key, None)
@@ -262,6 +280,8 @@ class FleetStore:
         work: NodeWork | None,
         telemetry: NodeTelemetry | None,
         pending: str,
+        *,
+        alerts: tuple[Alert, ...] | None = None,
     ) -> None:
         changed = row_of(
             node,
@@ -271,6 +291,7 @@ class FleetStore:
             revision=self._revision + 1,
             pending=pending,
             order=row.order,
+            alerts=row.alerts if alerts is None else alerts,
         )
         self._put(row, changed)
 

@@ -28,6 +28,15 @@ class NodeTelemetry:
 
 
 @dataclass(frozen=True, slots=True)
+class Alert:
+    """An alert of the site's that fires at a node. `severity` is the site's own word; `since` is None where unknown."""
+
+    name: str
+    severity: str = ""
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class GpuTelemetry:
     """One GPU (or MIG instance) as its exporter shows it. Units as in `NodeTelemetry`; clocks in MHz; memory in MiB."""
 

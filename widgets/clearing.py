@@ -18,6 +18,7 @@ _CLEARS = {
     "gpus": "the device plugin advertises them all",
     "telemetry": "its exporter is scraped again",
     "drift": "reimage to the category's image",
+    "alert": "the site's Prometheus stops firing it",
     "stuck": "what it waits for gives way, or the operation is cancelled",
 }
 

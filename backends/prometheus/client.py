@@ -14,14 +14,14 @@ from urllib.parse import urlsplit, urlunsplit
 
 from backends.prometheus import queries, recorded
 from backends.prometheus.answers import Answer, Row
-from backends.prometheus.convert import LeftOver, gpus_of, left_over, nodes_of, shape_of
+from backends.prometheus.convert import LeftOver, alerts_of, gpus_of, left_over, nodes_of, shape_of
 from backends.prometheus.queries import Shape
 from backends.prometheus.threads import DaemonThreads
-from fleet.errors import Rejected, TimedOut
+from fleet.errors import FleetError, Rejected, TimedOut
 from fleet.joining import NodeNames, host_of
 from fleet.node import NodeKey
 from fleet.ports import Clock, TelemetryRead
-from fleet.telemetry import GpuTelemetry
+from fleet.telemetry import Alert, GpuTelemetry
 
 _AT_ONCE = 4  # Prometheus runs 20 queries at once by default, and others ask it too
 _HOSTS_A_QUERY = 50  # keeps the address of a request below 8 KB
@@ -136,7 +136,8 @@ class PrometheusSource:
         if anew or shape is None:
             shape, warnings = await self._detect(known)
         if not shape.labels:
-            return TelemetryRead({}, warnings), frozenset()
+            alerts, unread = await self._firing(known)
+            return TelemetryRead({}, (*warnings, *unread), alerts), frozenset()
         await self._judge_rules(shape, anew=anew)
         ask = recorded.by_node if self._uses_rules else queries.by_node
         asked = ask(shape, self._settings.matchers)
@@ -147,7 +148,18 @@ class PrometheusSource:
         told = dict.fromkeys((*warnings, *(warning for answer in answers for warning in answer.warnings)))
         nodes = await self._threads.call(partial(nodes_of, rows, shape, known, self._clock.now()))
         left = await self._threads.call(partial(left_over, rows["gpus_seen"], shape, known))
-        return TelemetryRead(nodes, tuple(told)), left
+        alerts, unread = await self._firing(known)
+        return TelemetryRead(nodes, (*told, *unread), alerts), left
+
+    async def _firing(self, known: NodeNames) -> tuple[Mapping[str, tuple[Alert, ...]], tuple[str, ...]]:
+        """Alerts by host, with a warning where they can't be read: telemetry goes without them."""
+        if not known:
+            return {}, ()
+        try:
+            answer = await self.ask(queries.firing(self._settings.matchers))
+        except FleetError as error:
+            return {}, (f"alerts can't be read: {error}",)
+        return await self._threads.call(partial(alerts_of, answer.rows, known)), ()
 
     async def _judge_rules(self, shape: Shape, *, anew: bool) -> None:
         """Find out whether the site records what `recorded.rules` says, and so that it can be believed."""

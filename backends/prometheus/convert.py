@@ -12,9 +12,14 @@ from backends.prometheus.answers import Row
 from backends.prometheus.queries import PRESENCE, XID, Shape
 from fleet import xid
 from fleet.gpu_rows import GpuRows
-from fleet.joining import NodeNames, choose_labels, name_in
+from fleet.joining import CANDIDATES, NodeNames, choose_labels, host_of, name_in
 from fleet.sentinels import FB_USED, GPU_UTIL
-from fleet.telemetry import GpuTelemetry, NodeTelemetry
+from fleet.telemetry import Alert, GpuTelemetry, NodeTelemetry
+from fleet.text import clean
+
+_ALERTS = 20  # of one node that are kept
+_TEXT_LIMIT = 120
+_FIRST_BEGAN = 1e9  # a smaller value is no time: the alert's own 1
 
 LeftOver = frozenset[tuple[tuple[str | None, ...], str]]
 
@@ -86,6 +91,31 @@ def gpus_of(
             metric, row.metric, math.nan if value is None else value, times.get(_gpu(row, host_of_row(row)))
         )
     return rows.by_node()
+
+
+def alerts_of(rows: Iterable[Row], nodes: NodeNames) -> dict[str, tuple[Alert, ...]]:
+    """Firing alerts by the known node's own name, by whichever label names it; one that names none is not a node's."""
+    found: dict[str, set[Alert]] = {}
+    for row in rows:
+        labels = row.metric
+        keys = next((keys for label in CANDIDATES if (keys := nodes.find(labels.get(label, "")))), ())
+        host = host_of(keys[0].name) if keys else ""
+        name = clean(labels.get("alertname", ""), _TEXT_LIMIT)
+        if host and name:
+            severity = clean(labels.get("severity", ""), _TEXT_LIMIT)
+            found.setdefault(host, set()).add(Alert(name, severity, _began(row)))
+    return {host: tuple(sorted(alerts, key=_order_of)[:_ALERTS]) for host, alerts in found.items()}
+
+
+def _began(row: Row) -> datetime | None:
+    began = _number(row)
+    if began is None or not _FIRST_BEGAN < began <= row.value[0] + 1:
+        return None
+    return datetime.fromtimestamp(int(began), UTC)
+
+
+def _order_of(alert: Alert) -> tuple[str, str, str]:
+    return alert.name, alert.severity, str(alert.since or "")
 
 
 def _hosts(shape: Shape, nodes: NodeNames) -> Callable[[Row], str]:

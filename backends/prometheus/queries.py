@@ -76,6 +76,13 @@ def by_node(shape: Shape, matchers: Mapping[str, str]) -> Mapping[str, str]:
     }
 
 
+def firing(matchers: Mapping[str, str]) -> str:
+    """Alerts that fire, each with when it began (seconds since 1970), or 1 where nobody keeps that."""
+    firing = selector("ALERTS", {**matchers, "alertstate": "firing"})
+    since = selector("ALERTS_FOR_STATE", matchers)
+    return f"({since} and ignoring (alertstate) {firing}) or ignoring (alertstate) {firing}"
+
+
 def of_hosts(shape: Shape, hosts: Sequence[str], matchers: Mapping[str, str]) -> Sequence[tuple[str, str]]:
     """For each label that names nodes: the raw series of these hosts, and when each GPU's were sampled."""
     asked = []

@@ -70,7 +70,8 @@ def ruled(tmp_path: Path) -> Iterator[str]:
     rules.write_text(RULES.read_text().replace("interval: 15s", "interval: 1s"))
     pages = Pages()
     try:
-        config = f"rule_files: [{rules}]\n" + CONFIG.format(target=pages.target)
+        quick = CONFIG.replace("{{scrape_interval: 1s", "{{evaluation_interval: 1s, scrape_interval: 1s")
+        config = f"rule_files: [{rules}]\n" + quick.format(target=pages.target)
         with running(tmp_path, config) as url:
             yield url
     finally:
@@ -130,5 +131,20 @@ async def test_series_that_are_not_recorded_by_a_label_that_is_matched_on_are_as
         read = await source.by_node()
         assert sorted(read.nodes) == ["gpu-1", "gpu-2.example.com"]
         assert not source._uses_rules
+    finally:
+        await source.close()
+
+
+async def test_alerts_that_fire_are_at_their_node(ruled: str) -> None:
+    source = PrometheusSource(PrometheusSettings(ruled), WallClock(), lambda: NODES)
+    try:
+        read = await read_until(source, lambda read: len(read.alerts.get("gpu-1", ())) == 2)
+        warns, fails = read.alerts["gpu-1"]
+        assert (warns.name, warns.severity) == ("QuarterdeckXid", "warning")
+        assert (fails.name, fails.severity) == ("QuarterdeckXidFails", "critical")
+        assert fails.since is not None
+        assert abs(WallClock().now() - fails.since) < timedelta(seconds=PATIENCE)
+        assert set(read.alerts) == {"gpu-1"}
+        assert read.warnings == ()
     finally:
         await source.close()

@@ -16,7 +16,7 @@ from fleet.node import Admission, Condition, Image, Node, NodeKey, Readiness, St
 from fleet.policy import Policy
 from fleet.row import row_of
 from fleet.severity import Severity, concerns, severity_at
-from fleet.telemetry import NodeTelemetry
+from fleet.telemetry import Alert, NodeTelemetry
 from tests.unit.fleet_strategies import START, nodes, telemetry
 
 KEY = NodeKey("prod", "gpu-1")
@@ -30,6 +30,16 @@ def worst(
 ) -> tuple[Severity, str]:
     found = concerns(row_of(node, None, seen, POLICY), START + after, POLICY)
     return (found[0].severity, found[0].text) if found else (Severity.OK, "")
+
+
+def test_an_alert_of_the_site_is_a_notice_at_its_node() -> None:
+    alerts = (Alert("GpuHot", "warning", START), Alert("Odd"))
+    row = row_of(HEALTHY, None, COOL, POLICY, alerts=alerts)
+    assert row.severity is Severity.NOTICE
+    assert [(found.about, found.text) for found in concerns(row, START, POLICY)] == [
+        ("alert", "alert GpuHot (warning) since 03-01 03:00 UTC"),
+        ("alert", "alert Odd"),
+    ]
 
 
 def test_nothing_is_wrong_with_a_healthy_node() -> None:

@@ -12,11 +12,20 @@ from hypothesis import strategies as st
 from fleet.category import Category
 from fleet.feeds import FeedHealth, FeedState
 from fleet.node import Admission, Image, Node, NodeKey, Readiness, Stage
-from fleet.observation import FeedChanged, Listed, NodeGone, NodeSeen, Observation, TelemetrySeen, WorkSeen
+from fleet.observation import (
+    AlertsSeen,
+    FeedChanged,
+    Listed,
+    NodeGone,
+    NodeSeen,
+    Observation,
+    TelemetrySeen,
+    WorkSeen,
+)
 from fleet.policy import Policy
 from fleet.severity import Severity
 from fleet.store import FeedKey, FleetStore
-from fleet.telemetry import NodeTelemetry
+from fleet.telemetry import Alert, NodeTelemetry
 from fleet.workload import NodeWork
 from tests.unit.fleet_strategies import START, histories
 
@@ -55,6 +64,25 @@ def test_facets_do_not_rewrite_each_other() -> None:
         NodeWork(gpus_used=8),
         NodeTelemetry(START, gpu_util=90.0),
     )
+
+
+def test_alerts_are_a_facet_of_their_own_and_go_with_their_node() -> None:
+    store = seen(ONE)
+    hot = Alert("GpuHot", "warning", START)
+    before = store.revision
+    assert store.apply(AlertsSeen(ONE, (hot,))) == before + 1
+    assert store.apply(AlertsSeen(ONE, (hot,))) == before + 1
+    assert store.apply(AlertsSeen(TWO, (hot,))) == before + 1
+    store.apply(NodeSeen(node(admission=Admission.CORDONED)))
+    store.apply(TelemetrySeen(ONE, NodeTelemetry(START, gpu_util=90.0)))
+    store.adopt(Policy())
+    row = store.record(ONE)
+    assert row is not None
+    assert (row.alerts, row.telemetry) == ((hot,), NodeTelemetry(START, gpu_util=90.0))
+    store.apply_all([NodeGone(ONE), NodeSeen(node())])
+    row = store.record(ONE)
+    assert row is not None
+    assert row.alerts == ()
 
 
 def test_a_later_sample_of_the_same_values_is_kept_and_changes_nothing() -> None:

@@ -13,7 +13,7 @@ from fleet.node import Condition, Node, Readiness, Topology
 from fleet.operation import Operation
 from fleet.plan import Blocker, NodePlan, Plan, Radius
 from fleet.row import FleetRow
-from fleet.telemetry import NodeTelemetry
+from fleet.telemetry import Alert, NodeTelemetry
 from tui.streams import says_everything
 
 Shape = dict[str, Any]
@@ -52,6 +52,7 @@ def node_shape(row: FleetRow) -> Shape:
         "metrics": _metrics(row.telemetry),
         "conditions": [_condition(condition) for condition in node.conditions],
         "topology": _topology(node.topology),
+        "alerts": [_alert(alert) for alert in row.alerts],
     }
 
 
@@ -166,6 +167,10 @@ def _condition(condition: Condition) -> Shape:
         "message": condition.message or None,
         "since": _time(condition.since),
     }
+
+
+def _alert(alert: Alert) -> Shape:
+    return {"name": alert.name, "severity": alert.severity or None, "since": _time(alert.since)}
 
 
 def _topology(topology: Topology) -> Shape:

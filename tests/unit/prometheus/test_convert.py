@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from backends.prometheus.answers import Row
-from backends.prometheus.convert import gpus_of, left_over, nodes_of, shape_of
+from backends.prometheus.convert import alerts_of, gpus_of, left_over, nodes_of, shape_of
 from backends.prometheus.queries import PRESENCE, XID, Shape
 from fleet.joining import NodeNames
 from fleet.node import NodeKey
 from fleet.sentinels import FB_USED, GPU_TEMP, GPU_UTIL
+from fleet.telemetry import Alert
 
 NOW = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
 THEIRS = 5_000.0  # Prometheus' clock, far from ours
@@ -99,3 +100,42 @@ def test_rows_of_gpus_carry_the_time_of_their_own_samples() -> None:
     first, second = gpus_of(raw, [row(THEIRS - 9, **one)], SHAPE, KNOWN, NOW)["gpu-1"]
     assert (first.util, first.temp, first.at) == (97, 60, NOW - timedelta(seconds=9))
     assert (second.util, second.temp, second.at) == (None, None, None)
+
+
+def alert(value: float, name: str = "Hot", **labels: str) -> Row:
+    return Row({"alertname": name, "severity": "warning", **labels}, (1.8e9, str(value)))
+
+
+def test_an_alert_is_at_the_node_that_any_of_its_labels_names() -> None:
+    found = alerts_of(
+        [
+            alert(1.7e9, Hostname="localhost", node="gpu-1"),
+            alert(1.7e9, "Down", instance="gpu-2.example.com:9400"),
+            alert(1.7e9, "Watchdog"),
+            alert(1.7e9, "Elsewhere", node="gpu-9"),
+            alert(1.7e9, "", node="gpu-1"),
+        ],
+        KNOWN,
+    )
+    began = datetime.fromtimestamp(1.7e9, UTC)
+    assert found == {
+        "gpu-1": (Alert("Hot", "warning", began),),
+        "gpu-2": (Alert("Down", "warning", began),),
+    }
+
+
+def test_an_alert_that_does_not_say_when_it_began_has_no_age() -> None:
+    rows = [
+        alert(value, f"A{place}", node="gpu-1") for place, value in enumerate((1, 0, 1.9e9, float("nan")))
+    ]
+    assert [found.since for found in alerts_of(rows, KNOWN)["gpu-1"]] == [None] * 4
+
+
+def test_the_same_alert_of_two_prometheus_is_one_and_endless_ones_are_cut() -> None:
+    twice = alerts_of([alert(1.7e9, node="gpu-1"), alert(1.7e9, node="gpu-1", replica="b")], KNOWN)
+    assert len(twice["gpu-1"]) == 1
+    many = alerts_of(
+        [alert(1.7e9, f"A{place:04}\x1b[31m" + "x" * 500, node="gpu-1") for place in range(100)], KNOWN
+    )
+    assert len(many["gpu-1"]) == 20
+    assert not any("\x1b" in found.name or len(found.name) > 120 for found in many["gpu-1"])
