@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -84,7 +84,7 @@ def _global_options(to: argparse.ArgumentParser, *, default: bool) -> None:
 
 
 def _sim_options(to: argparse.ArgumentParser) -> None:
-    to.add_argument("--nodes", type=_at_least_one, default=60, metavar="N", help="how many nodes (60)")
+    to.add_argument("--nodes", type=_whole(1, 1_000_000), default=60, metavar="N", help="how many nodes (60)")
     to.add_argument("--seed", type=int, default=1, metavar="S", help="the same seed gives the same fleet (1)")
     to.add_argument(
         "--speed", type=_positive, default=1.0, metavar="X", help="how fast simulated time runs (1)"
@@ -98,7 +98,9 @@ def _demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 def _sim(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     sim = _command(commands, "sim", "serve a simulated fleet until interrupted")
     _sim_options(sim)
-    sim.add_argument("--port", type=int, default=0, metavar="P", help="the port on 127.0.0.1 (any free one)")
+    sim.add_argument(
+        "--port", type=_whole(0, 65_535), default=0, metavar="P", help="the port on 127.0.0.1 (any free one)"
+    )
     sim.add_argument("--until-stdin-closes", action="store_true", help=argparse.SUPPRESS)
 
 
@@ -172,7 +174,7 @@ def _verb_options(to: argparse.ArgumentParser) -> None:
     drain.add_argument(
         "--requeue", action="store_true", help="Slurm: start jobs anew elsewhere, rather than wait for them"
     )
-    drain.add_argument("--grace-period", type=int, default=None, metavar="SECONDS")
+    drain.add_argument("--grace-period", type=_whole(-1, 31_536_000), default=None, metavar="SECONDS")
     drain.add_argument(
         "--timeout", type=_span, default=None, metavar="SPAN", help="the deadline, like 90s or 1h30m"
     )
@@ -188,7 +190,7 @@ def _operations(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     resume.add_argument("--json", action="store_true")
     audit = _command(commands, "audit", "who did what, when, and what came of it")
     audit.add_argument("--json", action="store_true")
-    audit.add_argument("--limit", type=_at_least_one, default=200, metavar="N")
+    audit.add_argument("--limit", type=_whole(1, 1_000_000), default=200, metavar="N")
 
 
 def _reading(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -207,17 +209,28 @@ def _xid_code(text: str) -> str:
     return text
 
 
-def _at_least_one(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    """Reads a whole number within bounds."""
+
+    def read(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if not least <= number <= most:
+            raise argparse.ArgumentTypeError(f"must be a whole number from {least} to {most}, not {text!r}")
+        return number
+
+    return read
 
 
 def _positive(text: str) -> float:
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
     if not 0 < number < 100_000:
-        raise argparse.ArgumentTypeError("must be more than 0")
+        raise argparse.ArgumentTypeError(f"must be a number from above 0 to 100000, not {text!r}")
     return number
 
 

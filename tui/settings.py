@@ -23,6 +23,7 @@ from fleet.policy import DEFAULT_FORBIDDEN_XIDS, Policy
 from fleet.xid import SITE_SEVERITIES, Severity
 from tui.toml_section import BadSettings, Section, span
 
+_PREFIX = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/")
 SERVICE_ACCOUNT_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 ANY_OTHER = "*"
 """The name of the table for every category that has none of its own, and for nodes without a category."""
@@ -187,13 +188,21 @@ def _policy(top: Section) -> Policy:
         ),
     )
     return Policy(
-        prefix=top.text("prefix", "node.lab/"),
+        prefix=_prefix(top),
         read_only=top.flag("read_only", default=False),
         max_parallel=top.integer("max_parallel", 10, least=1),
         telemetry_fresh=gate[0],
         xid_severity=top.section("xid", lambda table: _xid_severity(table, gate[1])),
         **_categories(top),
     )
+
+
+def _prefix(top: Section) -> str:
+    """What begins our keys: a DNS name and a slash, as Kubernetes wants a key's prefix (1.36, "Labels and Selectors")."""
+    prefix = top.text("prefix", "node.lab/")
+    if not _PREFIX.fullmatch(prefix) or len(prefix) > 254:
+        raise top.bad("prefix", f"expected a DNS name and a slash like node.lab/, found {prefix!r}")
+    return prefix
 
 
 def _xid_severity(table: Section, forbidden: tuple[int, ...] | None) -> dict[int, Severity]:

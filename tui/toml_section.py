@@ -15,6 +15,8 @@ D = TypeVar("D")
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _UNIT_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
+_YEAR_SECONDS = 366 * 86400
+
 
 class BadSettings(Exception):
     """A wrong settings file, key or value."""
@@ -24,14 +26,17 @@ class BadSettings(Exception):
 
 
 def span(text: str) -> timedelta:
-    """A duration like `90s`, `15m`, `1h30m` or a plain number of seconds. Raises ValueError."""
+    """A duration like `90s`, `15m`, `1h30m` or a plain number of seconds, at most a year. Raises ValueError."""
     stripped = text.strip()
     if re.fullmatch(r"\d+(\.\d+)?", stripped):
-        return timedelta(seconds=float(stripped))
+        stripped += "s"
     parts = _SPAN.findall(stripped)
     if not parts or "".join(number + unit for number, unit in parts) != stripped:
         raise ValueError(f"{text!r} is not a duration like 90s, 15m or 1h30m")
-    return timedelta(seconds=sum(float(number) * _UNIT_SECONDS[unit] for number, unit in parts))
+    seconds = sum(float(number) * _UNIT_SECONDS[unit] for number, unit in parts)
+    if seconds > _YEAR_SECONDS:
+        raise ValueError(f"{text!r} is longer than a year")
+    return timedelta(seconds=seconds)
 
 
 class Section:

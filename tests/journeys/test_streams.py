@@ -40,3 +40,20 @@ def test_an_ascii_terminal_gets_escapes_in_place_of_a_traceback() -> None:
     assert wrong.code == 2
     assert "toml: there is no such file" in wrong.err
     assert json.loads(quarterdeck("xid", "79", "--json", **ASCII).out)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["sim", "--port", "99999"],
+        ["sim", "--nodes", "many"],
+        ["sim", "--speed", "nan"],
+        ["plan", "drain", "gpu-1", "--timeout", "999999999999d"],
+        ["plan", "drain", "gpu-1", "--grace-period", "99999999999999999"],
+    ],
+)
+def test_a_number_that_can_not_be_is_wrong_usage(arguments: list[str]) -> None:
+    said = quarterdeck(*arguments)
+    assert said.code == 2
+    assert arguments[-1] in said.err
+    assert "Traceback" not in said.err

@@ -246,3 +246,15 @@ def test_the_slurm_of_this_machine_is_part_of_the_fleet_where_it_is_asked_for(tm
 def test_a_pattern_that_finds_no_value_is_refused_by_name(tmp_path: Path, pattern: str) -> None:
     with pytest.raises(BadSettings, match=r"slurm\.image_patterns"):
         read(tmp_path, f'[slurm]\nimage_patterns = ["{pattern}"]\n')
+
+
+@pytest.mark.parametrize("prefix", ["", "node.lab", "/", "Node.lab/", "a b/", "a//", "a..b/", "-a/"])
+def test_a_prefix_that_no_key_may_begin_with_is_refused(tmp_path: Path, prefix: str) -> None:
+    with pytest.raises(BadSettings, match="prefix: expected a DNS name and a slash"):
+        read(tmp_path, f'prefix = "{prefix}"')
+
+
+@pytest.mark.parametrize("text", ["999999999999d", "9" * 400, "367d"])
+def test_a_duration_beyond_a_year_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="longer than a year"):
+        span(text)
