@@ -22,6 +22,7 @@ from fleet.observation import Observation
 from fleet.plan import Options, Request, Verb
 from fleet.policy import Policy
 from fleet.ports import Clock, Journal, Reader
+from fleet.remark import Remark
 from fleet.runner import OperationRun
 from fleet.store import FeedKey, FleetStore
 from fleet.telemetry import GpuTelemetry
@@ -78,6 +79,7 @@ class Deck:
     notice: str = ""
     faults: FaultDesk | None = None
     provisions: bool = False
+    examine: Callable[[], Awaitable[Sequence[Remark]]] | None = None
     drill_ground: Callable[[str, Drill], DrillGround] | None = None
     _fleet_listeners: list[Listener] = field(default_factory=list)
     _run_listeners: list[Callable[[OperationRun], None]] = field(default_factory=list)

@@ -16,6 +16,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ from fleet.feeds import FeedHealth
 from fleet.gate import GateChecker
 from fleet.node import NodeKey
 from fleet.ports import Clock, Feed, Reader, Writer
+from fleet.remark import Remark
 from fleet.runner import OperationRun
 from fleet.store import FeedKey, FleetStore
 from fleet.telemetry import GpuTelemetry
@@ -77,6 +79,7 @@ class Sources:
     telemetry: TelemetryFeed | None = None
     apis: dict[str, Api] = field(default_factory=dict)
     closing: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    examine: Callable[[], Awaitable[Sequence[Remark]]] | None = None
 
 
 @contextlib.asynccontextmanager
@@ -201,6 +204,7 @@ async def _deck(choice: Choice, child: SimulationChild | None) -> Deck:
         notice=_notice(choice),
         faults=faults,
         provisions=True,
+        examine=sources.examine,
         drill_ground=_drill_grounds(sources, settings, clock),
     )
     return deck
@@ -297,6 +301,7 @@ async def _add_slurm(sources: Sources, settings: Settings, clock: Clock) -> None
     from backends.slurm.features import NodeReading
     from backends.slurm.feed import SlurmFeed
     from backends.slurm.reader import SlurmReader
+    from backends.slurm.remarks import examine
     from backends.slurm.retiring import Retirement
 
     asked = settings.slurm
@@ -315,6 +320,7 @@ async def _add_slurm(sources: Sources, settings: Settings, clock: Clock) -> None
             set_image=asked.set_image,
             retirement=Retirement(asked.retire),
         )
+    sources.examine = partial(examine, reader)
     chance = random.Random()  # noqa: S311 - jitter
     sources.feeds.append(SlurmFeed(commands, clock, chance, source=source, reading=reading))
     sources.feed_keys += [FeedKey(source, "nodes"), FeedKey(source, "jobs")]

@@ -36,7 +36,7 @@ async def doctor(deck: Deck, asked: argparse.Namespace) -> int:
     answers = [answer async for answer in _sources(deck)]
     reached = all(answer.ok for answer in answers)
     await deck.known(KNOWN_WITHIN, {feed.name for feed in deck.feeds})
-    answers += [*_feeds(deck), *_fleet(deck), await _metrics(deck)]
+    answers += [*await _remarks(deck), *_feeds(deck), *_fleet(deck), await _metrics(deck)]
     if asked.json:
         put([asdict(answer) for answer in answers])
     else:
@@ -66,6 +66,9 @@ async def _sources(deck: Deck) -> AsyncIterator[Examined]:
             yield Examined(f"{source} permission", None, str(error))
             continue
         denied = [verb.value for verb, found in permissions.items() if found is Permission.DENIED]
+        if denied == [Verb.PROVISION.value]:
+            yield Examined(f"{source} permission", True, "every verb but provision")
+            continue
         unknown = [verb.value for verb, found in permissions.items() if found is Permission.UNKNOWN]
         says = (
             "none: it is only looked at"
@@ -82,6 +85,17 @@ async def _sources(deck: Deck) -> AsyncIterator[Examined]:
             says,
             "see docs/permissions.md for the role to ask for",
         )
+
+
+async def _remarks(deck: Deck) -> Sequence[Examined]:
+    """What a backend says of its own cluster, where it has something to say."""
+    if deck.examine is None:
+        return ()
+    try:
+        remarks = await deck.examine()
+    except FleetError as error:
+        return (Examined(error.about or "examination", None, error.message),)
+    return [Examined(remark.about, remark.ok, remark.says, remark.mend) for remark in remarks]
 
 
 def _feeds(deck: Deck) -> Iterator[Examined]:
