@@ -56,10 +56,11 @@ def xids(scene: Scene) -> Finding:
         return _read(
             scene, "xid", Verdict.UNKNOWN, scene.readings.why or "not read of every GPU", threshold, clears
         )
-    worst = xid.lookup(xid.worst(codes) or 0)
+    severity_of = scene.policy.severity_of_xid
+    worst = xid.lookup(xid.worst(codes, severity_of) or 0)
     if worst.code == 0:
         return _read(scene, "xid", Verdict.PASS, "none", threshold)
-    light = worst.severity is xid.Severity.INFO
+    light = severity_of(worst.code) is xid.Severity.INFO
     value = f"{worst.label}, age unknown"
     return _read(
         scene, "xid", Verdict.PASS if light else Verdict.WARN, value, threshold, "" if light else worst.asks

@@ -95,7 +95,9 @@ class GpuRows:
         return row
 
 
-def node_from_gpus(rows: Sequence[GpuTelemetry], at: datetime) -> NodeTelemetry:
+def node_from_gpus(
+    rows: Sequence[GpuTelemetry], at: datetime, severity_of: xid.SeverityOf = xid.default_severity
+) -> NodeTelemetry:
     """What the rows of one node come to. The oldest row's time counts; a value that no row knows is None.
 
     MIG instances share their GPU's power, heat and index, so power and the number of GPUs count each GPU once.
@@ -110,7 +112,7 @@ def node_from_gpus(rows: Sequence[GpuTelemetry], at: datetime) -> NodeTelemetry:
         gpu_temp_max=max((row.temp for row in rows if row.temp is not None), default=None),
         fb_used_ratio=_used_ratio(rows),
         power_watts=_total(_most(row.power_watts for row in instances) for instances in grouped),
-        xid=_xid(rows),
+        xid=_xid(rows, severity_of),
         row_remap_failure=_any_failed(rows),
     )
 
@@ -208,9 +210,9 @@ def _used_ratio(rows: Iterable[GpuTelemetry]) -> float | None:
     return sum(used for used, _ in known) / total if total else None
 
 
-def _xid(rows: Sequence[GpuTelemetry]) -> int | None:
+def _xid(rows: Sequence[GpuTelemetry], severity_of: xid.SeverityOf) -> int | None:
     """The hardest code of any GPU; 0 only where every one of them says that it has none."""
-    code = xid.worst(row.xid for row in rows if row.xid is not None)
+    code = xid.worst((row.xid for row in rows if row.xid is not None), severity_of)
     return None if code == 0 and any(row.xid is None for row in rows) else code
 
 

@@ -5,7 +5,7 @@ The catalogues of fleets disagree, so our severity is a default: `Policy.xid_sev
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
@@ -160,11 +160,20 @@ def lookup(code: int) -> Xid:
     return catalogue().get(code) or Xid(code, "", "CONTACT_SUPPORT", Severity.WARN, listed=False)
 
 
-def worst(codes: Iterable[int]) -> int | None:
+SeverityOf = Callable[[int], Severity]
+"""How hard a code is taken: `Policy.severity_of_xid`, or the catalogue's default."""
+
+
+def default_severity(code: int) -> Severity:
+    """How hard a code is taken where no policy says otherwise."""
+    return lookup(code).severity
+
+
+def worst(codes: Iterable[int], severity_of: SeverityOf = default_severity) -> int | None:
     """The code to show of several: the hardest by severity, then the highest; 0 where none is set, None of no codes."""
     severities = tuple(Severity)
     return max(
         codes,
-        key=lambda code: (code != 0, severities.index(lookup(code).severity) if code else 0, code),
+        key=lambda code: (code != 0, severities.index(severity_of(code)) if code else 0, code),
         default=None,
     )

@@ -363,12 +363,13 @@ def _add_telemetry(sources: Sources, settings: Settings, clock: Clock, store: Fl
     def known() -> Collection[NodeKey]:
         return store.rows_by_key.keys()
 
+    severity_of = settings.policy.severity_of_xid
     source: PrometheusSource | DcgmExporterSource
     if settings.prometheus.url:
-        source = PrometheusSource(_prometheus(settings), clock, known)
+        source = PrometheusSource(_prometheus(settings), clock, known, severity_of=severity_of)
         every = settings.prometheus.every
     elif settings.dcgm_url:
-        source = DcgmExporterSource([settings.dcgm_url], clock, known)
+        source = DcgmExporterSource([settings.dcgm_url], clock, known, severity_of=severity_of)
         every = _DCGM_EVERY
     else:
         return

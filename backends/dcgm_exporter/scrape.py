@@ -23,6 +23,7 @@ from fleet.joining import NodeNames, host_of
 from fleet.node import NodeKey
 from fleet.ports import Clock, TelemetryRead
 from fleet.telemetry import GpuTelemetry, NodeTelemetry
+from fleet.xid import SeverityOf, default_severity
 
 NODE = "{node}"
 """Stands in a page's address for the name of each node."""
@@ -71,12 +72,14 @@ class DcgmExporterSource:
         deadline: timedelta = timedelta(seconds=10),
         parallel: int = 16,
         page_limit: int = 64 << 20,
+        severity_of: SeverityOf = default_severity,
     ) -> None:
         self._addresses = tuple(addresses)
         self._clock = clock
         self._nodes = nodes
         self._deadline = deadline
         self._page_limit = page_limit
+        self._severity_of = severity_of
         self._slots = asyncio.Semaphore(parallel)
         self._pages: dict[str, _Page] = {}
         self._session: aiohttp.ClientSession | None = None
@@ -84,7 +87,7 @@ class DcgmExporterSource:
     async def by_node(self) -> TelemetryRead:
         """Every node that a page has rows of; a page that failed is a warning. Raises FleetError where all failed."""
         rows, failures = await self._read(self._wanted())
-        sums = partial(_sums, rows, self._clock.now())
+        sums = partial(_sums, rows, self._clock.now(), self._severity_of)
         nodes = sums() if len(rows) <= _FEW else await asyncio.to_thread(sums)
         return TelemetryRead(nodes, tuple(str(failure) for failure in failures))
 
@@ -179,8 +182,8 @@ class DcgmExporterSource:
         return rows_of_page(text, page.about, host_of(URL(page.url).host or ""), known, at)
 
 
-def _sums(rows: Rows, at: datetime) -> dict[str, NodeTelemetry]:
-    return {name: node_from_gpus(gpus, at) for name, gpus in rows.items()}
+def _sums(rows: Rows, at: datetime, severity_of: SeverityOf) -> dict[str, NodeTelemetry]:
+    return {name: node_from_gpus(gpus, at, severity_of) for name, gpus in rows.items()}
 
 
 def _refuse(answer: aiohttp.ClientResponse, about: str) -> None:

@@ -22,6 +22,7 @@ from fleet.joining import NodeNames, host_of
 from fleet.node import NodeKey
 from fleet.ports import Clock, TelemetryRead
 from fleet.telemetry import Alert, GpuTelemetry
+from fleet.xid import SeverityOf, default_severity
 
 _AT_ONCE = 4  # Prometheus runs 20 queries at once by default, and others ask it too
 _HOSTS_A_QUERY = 50  # keeps the address of a request below 8 KB
@@ -67,11 +68,17 @@ class PrometheusSource:
     name = "prometheus"
 
     def __init__(
-        self, settings: PrometheusSettings, clock: Clock, nodes: Callable[[], Collection[NodeKey]]
+        self,
+        settings: PrometheusSettings,
+        clock: Clock,
+        nodes: Callable[[], Collection[NodeKey]],
+        *,
+        severity_of: SeverityOf = default_severity,
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._nodes = nodes
+        self._severity_of = severity_of
         self._threads = DaemonThreads(_AT_ONCE, "prometheus")
         self._connection: Any = None
         self._connecting = threading.Lock()
@@ -146,7 +153,9 @@ class PrometheusSource:
             name: answer.rows for name, answer in zip(asked, answers, strict=True)
         }
         told = dict.fromkeys((*warnings, *(warning for answer in answers for warning in answer.warnings)))
-        nodes = await self._threads.call(partial(nodes_of, rows, shape, known, self._clock.now()))
+        nodes = await self._threads.call(
+            partial(nodes_of, rows, shape, known, self._clock.now(), self._severity_of)
+        )
         left = await self._threads.call(partial(left_over, rows["gpus_seen"], shape, known))
         alerts, unread = await self._firing(known)
         return TelemetryRead(nodes, (*told, *unread), alerts), left

@@ -52,7 +52,11 @@ def left_over(rows: Iterable[Row], shape: Shape, nodes: NodeNames) -> LeftOver:
 
 
 def nodes_of(
-    answers: Mapping[str, Sequence[Row]], shape: Shape, nodes: NodeNames, now: datetime
+    answers: Mapping[str, Sequence[Row]],
+    shape: Shape,
+    nodes: NodeNames,
+    now: datetime,
+    severity_of: xid.SeverityOf = xid.default_severity,
 ) -> dict[str, NodeTelemetry]:
     """Telemetry by host, from the answers to `queries.by_node`. A host without a time is left out: nobody can say how old it is.
 
@@ -71,7 +75,11 @@ def nodes_of(
                 kept = fields.setdefault(host, {})
                 kept[name] = _MERGED.get(name, max)(kept[name], value) if name in kept else value
     codes = _codes(answers.get("xid", ()), host_of_row)
-    return {host: _node(values, codes.get(host, {})) for host, values in fields.items() if "at" in values}
+    return {
+        host: _node(values, codes.get(host, {}), severity_of)
+        for host, values in fields.items()
+        if "at" in values
+    }
 
 
 def gpus_of(
@@ -164,9 +172,11 @@ def _codes(rows: Iterable[Row], host_of_row: Callable[[Row], str]) -> dict[str, 
     return codes
 
 
-def _node(values: Mapping[str, float], codes: Mapping[int, float]) -> NodeTelemetry:
+def _node(
+    values: Mapping[str, float], codes: Mapping[int, float], severity_of: xid.SeverityOf
+) -> NodeTelemetry:
     seen, failed = values.get("gpus_seen"), values.get("row_remap_failure")
-    worst = xid.worst(codes)
+    worst = xid.worst(codes, severity_of)
     if worst == 0 and sum(codes.values()) < (seen or 0):
         worst = None  # a GPU did not say
     read: dict[str, Any] = {

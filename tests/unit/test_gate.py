@@ -21,6 +21,7 @@ from fleet.plan import NodeFacts
 from fleet.policy import Policy
 from fleet.telemetry import GpuTelemetry, NodeTelemetry
 from fleet.telemetry_feed import Readings
+from fleet.xid import Severity as XidSeverity
 from tests.clocks import START, ManualClock
 
 H100 = Category("h100", desired_image="v2", expected_gpus=2, driver="560.35")
@@ -248,6 +249,17 @@ def test_another_xid_is_shown(code: int, verdict: Verdict) -> None:
     finding = found("xid", rows=gpus(xid=code))
     assert finding.verdict is verdict
     assert f"XID {code}" in finding.value
+
+
+@pytest.mark.parametrize(
+    ("severity", "verdict"),
+    [(XidSeverity.INFO, Verdict.PASS), (XidSeverity.WARN, Verdict.WARN), (XidSeverity.FAIL, Verdict.FAIL)],
+)
+@pytest.mark.parametrize("code", [13, 43, 79])
+def test_the_site_says_what_an_xid_does_at_a_gate(code: int, severity: XidSeverity, verdict: Verdict) -> None:
+    ruled = replace(scene(rows=gpus(xid=code)), policy=Policy(xid_severity={code: severity}))
+    (finding,) = [finding for finding in check_all(ruled) if finding.check == "xid"]
+    assert finding.verdict is verdict
 
 
 @pytest.mark.parametrize(

@@ -109,3 +109,8 @@ def test_the_site_s_severity_wins_over_the_catalogue_s() -> None:
         Severity.WARN,
         Severity.WARN,
     ]
+
+
+def test_the_hardest_of_several_codes_is_the_site_s_hardest() -> None:
+    policy = Policy(xid_severity={13: Severity.FAIL, 79: Severity.INFO})
+    assert worst([13, 31, 79], policy.severity_of_xid) == 13

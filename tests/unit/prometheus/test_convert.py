@@ -9,8 +9,10 @@ from backends.prometheus.convert import alerts_of, gpus_of, left_over, nodes_of,
 from backends.prometheus.queries import PRESENCE, XID, Shape
 from fleet.joining import NodeNames
 from fleet.node import NodeKey
+from fleet.policy import Policy
 from fleet.sentinels import FB_USED, GPU_TEMP, GPU_UTIL
 from fleet.telemetry import Alert
+from fleet.xid import Severity
 
 NOW = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
 THEIRS = 5_000.0  # Prometheus' clock, far from ours
@@ -139,3 +141,11 @@ def test_the_same_alert_of_two_prometheus_is_one_and_endless_ones_are_cut() -> N
     )
     assert len(many["gpu-1"]) == 20
     assert not any("\x1b" in found.name or len(found.name) > 120 for found in many["gpu-1"])
+
+
+def test_the_xid_of_a_node_is_the_one_its_site_takes_hardest() -> None:
+    answers = {"at": [row(THEIRS)], "xid": [row(1, **{XID: "13"}), row(1, **{XID: "79"})]}
+    site = Policy(xid_severity={13: Severity.FAIL, 79: Severity.INFO})
+    (default,) = nodes_of(answers, SHAPE, KNOWN, NOW).values()
+    (ruled,) = nodes_of(answers, SHAPE, KNOWN, NOW, site.severity_of_xid).values()
+    assert (default.xid, ruled.xid) == (79, 13)
