@@ -47,7 +47,7 @@ def line(
     return head + tail + (f" {after}" if after else "")
 
 
-def shown(name: str = "gpu1", state: str = "IDLE", **more: str) -> Shown:
+def shown(name: str = "gpu1", state: str = "IDLE", *, registered: bool = True, **more: str) -> Shown:
     """One node, read from such a line."""
-    (node,) = read_nodes(line(name, state, after=more.pop("after", ""), **more) + "\n")  # type: ignore[arg-type]
+    (node,) = read_nodes(line(name, state, registered=registered, **more) + "\n")
     return node
