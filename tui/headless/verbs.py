@@ -58,7 +58,7 @@ async def resume(deck: Deck, asked: argparse.Namespace) -> int:
     if asked.operation not in found:
         raise Missing("there is no such operation in the journal", about=asked.operation)
     operation = found[asked.operation]
-    if not asked.yes and not _agreed(operation.plan, f"resume {operation.id}"):
+    if not asked.yes and not await _agreed(operation.plan, f"resume {operation.id}"):
         return BLOCKED
     started = await deck.dispatcher.resume(operation)
     return _told(deck, await _follow(deck, started), json=asked.json)
@@ -96,7 +96,7 @@ async def _run(deck: Deck, asked: argparse.Namespace, request: Request) -> int:
         tell(f"the plan is not the one you read: it is {found.hash} now")
         _show(found, json=asked.json)
         return BLOCKED
-    if not _confirmed(found, asked):
+    if not await _confirmed(found, asked):
         if asked.json:
             _show(found, json=True)
         return BLOCKED
@@ -104,7 +104,7 @@ async def _run(deck: Deck, asked: argparse.Namespace, request: Request) -> int:
     return _told(deck, ended, json=asked.json)
 
 
-def _confirmed(found: Plan, asked: argparse.Namespace) -> bool:
+async def _confirmed(found: Plan, asked: argparse.Namespace) -> bool:
     """Whether the operator agreed: by --yes, by --yes with --plan where it must be typed, or at the terminal."""
     if asked.yes and (asked.plan is not None or not found.typed or not found.steps):
         return True
@@ -112,10 +112,10 @@ def _confirmed(found: Plan, asked: argparse.Namespace) -> bool:
         needed = f"--yes --plan {found.hash}" if found.typed else "--yes"
         tell(f"not confirmed: without a terminal this needs {needed}; nothing was done")
         return False
-    return _agreed(found, f"{found.verb.value} {len(found.nodes)} nodes")
+    return await _agreed(found, f"{found.verb.value} {len(found.nodes)} nodes")
 
 
-def _agreed(found: Plan, what: str) -> bool:
+async def _agreed(found: Plan, what: str) -> bool:
     for line in plan_lines(found):
         tell(line)
     if not sys.stdin.isatty():
@@ -129,10 +129,21 @@ def _agreed(found: Plan, what: str) -> bool:
         else str(len(found.nodes))
     )
     tell(f"{what}: type {wanted} to go on, anything else to stop")
-    if sys.stdin.readline().strip() == wanted:
+    if await _typed() == wanted:
         return True
     tell("not confirmed: nothing was done")
     return False
+
+
+async def _typed() -> str:
+    """The line that is typed next, without holding up the feeds, and so that an interrupt ends the wait at once."""
+    loop, ready = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(sys.stdin.fileno(), ready.set)
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_reader(sys.stdin.fileno())
+    return sys.stdin.readline().strip()
 
 
 async def _follow(deck: Deck, run: OperationRun) -> Operation:
