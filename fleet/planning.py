@@ -21,7 +21,7 @@ from fleet.plan import (
     plan_hash,
 )
 from fleet.policy import Policy
-from fleet.verbs.common import Question, block
+from fleet.verbs.common import NOT_THERE, Question, block
 from fleet.verbs.cordon import plan_cordon, plan_uncordon
 from fleet.verbs.drain import plan_drain
 from fleet.verbs.gate import plan_gate
@@ -72,7 +72,7 @@ def plan_node(request: Request, key: NodeKey, ground: Ground, policy: Policy, no
         return replace(made, promise=plan_hash({"there": facts is not None, "image": image}))
     if facts is None:
         says = f"there is no node {key.name} in {key.source}"
-        return NodePlan(key, blockers=(block(key, says, go_on="check the name"),), found="not there")
+        return NodePlan(key, blockers=(block(key, says, go_on="check the name"),), found=NOT_THERE)
     category = policy.category(facts.node.category)
     question = Question(request, facts, category, policy, now, permission)
     return replace(_VERBS[request.verb](question), promise=plan_hash(_promise_of(question)))

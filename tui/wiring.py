@@ -295,34 +295,19 @@ def _slurm_alone(settings: Settings) -> bool:
 
 async def _add_slurm(sources: Sources, settings: Settings, clock: Clock) -> None:
     """The Slurm cluster of this machine, under its own name. Raises Unreachable, Denied where it does not say its name."""
-    from backends.slurm.actions import SlurmWriter
-    from backends.slurm.commands import SlurmCommands
-    from backends.slurm.controller import ask_config
-    from backends.slurm.features import NodeReading
-    from backends.slurm.feed import SlurmFeed
-    from backends.slurm.reader import SlurmReader
+    from backends.slurm.opening import SlurmSite, open_cluster
     from backends.slurm.remarks import examine
-    from backends.slurm.retiring import Retirement
 
     asked = settings.slurm
-    commands = SlurmCommands(clock, os.environ, asked.conf)
-    name = (await ask_config(commands)).cluster
-    source = name if name not in sources.readers else f"slurm-{name}"
-    reading = NodeReading(settings.policy, asked.category_patterns, asked.image_patterns)
-    reader = SlurmReader(commands, clock, source=source, reading=reading)
-    sources.readers[source] = reader
-    if not settings.policy.read_only:
-        sources.writers[source] = SlurmWriter(
-            commands,
-            reader.seen,
-            reader,
-            clock,
-            set_image=asked.set_image,
-            retirement=Retirement(asked.retire),
-        )
-    sources.examine = partial(examine, reader)
+    site = SlurmSite(asked.conf, asked.category_patterns, asked.image_patterns, asked.set_image, asked.retire)
     chance = random.Random()  # noqa: S311 - jitter
-    sources.feeds.append(SlurmFeed(commands, clock, chance, source=source, reading=reading))
+    cluster = await open_cluster(site, settings.policy, clock, chance, os.environ, sources.readers)
+    source = cluster.reader.source
+    sources.readers[source] = cluster.reader
+    if not settings.policy.read_only:
+        sources.writers[source] = cluster.writer
+    sources.examine = partial(examine, cluster.reader)
+    sources.feeds.append(cluster.feed)
     sources.feed_keys += [FeedKey(source, "nodes"), FeedKey(source, "jobs")]
 
 

@@ -21,6 +21,9 @@ from fleet.plan import (
 )
 from fleet.policy import Policy
 
+NOT_THERE = "not there"
+"""How a node is found that is none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Question:

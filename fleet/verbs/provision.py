@@ -18,7 +18,7 @@ from fleet.plan import (
     Step,
     Verb,
 )
-from fleet.verbs.common import block
+from fleet.verbs.common import NOT_THERE, block
 
 
 def plan_provision(
@@ -37,7 +37,7 @@ def plan_provision(
         blockers.append(
             block(key, "no image is desired of its category", go_on="give one with --image", option=True)
         )
-        return NodePlan(key, blockers=tuple(blockers), found="not there")
+        return NodePlan(key, blockers=tuple(blockers), found=NOT_THERE)
     hold = Hold(
         by=request.by,
         reason=request.reason,
@@ -57,4 +57,4 @@ def plan_provision(
         Step(f"{key}/{ordinal}-{type(action).__name__.lower()}", key, action, says, Before())
         for ordinal, (action, says) in enumerate(actions, start=1)
     )
-    return NodePlan(key, steps=steps, blockers=tuple(blockers), found="not there")
+    return NodePlan(key, steps=steps, blockers=tuple(blockers), found=NOT_THERE)

@@ -14,8 +14,9 @@ from fleet.operation import Operation, StepState
 from fleet.plan import DrainOptions, Options, Plan, Request, Verb
 from fleet.runner import OperationRun
 from fleet.text import clean
+from fleet.verbs.common import NOT_THERE
 from tui.deck import Deck
-from tui.exits import BLOCKED, DONE, FAILED, code_of_operation
+from tui.exits import BLOCKED, DONE, FAILED, USAGE, code_of_operation
 from tui.headless.shapes import finding_shape, operation_shape, plan_shape, put
 from tui.headless.words import operation_lines, plan_lines, tell
 
@@ -91,7 +92,8 @@ async def _run(deck: Deck, asked: argparse.Namespace, request: Request) -> int:
     if not found.free_to_run:
         _show(found, json=asked.json)
         await deck.dispatcher.refused(request, found.all_blockers[0].says)
-        return BLOCKED
+        tell("nothing was changed")
+        return USAGE if _names_nobody(found) else BLOCKED
     if asked.plan is not None and asked.plan != found.hash:
         tell(f"the plan is not the one you read: it is {found.hash} now")
         _show(found, json=asked.json)
@@ -102,6 +104,11 @@ async def _run(deck: Deck, asked: argparse.Namespace, request: Request) -> int:
         return BLOCKED
     ended = await _follow(deck, deck.dispatcher.start(found))
     return _told(deck, ended, json=asked.json)
+
+
+def _names_nobody(found: Plan) -> bool:
+    """Whether a node that was named is not there."""
+    return found.verb is not Verb.PROVISION and any(node.found == NOT_THERE for node in found.nodes)
 
 
 async def _confirmed(found: Plan, asked: argparse.Namespace) -> bool:

@@ -1,0 +1,63 @@
+"""Opens one Slurm cluster: its reader, its writer and its feed, over one way of running commands."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from backends.slurm.actions import SlurmWriter
+from backends.slurm.commands import SlurmCommands
+from backends.slurm.controller import ask_config
+from backends.slurm.features import NodeReading
+from backends.slurm.feed import SlurmFeed
+from backends.slurm.reader import SlurmReader
+from backends.slurm.retiring import Retirement
+from fleet.policy import Policy
+from fleet.ports import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class SlurmSite:
+    """How a site's Slurm is reached, read and driven. See `tui.settings.SlurmSettings`."""
+
+    conf: Path | None = None
+    category_patterns: Sequence[str] = ()
+    image_patterns: Sequence[str] = ()
+    set_image: Sequence[str] = ()
+    retire: str = Retirement.DOWN.value
+
+
+@dataclass(frozen=True, slots=True)
+class SlurmCluster:
+    """A cluster's adapters. Its source is its ClusterName."""
+
+    reader: SlurmReader
+    writer: SlurmWriter
+    feed: SlurmFeed
+
+
+async def open_cluster(
+    site: SlurmSite,
+    policy: Policy,
+    clock: Clock,
+    chance: Random,
+    environ: Mapping[str, str],
+    taken: Collection[str] = (),
+) -> SlurmCluster:
+    """The cluster whose scontrol is on the PATH. `taken` are names of other sources. Raises Unreachable, Garbled."""
+    commands = SlurmCommands(clock, environ, site.conf)
+    name = (await ask_config(commands)).cluster
+    source = name if name not in taken else f"slurm-{name}"
+    reading = NodeReading(policy, site.category_patterns, site.image_patterns)
+    reader = SlurmReader(commands, clock, source=source, reading=reading)
+    writer = SlurmWriter(
+        commands,
+        reader.seen,
+        reader,
+        clock,
+        set_image=site.set_image,
+        retirement=Retirement(site.retire),
+    )
+    return SlurmCluster(reader, writer, SlurmFeed(commands, clock, chance, source=source, reading=reading))
