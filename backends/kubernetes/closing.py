@@ -118,11 +118,15 @@ def _admit(draft: Draft, action: ApplyVerdict, foreign: ForeignHolds) -> str:
         ours = entry.operation == action.operation != ""
         return ours or entry.verb == Verb.GATE.value or entry.behind_gate
 
+    mine = _held(draft.node, draft.keys).of(action.operation)
     left = _lift(draft, lifted)
     others = _others(draft, foreign, ())
     draft.open_gate()
-    moving = any(entry.verb in _KEEPS_AWAY for entry in left.entries)
-    draft.labels[draft.keys.lifecycle] = (Stage.DRAINING if moving else Stage.IN_SERVICE).value
+    stage = Stage.IN_SERVICE
+    if any(entry.verb in _KEEPS_AWAY for entry in left.entries):
+        emptied = mine is not None and mine.verb == Verb.REIMAGE.value
+        stage = Stage.DRAINED if emptied else Stage.DRAINING
+    draft.labels[draft.keys.lifecycle] = stage.value
     if others:
         _keep_shut(draft)
         return f"passed the gate; stays closed: {_named(others)}"

@@ -217,10 +217,14 @@ class ListWatch(Generic[Shape]):
         return timedelta(0) if self._strikes == 1 else self._backoff.wait()
 
     def _unreachable(self, error: Unreachable, state: FeedReport) -> timedelta:
-        """One broken watch is asked for again at once, since load balancers break them; what fails twice is told."""
+        """One broken watch is asked for again at once, since load balancers break them; what fails twice is told.
+
+        After an outage it is listed anew: a server put back from a backup stays silent on a version of its lost future.
+        """
         self._strikes += 1
         if self._strikes == 1 and state.health is FeedHealth.LIVE:
             return timedelta(seconds=self._chance.uniform(0, 0.2))
+        self._version = ""
         state.failed(FeedHealth.UNREACHABLE, str(error))
         return self._backoff.wait()
 

@@ -175,3 +175,20 @@ async def test_a_silent_watch_is_stale_until_there_is_word() -> None:
         assert "no word" in at.state().why
         at.simulation.api.speak_again()
         await at.until(lambda: at.health() is LIVE, "the feed is live again")
+
+
+async def test_after_an_outage_the_fleet_is_listed_anew() -> None:
+    """A server put back from a backup answers a watch from its lost future with silence, so its word is asked for whole."""
+    async with followed() as at:
+        await at.until_live()
+        await at.simulation.api.go_down()
+        await at.until(lambda: at.health() is UNREACHABLE, "the feed is unreachable")
+        before = lists(at)
+        await at.simulation.api.come_back()
+        await at.until(lambda: at.health() is LIVE, "the feed is live again")
+        assert lists(at) > before
+
+
+def lists(at: Followed) -> int:
+    """How many lists of nodes were asked for so far."""
+    return sum("/api/v1/nodes" in path and "watch=" not in path for _, path in at.simulation.api.requests)

@@ -373,3 +373,14 @@ def test_a_pass_under_a_colleagues_drain_does_not_say_in_service() -> None:
     lab.take(apply_verdict(lab.node, ApplyVerdict(PASS, "op-4", admit=True), KEYS, nobody))
     assert lab.cordoned()
     assert lab.stage == Stage.DRAINING.value
+
+
+def test_a_node_reimaged_under_a_colleagues_drain_is_drained_again_for_them() -> None:
+    lab = Lab()
+    lab.take(close(lab.node, Close(replace(DRAIN, by="colleague", operation="op-9"), Stage.DRAINED), KEYS))
+    reimage = replace(DRAIN, verb="reimage", operation="op-4")
+    lab.take(close(lab.node, Close(reimage, Stage.REIMAGING, gate=True), KEYS))
+    lab.take(apply_verdict(lab.node, ApplyVerdict(PASS, "op-4", admit=True), KEYS, nobody))
+    assert lab.holders == ["colleague"]
+    assert lab.cordoned()
+    assert lab.stage == Stage.DRAINED.value
