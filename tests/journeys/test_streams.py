@@ -57,3 +57,16 @@ def test_a_number_that_can_not_be_is_wrong_usage(arguments: list[str]) -> None:
     assert said.code == 2
     assert arguments[-1] in said.err
     assert "Traceback" not in said.err
+
+
+def test_a_simulation_whose_stdin_is_nothing_ends_at_once() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tui.cli", "sim", "--nodes", "3", "--until-stdin-closes"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr

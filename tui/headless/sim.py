@@ -56,4 +56,7 @@ def _end_with_stdin(ended: asyncio.Event) -> None:
             loop.remove_reader(descriptor)
             ended.set()
 
-    loop.add_reader(descriptor, readable)
+    try:
+        loop.add_reader(descriptor, readable)
+    except PermissionError:  # a file, or nothing at all: it is at its end
+        ended.set()
