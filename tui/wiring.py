@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import getpass
 import os
 import random
 import secrets
@@ -20,11 +19,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fleet.dispatch import Capacity, Dispatcher
+from fleet.dispatch import Dispatcher
 from fleet.drill import Drill, category_of
 from fleet.drill_ground import DrillGround
 from fleet.errors import FleetError
-from fleet.feeds import FeedHealth
 from fleet.gate import GateChecker
 from fleet.node import NodeKey
 from fleet.ports import Clock, Feed, Reader, Writer
@@ -36,9 +34,11 @@ from fleet.telemetry_feed import TelemetryFeed
 from tui.choice import Choice
 from tui.deck import Deck, FaultDesk
 from tui.drill_file import load_drill, packaged
+from tui.ground_facts import capacity, stale
 from tui.settings import BadSettings, PrometheusSettings, Settings, state_folder
 from tui.simulation_child import SimulationChild
 from tui.simulation_child import start as start_simulation
+from tui.who import lives, owner
 
 if TYPE_CHECKING:
     from backends.journal_sqlite import SqliteJournal
@@ -173,9 +173,9 @@ async def _deck(choice: Choice, child: SimulationChild | None) -> Deck:
         journal=journal,
         clock=clock,
         policy=settings.policy,
-        owner=_owner(),
-        capacity=lambda: _capacity(store),
-        stale=lambda: _stale(store, clock),
+        owner=owner(),
+        capacity=lambda: capacity(store),
+        stale=lambda: stale(store, clock),
         changed=changed,
     )
 
@@ -193,7 +193,7 @@ async def _deck(choice: Choice, child: SimulationChild | None) -> Deck:
         store=store,
         dispatcher=dispatcher,
         journal=journal,
-        by=_owner(),
+        by=owner(),
         new_id=_new_id,
         follow=lambda: _follow(sources.feeds, deck),
         close=close,
@@ -237,7 +237,7 @@ def _drill_grounds(
             api,
             clock,
             drill,
-            WalkedBy(_owner(), socket.gethostname(), os.getpid(), _lives),
+            WalkedBy(owner(), socket.gethostname(), os.getpid(), lives),
             SimulatedFaults(api.server),
             id=secrets.token_hex(3),
             outside=outside,
@@ -245,17 +245,6 @@ def _drill_grounds(
         )
 
     return ground
-
-
-def _lives(process: int) -> bool:
-    """Whether a process of this machine is there, whoever's it is."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True
 
 
 def _for_simulation(settings: Settings, child: SimulationChild) -> Settings:
@@ -424,37 +413,6 @@ async def _follow(feeds: Sequence[Feed], deck: Deck | None) -> None:
 
 async def _no_gpus(keys: Collection[NodeKey]) -> Mapping[NodeKey, Sequence[GpuTelemetry]]:
     return {}
-
-
-def _capacity(store: FleetStore) -> Capacity:
-    """By category: GPUs usable and in all, nodes, and nodes out of service (one that is closed and not ready counts twice)."""
-    found = {}
-    for key in tuple(store.groups.keys()):
-        if key.depth == 0:
-            totals = store.groups.totals(key)
-            unavailable = min(totals.nodes, totals.closed + totals.not_ready)
-            found[key.category] = (totals.gpus_usable, totals.gpus_capacity, totals.nodes, unavailable)
-    return found
-
-
-def _stale(store: FleetStore, clock: Clock) -> Sequence[str]:
-    """Feeds of nodes and pods that can't be believed now, so that no verb starts on old facts."""
-    now = clock.now()
-    return [
-        f"{state.source}/{state.name}"
-        for state in store.feed_states()
-        if state.name in ("nodes", "pods", "jobs")
-        and state.believed(now) not in (FeedHealth.LIVE, FeedHealth.STARTING)
-    ]
-
-
-def _owner() -> str:
-    """Who acts, as it is written on nodes: `user@host`."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = f"uid-{os.getuid()}"
-    return f"{user}@{socket.gethostname()}"
 
 
 def _new_id() -> str:

@@ -14,7 +14,7 @@ from fleet.holder import HolderKind
 from fleet.node import Admission, Node, NodeKey, Readiness, Stage
 from fleet.policy import Policy
 from fleet.severity import Concern, Severity, concerns
-from fleet.telemetry import NodeTelemetry
+from fleet.telemetry import Alert, NodeTelemetry
 from fleet.workload import NodeWork
 from widgets.columns import DEFAULT_COLUMNS, Column
 from widgets.fitting import printable
@@ -35,6 +35,8 @@ class Row(Protocol):
     def work(self) -> NodeWork | None: ...
     @property
     def telemetry(self) -> NodeTelemetry | None: ...
+    @property
+    def alerts(self) -> tuple[Alert, ...]: ...
     @property
     def pending(self) -> str: ...
 

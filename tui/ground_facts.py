@@ -1,0 +1,32 @@
+"""What the dispatcher wants to know of the fleet as it is followed: what is left of each category, and which feeds to doubt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fleet.dispatch import Capacity
+from fleet.feeds import FeedHealth
+from fleet.ports import Clock
+from fleet.store import FleetStore
+
+
+def capacity(store: FleetStore) -> Capacity:
+    """By category: GPUs usable and in all, nodes, and nodes out of service (one that is closed and not ready counts twice)."""
+    found = {}
+    for key in tuple(store.groups.keys()):
+        if key.depth == 0:
+            totals = store.groups.totals(key)
+            unavailable = min(totals.nodes, totals.closed + totals.not_ready)
+            found[key.category] = (totals.gpus_usable, totals.gpus_capacity, totals.nodes, unavailable)
+    return found
+
+
+def stale(store: FleetStore, clock: Clock) -> Sequence[str]:
+    """Feeds of nodes and pods that can't be believed now, so that no verb starts on old facts."""
+    now = clock.now()
+    return [
+        f"{state.source}/{state.name}"
+        for state in store.feed_states()
+        if state.name in ("nodes", "pods", "jobs")
+        and state.believed(now) not in (FeedHealth.LIVE, FeedHealth.STARTING)
+    ]
