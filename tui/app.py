@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 SETTLED = timedelta(minutes=1)
 """After which what was made at the start is there for good, heard of or not."""
 
+THRESHOLDS = (50_000, 100, 100)
+"""When the collector looks: what a fleet's changes leave behind is freed without it, and a large refresh is no garbage."""
+
 STYLES = Path(__file__).parent / "styles"
 
 
@@ -181,6 +184,7 @@ async def tidy_once_known(deck: Deck) -> None:
     await deck.known(SETTLED, ("nodes", "pods"))
     if not gc.isenabled():
         gc.freeze()
+        gc.set_threshold(*THRESHOLDS)
         gc.enable()
 
 
