@@ -18,7 +18,7 @@ from fleet.verbs.common import NOT_THERE
 from tui.deck import Deck
 from tui.exits import BLOCKED, DONE, FAILED, USAGE, code_of_operation
 from tui.headless.shapes import finding_shape, operation_shape, plan_shape, put
-from tui.headless.words import operation_lines, plan_lines, tell
+from tui.headless.words import of_node, operation_lines, plan_lines, tell
 
 KNOWN_WITHIN = timedelta(seconds=60)
 """How long a command waits for the fleet to be listed before it plans over it."""
@@ -162,7 +162,7 @@ async def _follow(deck: Deck, run: OperationRun) -> Operation:
             waits = "".join(
                 f"; waits for {wait.what}: {wait.on} {wait.owner}".rstrip() for wait in progress.waiting[:3]
             )
-            line = f"{key.name}: {progress.says}{waits}"
+            line = of_node(key.name, f"{progress.says}{waits}")
             if told.get(key) != line:
                 told[key] = line
                 tell(line)

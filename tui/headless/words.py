@@ -96,11 +96,16 @@ def operation_lines(operation: Operation) -> list[str]:
     """How an operation ended, node by node where something went wrong."""
     lines = [f"{operation.id} {operation.plan.verb.value}: {operation.state.value} {operation.says}".rstrip()]
     lines += [
-        f"  {outcome.node.name}: {outcome.says}"
+        f"  {of_node(outcome.node.name, outcome.says)}"
         for outcome in operation.outcomes
         if outcome.state.value not in ("done", "skipped")
     ]
     return [clean(line) for line in lines]
+
+
+def of_node(name: str, says: str) -> str:
+    """What is said of a node, its name said once: an error often begins with it."""
+    return f"{name}: {says.removeprefix(f'{name}: ')}"
 
 
 def _number(value: float | None, unit: str) -> str:
