@@ -306,7 +306,7 @@ class SlurmLab:
                 raise AssertionError(f"not so after {patience:g} s: {what}\n{self.logs()}")
             await asyncio.sleep(_STEP)
 
-    def logs(self, lines: int = 8) -> str:
+    def logs(self, lines: int = 4) -> str:
         """The last words of every daemon that wrote any."""
         parts = []
         for path in sorted(self.folder.glob("*.log")):

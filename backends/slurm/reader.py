@@ -125,7 +125,7 @@ class SlurmReader:
     async def _named(self, names: Sequence[str]) -> str:
         about = names[0] if len(names) == 1 else f"{len(names)} nodes ({names[0]} ...)"
         done = await self._commands.ask("scontrol", "show", "node", "-o", "-d", ",".join(names), about=about)
-        missing = nodes_not_found(done)
+        missing = nodes_not_found(done) if done.rc else ()
         if done.rc and not missing:
             raise translate(done, about=about)
         if not done.out.strip():

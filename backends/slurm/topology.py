@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from backends.slurm.commands import SlurmCommands
 from backends.slurm.controller import ControllerConfig
 from backends.slurm.hostlists import expand
-from fleet.errors import Denied, FleetError, Rejected, Unreachable
+from fleet.errors import FleetError, Unreachable
 from fleet.node import Topology
 from fleet.text import clean
 
@@ -24,7 +24,7 @@ async def ask_topology(commands: SlurmCommands, config: ControllerConfig) -> Map
         return read_topology(await commands.read("scontrol", "show", "topology"))
     except Unreachable:
         raise
-    except (Rejected, Denied, FleetError):
+    except FleetError:
         return {}
 
 

@@ -380,3 +380,27 @@ async def test_a_munged_that_hangs_is_an_unreachable_feed(lab: SlurmLab) -> None
         finally:
             lab.unhang_munged()
         await lab.settles(lambda: at.health() is FeedHealth.LIVE, "the feed is live again", patience=60)
+
+
+async def test_a_controller_that_restarts_in_the_middle_of_a_drain_still_has_the_hold(lab: SlurmLab) -> None:
+    job = lab.submit("gpu1")
+    await lab.settles(lambda: lab.job_state(job) == "RUNNING", "the job runs")
+    lab.update("gpu1", "State=DRAIN", "Reason=dust", "Comment=ours", 'Extra={"load": 0.99}')
+    async with followed(lab) as at:
+        assert at.node("gpu1").stage is Stage.DRAINING
+        lab.stop_controller()
+        await lab.settles(lambda: at.health() is FeedHealth.UNREACHABLE, "the feed is unreachable")
+        assert at.node("gpu1").stage is Stage.DRAINING
+        lab.start_controller()
+        await lab.settles(lambda: at.health() is FeedHealth.LIVE, "the feed is live again", patience=60)
+        await lab.settles(lambda: at.node("gpu1").stage is Stage.DRAINING, "it drains still")
+        assert [hold.reason for hold in at.node("gpu1").holds] == ["dust"]
+        (seen,) = (await reader_of(lab).seen(["gpu1"])).values()
+        assert (seen.comment, seen.extra) == ("ours", '{"load": 0.99}')
+
+
+async def test_a_slurm_conf_that_is_not_the_controller_s_is_told_by_slurm(lab: SlurmLab) -> None:
+    other = lab.folder / "other.conf"
+    other.write_text(lab.conf.read_text() + "\nMinJobAge=17\n")
+    config = await ask_config(SlurmCommands(RealClock(), lab.environ, other))
+    assert config.hash_differs.startswith("Different")
