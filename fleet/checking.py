@@ -14,6 +14,7 @@ from fleet.performing import ENDED_WELL, Performer
 from fleet.plan import ApplyVerdict, Check, NodeFacts, Step, Verb
 from fleet.policy import Policy
 from fleet.ports import Checker, Clock, Reader
+from fleet.verbs.common import outlasting
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class Checking:
             if applied.state not in ENDED_WELL:
                 return await performer.ended(applied)
         if verdict.admits:
-            return await performer.end(step, StepState.DONE, verdict.value, evidence=verdict.value)
+            return await performer.ended(_passed(step, check, verdict, facts))
         says = f"{verdict.value}: {failing(findings)}"
         return await performer.end(step, StepState.FAILED, says, evidence=verdict.value)
 
@@ -64,6 +65,22 @@ class Checking:
             raise Missing("it is not there any more", about=step.node.name)
         category = self.policy.category(facts.node.category)
         return facts, tuple(await self.checker.findings(facts, category))
+
+
+def _passed(step: Step, check: Check, verdict: Verdict, facts: NodeFacts) -> Outcome:
+    """A node that passed is open now, unless somebody else's hold keeps it closed: then that is said with their names."""
+    node, done = facts.node, StepState.DONE
+    holds = outlasting(node, check.operation) if check.write and node.admission is not Admission.OPEN else ()
+    if not holds:
+        return Outcome(step.id, step.node, done, verdict.value, verdict.value)
+    running = f"on {node.image.running}, " if node.image.running else ""
+    by = ", ".join(_named(hold) for hold in holds)
+    says = f"{running}{verdict.value}, still closed: held by {by}"
+    return Outcome(step.id, step.node, done, says, verdict.value, stays_closed=True)
+
+
+def _named(hold: Hold) -> str:
+    return (hold.by or "somebody unnamed") + (f" ({hold.reason})" if hold.reason else "")
 
 
 def _apply(check: Check, record: GateRecord, facts: NodeFacts) -> ApplyVerdict:

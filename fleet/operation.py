@@ -56,13 +56,17 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a step ended. `says` for people; `evidence` is what shows it (a version, a boot id, a verdict)."""
+    """How a step ended. `says` for people; `evidence` is what shows it (a version, a boot id, a verdict).
+
+    `stays_closed`: a gate was passed, and somebody else's hold keeps the node closed.
+    """
 
     step_id: str
     node: NodeKey
     state: StepState
     says: str = ""
     evidence: str = ""
+    stays_closed: bool = False
 
 
 class Effect(Enum):

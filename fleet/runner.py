@@ -247,7 +247,14 @@ class OperationRun:
             return OperationState.FAILED, f"stopped: {self._brake}{left}"
         if bad:
             return OperationState.FAILED, f"{len(bad)} of {len(self.plan.nodes)} nodes failed: {named}"
-        return OperationState.DONE, "done"
+        return OperationState.DONE, f"done{self._still_closed()}"
+
+    def _still_closed(self) -> str:
+        """Which nodes passed and stay closed for somebody else, as the end of what is said."""
+        closed = [outcome for outcome in self._outcomes if outcome.stays_closed]
+        named = "; ".join(f"{outcome.node.name} {outcome.says}" for outcome in closed[:3])
+        more = f" and {len(closed) - 3} more" if len(closed) > 3 else ""
+        return f"; {named}{more}" if closed else ""
 
     def _identity(self, source: str) -> str:
         found = self._bench.identity.get(source)

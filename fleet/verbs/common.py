@@ -24,6 +24,8 @@ from fleet.policy import Policy
 NOT_THERE = "not there"
 """How a node is found that is none."""
 
+_LAST = (Verb.CORDON.value, Verb.DRAIN.value, Verb.RETIRE.value)
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -124,6 +126,21 @@ def foreign_holds(question: Question) -> tuple[Hold, ...]:
     """Holds that are not this person's own: a colleague's, a controller's, an unnamed one."""
     by = question.request.by
     return tuple(hold for hold in question.node.holds if hold.kind is not HolderKind.OURS or hold.by != by)
+
+
+def outlasting(node: Node, operation: str) -> tuple[Hold, ...]:
+    """Holds that a PASS in `operation` leaves standing: another program's, and any of ours that no gate lifts."""
+    return tuple(
+        hold
+        for hold in node.holds
+        if hold.kind is not HolderKind.OURS or (hold.verb in _LAST and hold.operation != operation)
+    )
+
+
+def held_warnings(question: Question, then: str) -> tuple[str, ...]:
+    """Who else holds the node, and what that means once the verb is done."""
+    holds = outlasting(question.node, question.request.operation)
+    return tuple(f"held by {describe_hold(hold)}; {then}" for hold in holds)
 
 
 def behind_the_gate(node: Node) -> bool:

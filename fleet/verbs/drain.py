@@ -7,7 +7,16 @@ from datetime import timedelta
 from fleet.holder import HolderKind
 from fleet.node import Stage
 from fleet.plan import Action, Blocker, Close, Mark, MoveWork, NodePlan
-from fleet.verbs.common import Question, block, found, general_blockers, keeps_its_stage, number, unreachable
+from fleet.verbs.common import (
+    Question,
+    block,
+    found,
+    general_blockers,
+    held_warnings,
+    keeps_its_stage,
+    number,
+    unreachable,
+)
 from fleet.verbs.drain_filters import Sorted, sort_placements
 from fleet.workload import Keeper, Placement
 
@@ -31,7 +40,9 @@ def plan_drain(question: Question) -> NodePlan:
         node.key,
         steps=number(question, actions),
         blockers=tuple(blockers),
-        warnings=moving_warnings(sorting.evict) + waiting_warnings(question, sorting),
+        warnings=held_warnings(question, "it stays closed for them when this is undone")
+        + moving_warnings(sorting.evict)
+        + waiting_warnings(question, sorting),
         moves=tuple(sorting.evict),
         found=found(question.facts),
     )

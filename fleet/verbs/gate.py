@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fleet.node import Admission
 from fleet.plan import Check, NodePlan
-from fleet.verbs.common import Question, describe_hold, foreign_holds, found, general_blockers, number
+from fleet.verbs.common import Question, found, general_blockers, held_warnings, number
 
 
 def plan_gate(question: Question) -> NodePlan:
@@ -19,10 +19,8 @@ def plan_gate(question: Question) -> NodePlan:
     )
     warnings = []
     if not open_now and not options.check_only:
-        others = ", ".join(describe_hold(hold) for hold in foreign_holds(question))
         warnings.append("FAIL quarantines it; UNKNOWN leaves it closed")
-        if others:
-            warnings.append(f"a PASS leaves it closed for {others}")
+        warnings += held_warnings(question, "a PASS leaves it closed for them")
     says = f"check {node.key.name}" + (
         "" if options.check_only else " and flag it" if open_now else ", and admit it on a PASS"
     )

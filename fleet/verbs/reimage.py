@@ -5,7 +5,15 @@ from __future__ import annotations
 from fleet.category import RECREATE, SLURM_REBOOT
 from fleet.node import Stage
 from fleet.plan import Action, AwaitBoot, Blocker, Check, Close, NodePlan, PutImage, Verb
-from fleet.verbs.common import Question, block, found, general_blockers, keeps_its_stage, number
+from fleet.verbs.common import (
+    Question,
+    block,
+    found,
+    general_blockers,
+    held_warnings,
+    keeps_its_stage,
+    number,
+)
 from fleet.verbs.drain import close_and_move, moving_blockers, moving_warnings, waiting_warnings
 from fleet.verbs.drain_filters import sort_placements
 
@@ -29,7 +37,11 @@ def plan_reimage(question: Question) -> NodePlan:
     sorting = sort_placements(question.facts.placements, question.request.options.drain)
     blockers = general_blockers(question) + _reimage_blockers(question, image, imager)
     blockers += moving_blockers(question, sorting)
-    warnings = [*moving_warnings(sorting.evict), *waiting_warnings(question, sorting)]
+    warnings = [
+        *held_warnings(question, "it stays closed after this"),
+        *moving_warnings(sorting.evict),
+        *waiting_warnings(question, sorting),
+    ]
     if image is not None and node.image.running == image:
         warnings.insert(0, f"it already runs {image}: it will be put on again")
     actions = [] if image is None or not imager else _actions(question, image, imager)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fleet.node import Stage
 from fleet.plan import NodePlan, Remove
-from fleet.verbs.common import Question, block, found, general_blockers, number
+from fleet.verbs.common import Question, block, found, general_blockers, held_warnings, number
 from fleet.verbs.drain import close_and_move, moving_blockers, moving_warnings, waiting_warnings
 from fleet.verbs.drain_filters import sort_placements
 
@@ -28,7 +28,9 @@ def plan_retire(question: Question) -> NodePlan:
         node.key,
         steps=number(question, actions),
         blockers=tuple(blockers),
-        warnings=moving_warnings(sorting.evict) + waiting_warnings(question, sorting),
+        warnings=held_warnings(question, "it is removed all the same")
+        + moving_warnings(sorting.evict)
+        + waiting_warnings(question, sorting),
         moves=tuple(sorting.evict),
         found=found(question.facts),
     )

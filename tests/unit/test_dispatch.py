@@ -12,6 +12,7 @@ import pytest
 from fleet.dispatch import Dispatcher
 from fleet.errors import Blocked, Conflict, Denied, JournalFailed, OutcomeUnknown, TimedOut, Unreachable
 from fleet.health import GateRecord, Verdict
+from fleet.holder import Hold
 from fleet.journal import Kind, Record
 from fleet.node import Admission, NodeKey, Stage
 from fleet.operation import Effect, Operation, OperationState, StepState
@@ -323,3 +324,11 @@ async def test_a_record_of_each_verdict_is_kept_with_its_findings(desk: Desk) ->
     assert run.records[NodeKey(SOURCE, "gpu-1")].verdict is Verdict.PASS
     written = [record for record in desk.journal.written if record.kind is Kind.INTENT]
     assert written[0].step is not None
+
+
+async def test_a_node_that_passed_and_that_a_colleague_still_holds_is_said_to_stay_closed(desk: Desk) -> None:
+    hold = Hold(by="oncall", reason="next in the rollout", verb="cordon", operation="op-0")
+    desk.lab.change(key("gpu-1"), admission=Admission.CORDONED, holds=(hold,))
+    done = await desk.run(Verb.REIMAGE)
+    assert done.says == "done; gpu-1 on v2, PASS, still closed: held by oncall (next in the rollout)"
+    assert done.outcomes[-1].evidence == "PASS"

@@ -320,3 +320,23 @@ def test_every_plan_that_may_run_moves_a_node_legally(verb: Verb, stage: Stage) 
         assert may_move(now, wanted)
         now = Stage.GATED if isinstance(step.action, AwaitBoot) else wanted
     assert may_move(now, Stage.QUARANTINED)
+
+
+@pytest.mark.parametrize(
+    ("verb", "then"),
+    [
+        (Verb.REIMAGE, "it stays closed after this"),
+        (Verb.DRAIN, "it stays closed for them when this is undone"),
+        (Verb.RETIRE, "it is removed all the same"),
+        (Verb.GATE, "a PASS leaves it closed for them"),
+    ],
+)
+def test_a_plan_for_a_node_that_a_colleague_holds_says_so(verb: Verb, then: str) -> None:
+    held = node(admission=Admission.CORDONED, holds=(COLLEAGUE,))
+    assert f"held by other@desk: cable swap; {then}" in planned(request(verb), held).nodes[0].warnings
+
+
+def test_a_hold_that_a_gate_lifts_is_not_warned_of() -> None:
+    failed = Hold(by="other@desk", reason="xid", verb="gate", operation="op-0")
+    held = node(admission=Admission.GATED, stage=Stage.QUARANTINED, holds=(failed,))
+    assert "held by" not in " ".join(planned(request(Verb.REIMAGE), held).nodes[0].warnings)
