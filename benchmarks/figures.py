@@ -33,7 +33,7 @@ QUICK = Size(nodes=1_000, few=300, pods=5_000, repeats=3, keys=40, seconds=5.0)
 class Figure:
     """A median of `n` measurements. `floor` is what can't be beaten, `peer` what others do; `note` says what to mind.
 
-    `ratio` is value to floor, or value to peer; where more of it is better (`faster`), peer to value.
+    `ratio` is value to floor, or to the peer where there is no floor: below 1 is better than it.
     """
 
     name: str
