@@ -13,7 +13,7 @@ from fleet.node import Condition, Node, Readiness, Topology
 from fleet.operation import Operation
 from fleet.plan import Blocker, NodePlan, Plan, Radius
 from fleet.row import FleetRow
-from fleet.telemetry import Alert, NodeTelemetry
+from fleet.telemetry import NodeTelemetry
 from tui.streams import says_everything
 
 Shape = dict[str, Any]
@@ -52,7 +52,6 @@ def node_shape(row: FleetRow) -> Shape:
         "metrics": _metrics(row.telemetry),
         "conditions": [_condition(condition) for condition in node.conditions],
         "topology": _topology(node.topology),
-        "alerts": [_alert(alert) for alert in row.alerts],
     }
 
 
@@ -169,10 +168,6 @@ def _condition(condition: Condition) -> Shape:
     }
 
 
-def _alert(alert: Alert) -> Shape:
-    return {"name": alert.name, "severity": alert.severity or None, "since": _time(alert.since)}
-
-
 def _topology(topology: Topology) -> Shape:
     return {
         "zone": topology.zone or None,
@@ -199,6 +194,7 @@ def _radius(radius: Radius) -> Shape:
         "pods": radius.pods,
         "gpus": radius.gpus,
         "waits_for": list(radius.waits_for),
+        "gangs": list(radius.gangs),
         "capacity_left": (
             {"after": radius.capacity_left[0], "now": radius.capacity_left[1]}
             if radius.capacity_left
