@@ -7,7 +7,7 @@ and one that is not as it was shown goes back to be confirmed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,10 +22,14 @@ from fleet.ports import Checker, Clock, Journal, Reader, Writer
 from fleet.read_only import NoWriter
 from fleet.runner import Bench, OperationRun, new_operation
 from fleet.stopping import Stop
+from fleet.workload import WorkloadAt
 
 Capacity = Mapping[str, tuple[int, int, int, int]]
 """By category: GPUs usable, GPUs in all, nodes, nodes unavailable."""
 
+
+Elsewhere = Callable[[Collection[WorkloadAt], Collection[NodeKey]], Mapping[WorkloadAt, int]]
+"""On how many nodes, beside those given, each of some workloads is seen to run."""
 
 _MOVE_NO_WORK = (Verb.CORDON, Verb.UNCORDON)
 """Verbs for which nobody need ask what work is on a node."""
@@ -46,6 +50,7 @@ class Dispatcher:
         owner: str,
         capacity: Callable[[], Capacity] = dict,
         stale: Callable[[], Sequence[str]] = tuple,
+        elsewhere: Elsewhere = lambda workloads, nodes: {},
         changed: Callable[[OperationRun], None] = lambda run: None,
     ) -> None:
         self._readers = readers
@@ -57,6 +62,7 @@ class Dispatcher:
         self._owner = owner
         self._capacity = capacity
         self._stale = stale
+        self._elsewhere = elsewhere
         self._changed = changed
         self._identity: dict[str, SourceIdentity] = {}
         self._runs: dict[str, OperationRun] = {}
@@ -84,7 +90,11 @@ class Dispatcher:
             self._identity[source] = await reader.identity()
             for verb, permission in (await reader.allowed([request.verb])).items():
                 permissions[source, verb] = permission
-        return await self._ground(request, permissions)
+        found = await self._ground(request, permissions)
+        work = {
+            (key.source, item.workload) for key, facts in found.facts.items() for item in facts.placements
+        }
+        return replace(found, elsewhere=self._elsewhere(work, request.nodes)) if work else found
 
     async def _ground(self, request: Request, permissions: Mapping[tuple[str, Verb], Permission]) -> Ground:
         facts: dict[NodeKey, NodeFacts] = {}

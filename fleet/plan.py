@@ -17,7 +17,7 @@ from fleet.holder import Hold
 from fleet.node import Node, NodeKey, Stage
 from fleet.policy import TYPED_CONFIRMATION_ABOVE
 from fleet.verb import Verb as Verb
-from fleet.workload import Placement, WorkloadId
+from fleet.workload import Placement, WorkloadAt, WorkloadId
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +209,8 @@ class Radius:
     """What it would cost, as found now: shown before it runs, and compared again at each node's turn.
 
     `jobs_lost` are workloads that do not come back by themselves; `waits_for` are budgets that hold a pod now, with their
-    owners; `capacity_left` is (GPUs usable after, GPUs usable now) of the categories touched, None where unknown.
+    owners; `capacity_left` is (GPUs usable after, GPUs usable now) of the `categories` touched, None where unknown. `gangs` says
+    of each workload that would lose a part here on how many other nodes the rest of it runs.
     """
 
     nodes: int = 0
@@ -219,6 +220,8 @@ class Radius:
     gpus: int = 0
     waits_for: tuple[str, ...] = ()
     capacity_left: tuple[int, int] | None = None
+    categories: tuple[str, ...] = ()
+    gangs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,7 +323,8 @@ class Ground:
     """The immutable view a plan is made over.
 
     `facts` by node; `missing` are nodes asked for that are not there; `permissions` by verb; `capacity` by category: (usable
-    GPUs, all GPUs, nodes, nodes unavailable) for the radius and the brakes.
+    GPUs, all GPUs, nodes, nodes unavailable) for the radius and the brakes. `elsewhere`: on how many nodes beside those asked for
+    a workload runs, as last seen; it changes all the time, so no hash covers it.
     """
 
     facts: Mapping[NodeKey, NodeFacts]
@@ -329,3 +333,4 @@ class Ground:
     capacity: Mapping[str, tuple[int, int, int, int]] = field(default_factory=dict)
     missing: tuple[NodeKey, ...] = ()
     stale_feeds: tuple[str, ...] = ()
+    elsewhere: Mapping[WorkloadAt, int] = field(default_factory=dict)

@@ -28,7 +28,7 @@ from fleet.verbs.gate import plan_gate
 from fleet.verbs.provision import plan_provision
 from fleet.verbs.reimage import image_of, imager_of, plan_reimage
 from fleet.verbs.retire import plan_retire
-from fleet.workload import Keeper
+from fleet.workload import STANDS_ALONE, Keeper
 
 _VERBS: dict[Verb, Callable[[Question], NodePlan]] = {
     Verb.GATE: plan_gate,
@@ -129,7 +129,23 @@ def _radius(request: Request, nodes: tuple[NodePlan, ...], ground: Ground) -> Ra
         gpus=sum(item.gpus for item in moves),
         waits_for=tuple(sorted(held)),
         capacity_left=_capacity_left(request, ground),
+        categories=tuple(sorted({facts.node.category for facts in ground.facts.values()})),
+        gangs=_gangs(nodes, ground),
     )
+
+
+def _gangs(nodes: tuple[NodePlan, ...], ground: Ground) -> tuple[str, ...]:
+    """Workloads that lose a part here and run on other nodes too, where they may stall for it."""
+    touched = {
+        (node.node.source, item.workload) for node in nodes for item in node.moves if not item.finished
+    }
+    found = []
+    for at in sorted(touched):
+        others = ground.elsewhere.get(at, 0)
+        if others and at[1].kind not in STANDS_ALONE:
+            where = "1 other node, which" if others == 1 else f"{others} other nodes, which"
+            found.append(f"{at[1].namespace}/{at[1].name} also runs on {where} may stall")
+    return tuple(found)
 
 
 def _capacity_left(request: Request, ground: Ground) -> tuple[int, int] | None:

@@ -19,6 +19,24 @@ class WorkloadId(NamedTuple):
         return f"{self.namespace}/{self.kind}/{self.name}"
 
 
+WorkloadAt = tuple[str, WorkloadId]
+"""A workload of a source: two clusters may each have one of that name."""
+
+STANDS_ALONE = frozenset(
+    {
+        "CloneSet",
+        "DaemonSet",
+        "Deployment",
+        "Pod",
+        "ReplicaSet",
+        "ReplicationController",
+        "Rollout",
+        "StatefulSet",
+    }
+)
+"""Kinds whose pods do without each other. Those of any other (a Job, a PodGroup) may wait for the one that goes."""
+
+
 @dataclass(frozen=True, slots=True)
 class NodeWork:
     """The facet of a node that says how busy it is: what the fleet table shows.

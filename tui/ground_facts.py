@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 
 from fleet.dispatch import Capacity
 from fleet.feeds import FeedHealth
+from fleet.node import NodeKey
 from fleet.ports import Clock
 from fleet.store import FleetStore
+from fleet.workload import WorkloadAt
 
 
 def capacity(store: FleetStore) -> Capacity:
@@ -30,3 +33,17 @@ def stale(store: FleetStore, clock: Clock) -> Sequence[str]:
         if state.name in ("nodes", "pods", "jobs")
         and state.believed(now) not in (FeedHealth.LIVE, FeedHealth.STARTING)
     ]
+
+
+def elsewhere(
+    store: FleetStore, workloads: Collection[WorkloadAt], nodes: Collection[NodeKey]
+) -> Mapping[WorkloadAt, int]:
+    """On how many nodes, beside `nodes`, each of `workloads` is seen to run."""
+    wanted, known = set(workloads), set(nodes)
+    return Counter(
+        (row.key.source, workload)
+        for row in store.rows()
+        if row.work is not None and row.key not in known
+        for workload in row.work.workloads
+        if (row.key.source, workload) in wanted
+    )

@@ -34,7 +34,7 @@ from fleet.telemetry_feed import TelemetryFeed
 from tui.choice import Choice
 from tui.deck import Deck, FaultDesk
 from tui.drill_file import load_drill, packaged
-from tui.ground_facts import capacity, stale
+from tui.ground_facts import capacity, elsewhere, stale
 from tui.settings import BadSettings, PrometheusSettings, Settings, state_folder
 from tui.simulation_child import SimulationChild
 from tui.simulation_child import start as start_simulation
@@ -176,6 +176,7 @@ async def _deck(choice: Choice, child: SimulationChild | None) -> Deck:
         owner=owner(),
         capacity=lambda: capacity(store),
         stale=lambda: stale(store, clock),
+        elsewhere=partial(elsewhere, store),
         changed=changed,
     )
 

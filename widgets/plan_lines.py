@@ -77,6 +77,7 @@ def cost(plan: Plan, glyphs: Glyphs) -> list[LineOf]:
                 plain(_some(radius.jobs_lost, 4)),
             ]
         )
+    lines.extend([(f"{glyphs.warn} ", Tone.WARN), plain(each)] for each in radius.gangs[:MANY])
     lines.extend([(f"{glyphs.warn} waits for ", Tone.WARN), plain(each)] for each in radius.waits_for[:MANY])
     if radius.capacity_left is None:
         lines.append([("GPUs usable after it: ", Tone.MUTED), (UNKNOWN, Tone.UNKNOWN)])

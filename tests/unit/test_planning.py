@@ -28,7 +28,7 @@ from fleet.plan import (
 )
 from fleet.planning import plan
 from fleet.policy import Policy
-from fleet.workload import Budget, Keeper, Placement
+from fleet.workload import Budget, Keeper, Placement, WorkloadId
 from tests.clocks import START
 from tests.fakes import key, node, pod, request
 
@@ -340,3 +340,11 @@ def test_a_hold_that_a_gate_lifts_is_not_warned_of() -> None:
     failed = Hold(by="other@desk", reason="xid", verb="gate", operation="op-0")
     held = node(admission=Admission.GATED, stage=Stage.QUARANTINED, holds=(failed,))
     assert "held by" not in " ".join(planned(request(Verb.REIMAGE), held).nodes[0].warnings)
+
+
+def test_a_job_that_loses_one_rank_says_on_how_many_other_nodes_it_runs() -> None:
+    deployed = pod("api-0", workload=WorkloadId("web", "Deployment", "api"))
+    elsewhere = {("lab", pod().workload): 3, ("lab", deployed.workload): 7}
+    found = planned(request(Verb.DRAIN), placements=(pod(), deployed), elsewhere=elsewhere)
+    assert found.radius.gangs == ("ml/job also runs on 3 other nodes, which may stall",)
+    assert found.hash == planned(request(Verb.DRAIN), placements=(pod(), deployed)).hash

@@ -78,6 +78,7 @@ def plan_lines(plan: Plan) -> list[str]:
         ),
     ]
     lines += [f"  lost: {label}" for label in radius.jobs_lost]
+    lines += [f"  gang: {says}" for says in radius.gangs]
     lines += [f"  waits for budget {name}" for name in radius.waits_for]
     lines += [
         f"  BLOCKED {blocker.node.name + ': ' if blocker.node else ''}{blocker.says}"

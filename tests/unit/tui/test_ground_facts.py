@@ -1,0 +1,21 @@
+"""What the dispatcher is told of the fleet as it is followed."""
+
+from __future__ import annotations
+
+from fleet.node import NodeKey
+from fleet.observation import NodeSeen, WorkSeen
+from fleet.store import FleetStore
+from fleet.workload import WorkloadId
+from tests.builders import node, work
+from tui.ground_facts import elsewhere
+
+
+def test_a_workload_is_counted_on_the_other_nodes_of_its_own_source_alone() -> None:
+    store = FleetStore()
+    for source, name in (("demo", "gpu-1"), ("demo", "gpu-2"), ("demo", "gpu-3"), ("other", "gpu-4")):
+        store.apply(NodeSeen(node(name, source=source)))
+        store.apply(
+            WorkSeen(NodeKey(source, name), work("pretrain", "small") if name != "gpu-3" else work("small"))
+        )
+    pretrain = ("demo", WorkloadId("research", "Job", "pretrain"))
+    assert elsewhere(store, [pretrain], [NodeKey("demo", "gpu-1")]) == {pretrain: 1}
