@@ -186,9 +186,8 @@ def _first(text: str, tone: Tone, width: int, most: int) -> Iterator[LineOf]:
         if number >= len(found):
             yield []
         elif number == most - 1 and len(found) > most:
-            whole = "".join(piece for piece, _ in found[number]).rstrip()
-            room = width - 1
-            yield [(f"{fit(whole, room).rstrip() if width_of(whole) > room else whole}…", tone)]
+            whole = "".join(piece for piece, _ in found[number])
+            yield [(fit(f"{whole} {found[most][0][0]}", width).rstrip(), tone)]
         else:
             yield found[number]
 

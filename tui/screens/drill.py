@@ -75,7 +75,7 @@ class DrillScreen(FleetScreen):
         yield Coach(self.session.glyphs, id="coach")
 
     def on_mount(self) -> None:
-        super().on_mount()
+        """Begin the walk. Textual calls the fleet's own `on_mount` beside this one."""
         walk = self.walk
         if walk is None:
             self.app.exit(return_code=self.begun.code, message=f"quarterdeck: {self.begun.why}")
