@@ -18,6 +18,7 @@ from backends.slurm.moving import Wait
 from backends.slurm.reboot import Rebooting
 from backends.slurm.retiring import Retirement, Retiring
 from backends.slurm.seen import Seen
+from backends.slurm.together import SharedReads
 from fleet.errors import Missing, Rejected
 from fleet.operation import Effect, Outcome, Progress
 from fleet.plan import (
@@ -57,9 +58,10 @@ class SlurmWriter:
         self._reader = reader
         self._clock = clock
         self._editor = NodeEditor(commands, look, clock)
-        self._rebooting = Rebooting(self._editor, reader, clock, tuple(set_image))
-        self._retiring = Retiring(self._editor, reader, retirement)
-        self._effects = Effects(self._editor, reader, clock, self._rebooting, self._retiring, _edit_of)
+        self._reads = SharedReads(reader)
+        self._rebooting = Rebooting(self._editor, self._reads, clock, tuple(set_image))
+        self._retiring = Retiring(self._editor, self._reads, retirement)
+        self._effects = Effects(self._editor, self._reads, clock, self._rebooting, self._retiring, _edit_of)
 
     @property
     def source(self) -> str:
@@ -89,7 +91,7 @@ class SlurmWriter:
         match step.action:
             case MoveWork() as action:
                 wait = Wait(
-                    step, action, editor=self._editor, reader=self._reader, clock=self._clock, report=progress
+                    step, action, editor=self._editor, reads=self._reads, clock=self._clock, report=progress
                 )
                 return await wait.run()
             case PutImage() as action:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from backends.slurm.closing import Change
@@ -38,12 +39,14 @@ class NodeEditor:
         self._commands = commands
         self._look = look
         self._clock = clock
+        self._no_extra = False
         self._looks: Together[str, Seen] = Together(self._look_at)
         self._changes: Together[Change, bool] = Together(self._send)
 
     async def see(self, name: str) -> Seen:
         """The node now. Raises Missing, Unreachable."""
-        return await self._looks.ask(expect_name(name))
+        seen = await self._looks.ask(expect_name(name))
+        return replace(seen, no_extra=True) if self._no_extra else seen
 
     async def change(self, step: Step, edit: Callable[[Seen], Change]) -> Outcome:
         """Make `edit` so, and see that it is. Raises Conflict where others keep changing it, and what `edit` raises."""
@@ -60,9 +63,13 @@ class NodeEditor:
             if not change.needed:
                 told = f"{says}; somebody else changed it at the same time: look at it" if meddled else says
                 return Outcome(step.id, step.node, StepState.DONE, told, evidence or now.state)
-            if refused is not None:
+            if refused is None:
+                meddled = True
+            elif self._no_extra or not has_no_extra(refused):
                 raise refused
-            meddled = True
+            else:
+                self._no_extra = True
+                change = edit(replace(now, no_extra=True))
         raise Conflict(f"somebody else changed it under each of {TRIES} tries", about=name)
 
     async def command(self, *argv: str, about: str) -> str:
@@ -128,6 +135,11 @@ class NodeEditor:
             else:
                 told |= dict.fromkeys(places, True)
         return told
+
+
+def has_no_extra(refused: FleetError) -> bool:
+    """Whether scontrol itself refused an Extra, as versions do that have none; it sent nothing then."""
+    return "not supported: Extra=" in refused.message
 
 
 def expect_name(name: str) -> str:

@@ -14,12 +14,13 @@ from backends.slurm.editing import NodeEditor
 from backends.slurm.reboot import Rebooting
 from backends.slurm.retiring import Retiring
 from backends.slurm.seen import Seen
+from backends.slurm.together import SharedReads
 from fleet.errors import Conflict, Missing
 from fleet.health import same_boot
 from fleet.node import Readiness
 from fleet.operation import Effect
 from fleet.plan import AwaitBoot, Check, Create, MoveWork, PutImage, Remove, Step
-from fleet.ports import Clock, Reader
+from fleet.ports import Clock
 from fleet.verbs.drain_filters import sort_placements
 
 AGAIN = timedelta(seconds=1)
@@ -31,7 +32,7 @@ class Effects:
     """Reads back what became of a step. `edit_of` gives the change that a step makes of a node."""
 
     editor: NodeEditor
-    reader: Reader
+    reads: SharedReads
     clock: Clock
     rebooting: Rebooting
     retiring: Retiring
@@ -43,7 +44,7 @@ class Effects:
             case Check() | Create():
                 return Effect.NOT
             case MoveWork() as action:
-                facts = (await self.reader.read([step.node])).get(step.node)
+                facts = await self.reads.facts(step.node)
                 if facts is None:
                     return Effect.UNKNOWN
                 return _TOLD[not sort_placements(facts.placements, action.options).must_go]
@@ -75,7 +76,7 @@ class Effects:
             return Effect.UNKNOWN
 
     async def _booted(self, step: Step, action: AwaitBoot) -> Effect:
-        facts = (await self.reader.read([step.node], work=False)).get(step.node)
+        facts = await self.reads.facts(step.node, work=False)
         if facts is None:
             return Effect.NOT
         node, before = facts.node, step.before.boot_id

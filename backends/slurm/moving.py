@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from backends.slurm.editing import NodeEditor
+from backends.slurm.together import SharedReads
 from fleet.errors import (
     Blocked,
     Conflict,
@@ -26,7 +27,7 @@ from fleet.errors import (
 from fleet.node import Admission
 from fleet.operation import Outcome, Progress, StepState, Waiting
 from fleet.plan import MoveWork, NodeFacts, Step
-from fleet.ports import Clock, Reader
+from fleet.ports import Clock
 from fleet.verbs.drain import describe_job
 from fleet.verbs.drain_filters import Stop, sort_placements
 from fleet.workload import Keeper, Placement
@@ -58,14 +59,14 @@ class Wait:
         action: MoveWork,
         *,
         editor: NodeEditor,
-        reader: Reader,
+        reads: SharedReads,
         clock: Clock,
         report: Callable[[Progress], None],
     ) -> None:
         self._step = step
         self._action = action
         self._editor = editor
-        self._reader = reader
+        self._reads = reads
         self._clock = clock
         self._report = report
         self._jobs: dict[str, _Asked] = {}
@@ -112,7 +113,7 @@ class Wait:
 
     async def _facts(self) -> NodeFacts:
         key = self._step.node
-        facts = (await self._reader.read([key])).get(key)
+        facts = await self._reads.facts(key)
         if facts is None:
             raise Missing("it is not there any more", about=key.name)
         if facts.node.admission is Admission.OPEN:

@@ -16,13 +16,14 @@ from backends.slurm.closing import mark as marked
 from backends.slurm.editing import NodeEditor
 from backends.slurm.our_note import REASON_PREFIX
 from backends.slurm.seen import REBOOT_REQUESTED, Seen
+from backends.slurm.together import SharedReads
 from fleet.category import SLURM_REBOOT
 from fleet.errors import Blocked, Conflict, Denied, FleetError, Missing, Rejected, TimedOut
 from fleet.health import same_boot
 from fleet.node import Readiness, Stage
 from fleet.operation import Effect, Outcome, Progress, StepState, Waiting
 from fleet.plan import AwaitBoot, Mark, NodeFacts, PutImage, Step
-from fleet.ports import Clock, Reader
+from fleet.ports import Clock
 from fleet.text import clean
 
 PAUSES = (1.0, 1.0, 2.0, 2.0, 5.0)
@@ -36,7 +37,7 @@ class Rebooting:
     """Reboots nodes. `set_image` is the site's command with `{node}` and `{image}` in it; empty: there is none."""
 
     editor: NodeEditor
-    reader: Reader
+    reads: SharedReads
     clock: Clock
     set_image: Sequence[str] = ()
 
@@ -88,7 +89,7 @@ class Rebooting:
         began = self.clock.monotonic()
         while True:
             try:
-                facts = (await self.reader.read([step.node], work=False)).get(step.node)
+                facts = await self.reads.facts(step.node, work=False)
                 seen = await self.editor.see(step.node.name)
                 await self._keep_closed(step, seen)
                 waiting = watch.look(seen, facts)

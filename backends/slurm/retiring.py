@@ -11,11 +11,11 @@ from enum import Enum
 
 from backends.slurm.closing import retired
 from backends.slurm.editing import NodeEditor
+from backends.slurm.together import SharedReads
 from fleet.errors import Conflict, Missing
 from fleet.node import Stage
 from fleet.operation import Effect, Outcome, StepState
 from fleet.plan import Step
-from fleet.ports import Reader
 from fleet.verbs.drain import describe_job
 
 
@@ -31,7 +31,7 @@ class Retiring:
     """Removes nodes, by `how`."""
 
     editor: NodeEditor
-    reader: Reader
+    reads: SharedReads
     how: Retirement = Retirement.DOWN
 
     async def remove(self, step: Step) -> Outcome:
@@ -60,7 +60,7 @@ class Retiring:
 
     async def _expect_empty(self, step: Step) -> None:
         """DOWN and delete only when no job is left, as a list read now shows, and the node takes none."""
-        facts = (await self.reader.read([step.node])).get(step.node)
+        facts = await self.reads.facts(step.node)
         if facts is None:
             return
         if facts.placements:

@@ -22,7 +22,7 @@ TIMED_OUT = "reboot timed out"
 class Seen:
     """A node, read fresh. `base` and `flags` in Slurm's upper-case words; `boot` is its BootTime in ISO, empty where None.
 
-    `foreign` are the holds of others, as the reader tells them.
+    `foreign` are the holds of others, as the reader tells them. `no_extra` says that this Slurm has no Extra.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Seen:
     comment: str = ""
     boot: str = ""
     foreign: tuple[Hold, ...] = ()
+    no_extra: bool = False
 
     @property
     def state(self) -> str:
@@ -83,7 +84,9 @@ class Seen:
 
     @property
     def field(self) -> str:
-        """Where our note stands or may be written: Extra, or Comment where Extra can't be written again as it was."""
+        """Where our note stands or may be written: Extra, or Comment where there is none or it can't be written as it was."""
+        if self.no_extra:
+            return "Comment"
         if not split(self.extra).note.empty or _whole(self.extra):
             return "Extra"
         return "Comment"

@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Generic, TypeVar
 
 from fleet.errors import FleetError
+from fleet.node import NodeKey
+from fleet.plan import NodeFacts
+from fleet.ports import Reader
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -71,3 +75,20 @@ def _tell(answer: asyncio.Future[Answer], given: Answer | FleetError) -> None:
         answer.set_exception(given)
     else:
         answer.set_result(given)
+
+
+class SharedReads:
+    """A reader whose reads of one node each, asked at the same time, are one read of them all."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._with_work: Together[NodeKey, NodeFacts | None] = Together(partial(self._read, True))
+        self._alone: Together[NodeKey, NodeFacts | None] = Together(partial(self._read, False))
+
+    async def facts(self, node: NodeKey, *, work: bool = True) -> NodeFacts | None:
+        """The node's facts, read now; None where it is not there. Raises FleetError."""
+        return await (self._with_work if work else self._alone).ask(node)
+
+    async def _read(self, work: bool, nodes: Sequence[NodeKey]) -> Mapping[int, NodeFacts | None]:
+        found = await self._reader.read(tuple(dict.fromkeys(nodes)), work=work)
+        return {place: found.get(node) for place, node in enumerate(nodes)}

@@ -433,6 +433,25 @@ async def test_a_person_without_privilege_is_denied_and_nothing_changes(bench: B
     assert bench.lab.states("gpu1") == {"IDLE"}
 
 
+async def test_a_slurm_that_has_no_extra_keeps_our_note_in_the_comment(bench: Bench, tmp_path: Path) -> None:
+    old = tmp_path / "scontrol"
+    real = shutil.which("scontrol", path=bench.lab.environ["PATH"])
+    refuse = 'echo "Update of this parameter is not supported: $word" >&2; echo "Request aborted" >&2; exit 1'
+    old.write_text(
+        f'#!/bin/sh\nfor word; do case $word in Extra=*) {refuse};; esac; done\nexec {real} "$@"\n'
+    )
+    old.chmod(0o755)
+    older = bench_of(bench.lab, path=tmp_path)
+    bench.lab.update("gpu1", "Comment=rack 7")
+    await older.do("gpu1", Close(hold()))
+    assert bench.lab.states("gpu1") == {"IDLE", "DRAIN"}
+    assert [found.by for found in (await older.facts("gpu1")).node.holds] == ["oncall"]
+    assert (await older.do("gpu1", Close(hold()))).state is StepState.SKIPPED
+    await older.do("gpu1", Release((OPERATION,)))
+    assert bench.field("gpu1", "Comment") == "rack 7"
+    bench.lab.node_is("gpu1", "IDLE", without=("DRAIN",))
+
+
 # Rebooting into another image.
 
 
