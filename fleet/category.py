@@ -15,6 +15,13 @@ SLURM_REBOOT = "slurm_reboot"
 IMAGERS = (RECREATE, SLURM_REBOOT)
 
 
+HOT_CELSIUS = 90.0
+"""From this on a GPU is too hot, unless the category's check `temperature` has a limit of its own."""
+
+WARM_CELSIUS = 85.0
+"""From this on a GPU is worth a look."""
+
+
 @dataclass(frozen=True, slots=True)
 class CheckPolicy:
     """How one gate check is read for a category: `needed` checks that are unknown keep the gate closed."""
@@ -43,3 +50,9 @@ class Category:
     drain_deadline: timedelta = timedelta(hours=1)
     settle_deadline: timedelta = timedelta(minutes=5)  # after a boot, until agents and telemetry must show
     checks: Mapping[str, CheckPolicy] = field(default_factory=dict)
+
+    @property
+    def hot_celsius(self) -> float:
+        """The temperature from which a GPU is too hot."""
+        named = self.checks.get("temperature")
+        return HOT_CELSIUS if named is None or named.limit is None else named.limit

@@ -18,9 +18,6 @@ from fleet.policy import Policy
 from fleet.telemetry_feed import Readings
 from fleet.text import clean
 
-HOT_CELSIUS = 90.0
-"""From here a GPU is called hot, where its category sets no limit for `temperature`."""
-
 _LIMIT = 200
 
 

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from fleet import xid
-from fleet.checks import HOT_CELSIUS, Check, Scene
+from fleet.category import HOT_CELSIUS
+from fleet.checks import Check, Scene
 from fleet.gpu_rows import devices, knows
 from fleet.health import Finding, Verdict
 from fleet.telemetry import GpuTelemetry

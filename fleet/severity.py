@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Protocol
 
+from fleet.category import WARM_CELSIUS
 from fleet.health import Verdict
 from fleet.node import Admission, Node, Readiness, Stage
 from fleet.policy import Policy
@@ -157,10 +158,21 @@ def _of_evidence(node: Node, telemetry: NodeTelemetry | None, policy: Policy) ->
         return
     if telemetry.row_remap_failure:
         yield Concern(Severity.FAULT, "row-remap", "row remapping failed")
+    if telemetry.gpu_temp_max is not None:
+        yield from _of_heat(node, telemetry.gpu_temp_max, policy)
     if telemetry.xid:
         forbids = telemetry.xid in policy.forbidden_xids and not _passed_since(node, telemetry.xid_at)
         age = "" if telemetry.xid_at is not None else ", age unknown"
         yield Concern(Severity.FAULT if forbids else Severity.NOTICE, "xid", f"last XID {telemetry.xid}{age}")
+
+
+def _of_heat(node: Node, degrees: float, policy: Policy) -> Iterator[Concern]:
+    """The hottest GPU against the limit that the node's gate has."""
+    hot = policy.categories.get(node.category, policy.any_other).hot_celsius
+    if degrees >= hot:
+        yield Concern(Severity.SUSPECT, "temperature", f"GPU at {degrees:.0f} °C")
+    elif degrees >= WARM_CELSIUS:
+        yield Concern(Severity.NOTICE, "temperature", f"GPU at {degrees:.0f} °C")
 
 
 def _passed_since(node: Node, fault: datetime | None) -> bool:

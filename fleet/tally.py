@@ -58,11 +58,12 @@ _OPEN, _READY = Admission.OPEN, Readiness.READY
 class Totals:
     """Counts over a group of nodes. Nodes, unless the name says GPUs.
 
-    `closed`: admission is not open. `not_ready`: its agent says so, or is not heard of. `gpus_usable`: allocatable GPUs of
-    nodes that are in service, open and ready; `gpus_free` those of them that no work has asked for (none of a node whose
-    work is unknown). `gpus_unknown`, `work_unknown`: nodes that the GPU sums leave out. `util` percent, mean of the
-    `util_nodes` nodes that report it; None where none does. `hottest` degrees Celsius of the hottest GPU. `severities`
-    counts nodes by `Severity`; time-dependent concerns are not in it.
+    `in_service`: nodes that take work now, which is to say that they are in that stage, open, and ready. `closed`: admission
+    is not open. `not_ready`: its agent says so, or is not heard of. `gpus_usable`: allocatable GPUs of nodes that are in
+    service, open and ready; `gpus_free` those of them that no work has asked for (none of a node whose work is unknown).
+    `gpus_unknown`, `work_unknown`: nodes that the GPU sums leave out. `util` percent, mean of the `util_nodes` nodes that
+    report it; None where none does. `hottest` degrees Celsius of the hottest GPU. `severities` counts nodes by `Severity`;
+    time-dependent concerns are not in it.
     """
 
     nodes: int = 0
@@ -96,7 +97,7 @@ def tally_of(
 ) -> int:
     """One node's share."""
     tally: int = _ONE["nodes"] + _SEVERITY[severity]
-    if node.stage is _IN_SERVICE:
+    if _takes_work(node):
         tally += _ONE["in_service"]
     elif node.stage is _QUARANTINED:
         tally += _ONE["quarantined"]
@@ -112,6 +113,10 @@ def tally_of(
     return tally + _gpus(node, work) + _reported(node, telemetry, policy)
 
 
+def _takes_work(node: Node) -> bool:
+    return node.stage is _IN_SERVICE and node.admission is _OPEN and node.readiness is _READY
+
+
 def _gpus(node: Node, work: NodeWork | None) -> int:
     tally = 0
     if node.gpus_capacity is None:
@@ -120,11 +125,7 @@ def _gpus(node: Node, work: NodeWork | None) -> int:
         tally += _clamp(node.gpus_capacity) << _SHIFT["gpus_capacity"]
     allocatable = _clamp(node.gpus_allocatable or 0)
     tally += allocatable << _SHIFT["gpus_allocatable"]
-    usable = (
-        allocatable
-        if node.stage is _IN_SERVICE and node.admission is _OPEN and node.readiness is _READY
-        else 0
-    )
+    usable = allocatable if _takes_work(node) else 0
     tally += usable << _SHIFT["gpus_usable"]
     if work is None:
         return tally + _ONE["work_unknown"]

@@ -67,7 +67,7 @@ def test_the_usable_gpus_are_those_of_open_ready_nodes_in_service() -> None:
     assert (totals.gpus_capacity, totals.gpus_usable, totals.gpus_used, totals.gpus_free) == (24, 8, 6, 2)
     assert (totals.nodes, totals.in_service, totals.closed, totals.not_ready, totals.quarantined) == (
         3,
-        2,
+        1,
         1,
         1,
         1,
@@ -150,7 +150,11 @@ def by_hand(rows: list[FleetRow], policy: Policy) -> dict[str, object]:
     degrees = [row.hottest for row in rows if row.hottest is not None]
     return {
         "nodes": len(rows),
-        "in_service": sum(row.node.stage is Stage.IN_SERVICE for row in rows),
+        "in_service": sum(
+            row.node.stage is Stage.IN_SERVICE
+            and (row.node.admission, row.node.readiness) == (Admission.OPEN, Readiness.READY)
+            for row in rows
+        ),
         "closed": sum(row.node.admission is not Admission.OPEN for row in rows),
         "quarantined": sum(row.node.stage is Stage.QUARANTINED for row in rows),
         "drifted": sum(row.node.image.drifted is True for row in rows),

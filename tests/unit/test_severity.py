@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from fleet.category import Category
+from fleet.category import Category, CheckPolicy
 from fleet.health import Finding, GateRecord, Verdict
 from fleet.holder import Hold
 from fleet.node import Admission, Condition, Image, Node, NodeKey, Readiness, Stage
@@ -96,6 +96,10 @@ def test_a_wrong_node_says_what_is_wrong(fields: dict[str, Any], severity: Sever
         (replace(COOL, row_remap_failure=True), Severity.FAULT, "row remapping failed"),
         (replace(COOL, gpus_seen=6), Severity.SUSPECT, "telemetry from 6 of 8 GPUs"),
         (replace(COOL, xid=None), Severity.OK, ""),
+        (replace(COOL, gpu_temp_max=84.0), Severity.OK, ""),
+        (replace(COOL, gpu_temp_max=85.0), Severity.NOTICE, "GPU at 85 °C"),
+        (replace(COOL, gpu_temp_max=93.0), Severity.SUSPECT, "GPU at 93 °C"),
+        (replace(COOL, gpu_temp_max=float("nan")), Severity.OK, ""),
         (None, Severity.UNKNOWN, "no telemetry"),
     ],
 )
@@ -103,6 +107,12 @@ def test_telemetry_tells_of_faults_and_its_absence_is_unknown(
     seen: NodeTelemetry | None, severity: Severity, text: str
 ) -> None:
     assert worst(HEALTHY, seen) == (severity, text)
+
+
+def test_a_gpu_is_too_hot_from_the_limit_that_its_categorys_gate_has() -> None:
+    cool = Category("h100", expected_gpus=8, checks={"temperature": CheckPolicy(limit=70.0)})
+    row = row_of(HEALTHY, None, replace(COOL, gpu_temp_max=71.0), Policy(categories={"h100": cool}))
+    assert row.severity is Severity.SUSPECT
 
 
 def test_an_xid_older_than_a_passed_gate_no_longer_counts_as_a_fault() -> None:
