@@ -25,6 +25,7 @@ from tui.deck import Deck
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.fleet import FleetScreen
 from tui.screens.forms import Field, Toggle
+from tui.session import QUIET
 from tui.settings import Settings
 
 PATIENCE = 15.0
@@ -72,10 +73,19 @@ class Driver:
         """Press each command's first key, or the keys given."""
         assert self.app.session is not None
         for key in keys:
+            await self._ready_for_keys()
             name = self.app.session.keys[key.id].split(",")[0] if isinstance(key, Command) else key
             await self.pilot.press(name)
         await self.pilot.pause()
         return self
+
+    async def _ready_for_keys(self) -> None:
+        """Wait as a person does after a plan was answered."""
+        session = self.app.session
+        if session is not None and session.quiet and isinstance(self.app.screen, FleetScreen):
+            if self._fleet is not None:
+                await self._fleet.clock.advance(timedelta(seconds=2 * QUIET))
+            await self.until(lambda: not session.quiet, "the end of the quiet moment")
 
     async def type(self, text: str) -> Driver:
         for letter in text:
@@ -137,7 +147,11 @@ class Driver:
             await self.fill("reason", reason)
         if typed:
             await self.fill("typed", typed)
-        return await self.press("enter" if reason or typed else RUN)
+        await self.press("enter" if reason or typed else RUN)
+        return await self.until(self._answered, "the answer to the confirmation")
+
+    def _answered(self) -> bool:
+        return not any(worker.group == "plan" and worker.is_running for worker in self.app.workers)
 
     async def fill(self, about: str, text: str) -> Driver:
         """Type into a line of the form."""

@@ -65,6 +65,7 @@ class Standing:
     chosen_state: str = ""
     blocked: bool = False  # a plan on screen has blocked nodes
     plannable: bool = False  # and others that are not
+    options: bool = False  # a plan on screen has options
 
 
 WhyNot = Callable[[Standing], str | None]

@@ -123,7 +123,12 @@ FILTER = Command(
     "fleet.filter", "slash", "Filter", "Show only the nodes that match as you type.", _FLEET, _LOOK, footer=8
 )
 FILTER_LEAVE = Command(
-    "filter.leave", "escape", "Clear the filter", "Leave the filter bar and show all.", Place.FILTER, _LOOK
+    "filter.leave",
+    "escape",
+    "Clear the filter",
+    "Leave the filter bar and show all; enter keeps the filter and goes to the table.",
+    Place.FILTER,
+    _LOOK,
 )
 FILTER_COMPLETE = Command(
     "filter.complete", "tab", "Complete", "Take the word that is offered.", Place.FILTER, _LOOK
@@ -215,7 +220,13 @@ BACK = Command(
 )
 
 RUN = Command(
-    "confirm.run", "enter,y", "Run it", "Do what the plan says.", Place.CONFIRM, Kind.CONFIRMING, footer=1
+    "confirm.run",
+    "enter",
+    "Run it",
+    "Do what the plan says; no letter does, for a reason is typed here.",
+    Place.CONFIRM,
+    Kind.CONFIRMING,
+    footer=1,
 )
 LEAVE_OUT = Command(
     "confirm.leave-out",
@@ -225,7 +236,17 @@ LEAVE_OUT = Command(
     Place.CONFIRM,
     Kind.CONFIRMING,
     why_not=why_not.leave_out,
-    footer=3,
+    footer=4,
+)
+OPTIONS = Command(
+    "confirm.options",
+    "tab",
+    "Options, space ticks",
+    "To the next option or line of the form; space turns an option on or off.",
+    Place.CONFIRM,
+    Kind.CONFIRMING,
+    why_not=why_not.options,
+    footer=2,
 )
 PLAN_UP = Command("confirm.up", "up", "Up", "Scroll the plan up.", Place.CONFIRM, Kind.CONFIRMING)
 PLAN_DOWN = Command("confirm.down", "down", "Down", "Scroll the plan down.", Place.CONFIRM, Kind.CONFIRMING)
@@ -242,7 +263,7 @@ RETRY = Command(
     "Read the ground again and plan anew.",
     Place.CONFIRM,
     Kind.CONFIRMING,
-    footer=4,
+    footer=5,
 )
 REFUSE = Command(
     "confirm.no",
@@ -251,7 +272,7 @@ REFUSE = Command(
     "Leave without doing anything.",
     Place.CONFIRM,
     Kind.CONFIRMING,
-    footer=2,
+    footer=3,
 )
 
 OPERATION_BACK = Command(
@@ -318,7 +339,7 @@ ALL: tuple[Command, ...] = (
     *(UP, DOWN, PAGE_UP, PAGE_DOWN, FIRST, LAST, FOLD, UNFOLD, MARK, MARK_ALL, CLEAR),
     *(OPERATIONS, AUDIT, OPERATIONS_UP, OPERATIONS_DOWN, SHOW_OPERATION, RESUME, CANCEL, BACK),
     *(FILTER_LEAVE, FILTER_COMPLETE),
-    *(RUN, LEAVE_OUT, RETRY, REFUSE, PLAN_UP, PLAN_DOWN, PLAN_PAGE_UP, PLAN_PAGE_DOWN),
+    *(RUN, OPTIONS, LEAVE_OUT, RETRY, REFUSE, PLAN_UP, PLAN_DOWN, PLAN_PAGE_UP, PLAN_PAGE_DOWN),
     *(OPERATION_BACK, NODE_BACK, READ_BACK, PALETTE, THEME, HELP),
     *(DRILL, DRILL_NEXT, DRILL_EXPLAIN, QUIT),
 )

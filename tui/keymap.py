@@ -65,6 +65,11 @@ def _refuse_clashes(keys: Keys, overrides: Keys, where: Path) -> None:
                     rival = other if named is command else command
                     raise BadSettings(where, f"keys.{named.id}", f"{key} is the key of {rival.id} already")
     for command in ALL:
+        letters = [key for key in keys[command.id].split(",") if len(key) == 1]
+        if command.place is Place.CONFIRM and letters:
+            says = f"{letters[0]} is typed into the reason there: it takes a key that types nothing"
+            raise BadSettings(where, f"keys.{command.id}", says)
+    for command in ALL:
         shared = set(keys[command.id].split(",")) & set(keys["confirm.run"].split(","))
         if command.danger is not Danger.NONE and shared:
             says = f"{min(shared)} confirms a plan, so it may not also open one"

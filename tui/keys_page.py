@@ -9,7 +9,7 @@ from tui.commands import ALL
 
 _DANGERS = {
     Danger.NONE: "",
-    Danger.REVERSIBLE: "confirmed with a key",
+    Danger.REVERSIBLE: "confirmed with enter",
     Danger.TYPED: "confirmed by typing",
 }
 

@@ -19,6 +19,9 @@ from widgets.glyphs import Glyphs
 
 REMEMBERED_REASONS = 20
 
+QUIET = 0.3
+"""Seconds after a plan was answered in which a key is taken as meant for the screen that went."""
+
 
 @dataclass(slots=True)
 class Session:
@@ -29,6 +32,7 @@ class Session:
     theme: str = "dark"
     columns: tuple[Column, ...] = DEFAULT_COLUMNS
     reasons: list[str] = field(default_factory=list)
+    _answered: float | None = None
 
     @property
     def glyphs(self) -> Glyphs:
@@ -38,6 +42,15 @@ class Session:
     def plain(self) -> bool:
         """Whether only ASCII may be drawn."""
         return self.theme == themes.ASCII_NAME
+
+    def confirm_closed(self) -> None:
+        """A plan was just answered."""
+        self._answered = self.deck.clock.monotonic()
+
+    @property
+    def quiet(self) -> bool:
+        """Whether keys still belong to a plan that was answered a moment ago."""
+        return self._answered is not None and self.deck.clock.monotonic() - self._answered < QUIET
 
     @property
     def now(self) -> datetime:

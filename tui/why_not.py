@@ -105,6 +105,10 @@ def cancel(at: Standing) -> str | None:
     return None if at.chosen_state == "running" else f"it is {at.chosen_state}: there is nothing to cancel"
 
 
+def options(at: Standing) -> str | None:
+    return None if at.options else "this verb has no options"
+
+
 def leave_out(at: Standing) -> str | None:
     if not at.blocked:
         return "nothing is blocked"

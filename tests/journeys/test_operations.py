@@ -40,7 +40,7 @@ async def test_cancelling_a_drain_says_what_it_does_and_puts_the_node_back() -> 
         await at.sees("Cancel drain of 1 node?", "The node is opened again")
         await at.press("escape")
         assert at.deck.dispatcher.running()
-        await at.press(CANCEL, "y")
+        await at.press(CANCEL, "enter")
         await at.ended()
         await at.sees("cancelled")
         assert at.fleet.lab.node("h100-001").admission is Admission.OPEN
@@ -97,7 +97,7 @@ async def test_a_drain_that_was_left_is_offered_at_the_next_start_and_resumed() 
         await at.sees("1 operation was interrupted and can be resumed: o shows them")
         await at.press(OPERATIONS, RESUME)
         await at.sees("Resume drain", "What took effect is not done again")
-        await at.press("y")
+        await at.press("enter")
         await at.until(lambda: bool(at.deck.dispatcher.runs), "the resumed drain")
         await at.ended()
         assert [run.operation.state for run in at.deck.dispatcher.runs.values()] == [OperationState.DONE]

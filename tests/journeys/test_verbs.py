@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -11,6 +12,7 @@ from fleet.health import Verdict
 from fleet.node import Admission, Stage
 from tests.driver import at_the_desk
 from tests.fakes import key
+from tui.command import Command
 from tui.commands import (
     CORDON,
     DRAIN,
@@ -25,6 +27,8 @@ from tui.commands import (
     UNCORDON,
     UNDO,
 )
+from tui.screens.confirm import ConfirmScreen
+from tui.screens.forms import Line
 
 
 async def test_cordoning_closes_the_node_with_a_name_and_a_reason() -> None:
@@ -60,11 +64,47 @@ async def test_a_plan_is_confirmed_only_once_it_was_shown() -> None:
         at.fleet.lab.read = slow  # type: ignore[method-assign]
         await at.select("h100-001")
         await at.press(UNCORDON)
-        await at.press("y", "enter")
+        await at.press("enter")
         await at.sees("still reading: nothing runs before it is shown")
         go_on.set()
         await at.planned()
         assert at.fleet.lab.performed == []
+
+
+@pytest.mark.parametrize("verb", [GATE, CORDON, UNCORDON, DRAIN, REIMAGE, RETIRE])
+async def test_letters_go_into_the_reason_and_none_of_them_runs_or_leaves_a_plan(verb: Command) -> None:
+    async with at_the_desk() as at:
+        await at.select("h100-009")
+        await at.press(verb)
+        await at.planned()
+        await at.type("yes, by hand")
+        assert isinstance(at.app.screen, ConfirmScreen)
+        assert at.app.screen.query_one(Line).value == "yes, by hand"
+        assert at.fleet.lab.performed == []
+
+
+async def test_the_reason_of_a_gate_is_kept_though_it_needs_none() -> None:
+    async with at_the_desk() as at:
+        await at.select("h100-007")
+        await at.press(GATE)
+        await at.planned()
+        await at.type("by hand")
+        await at.press("enter")
+        await at.ended()
+        (run,) = at.deck.dispatcher.runs.values()
+        assert run.plan.request.reason == "by hand"
+
+
+async def test_keys_typed_as_a_plan_closes_do_nothing_to_the_fleet() -> None:
+    async with at_the_desk() as at:
+        await at.select("h100-009")
+        await at.press(CORDON)
+        await at.planned()
+        await at.pilot.press("escape", "x", "q")
+        assert at.app.screen is at.fleet_screen
+        await at.fleet.clock.advance(timedelta(seconds=0.31))
+        await at.pilot.press("x")
+        await at.sees("Retire h100-009")
 
 
 async def test_escape_leaves_everything_as_it_was() -> None:
@@ -86,8 +126,14 @@ async def test_uncordon_opens_what_we_closed_and_undo_proposes_it() -> None:
         await at.ended()
         await at.press(UNDO)
         await at.sees("Uncordon h100-001")
-        await at.confirm()
+        await at.planned()
+        await at.type("by hand")
+        await at.press("enter")
         await at.sees("uncordon h100-001: done")
+        assert [run.plan.request.reason for run in at.deck.dispatcher.runs.values()] == [
+            "fan swap",
+            "by hand",
+        ]
         assert at.fleet.lab.node("h100-001").admission is Admission.OPEN
 
 

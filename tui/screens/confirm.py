@@ -75,7 +75,8 @@ class ConfirmScreen(DeckScreen[OperationRun | None]):
         self._settling: Timer | None = None
         self.deeds = {
             commands.RUN.id: self.confirm,
-            commands.REFUSE.id: lambda: self.dismiss(None),
+            commands.REFUSE.id: lambda: self.close(None),
+            commands.OPTIONS.id: self.focus_next,
             commands.RETRY.id: self.read_again,
             commands.LEAVE_OUT.id: self.leave_out,
             commands.PLAN_UP.id: lambda: self.text.scroll_relative(y=-1, animate=False),
@@ -93,6 +94,15 @@ class ConfirmScreen(DeckScreen[OperationRun | None]):
         return self.verb in CLOSING
 
     @property
+    def asks_why(self) -> bool:
+        """Whether a reason can be typed: of everything that changes something. The keyboard is that line's from the start."""
+        return not self.request.options.check_only
+
+    @property
+    def options(self) -> OptionsPanel:
+        return self.query_one(OptionsPanel)
+
+    @property
     def text(self) -> PlanText:
         return self.query_one(PlanText)
 
@@ -104,7 +114,7 @@ class ConfirmScreen(DeckScreen[OperationRun | None]):
             reasons = self.session.reasons
             hint = f"{reasons[0]}  (→ takes it)" if reasons else "why, and for whom: it is kept on the node"
             reason = Field("reason", hint=hint, suggestions=reasons, name="reason")
-            reason.set_class(not self.must_say_why and self.verb is not Verb.UNCORDON, "hidden")
+            reason.set_class(not self.asks_why, "hidden")
             yield reason
             yield Field("", name="typed").add_class("hidden")
         yield from self.compose_foot()
@@ -112,14 +122,19 @@ class ConfirmScreen(DeckScreen[OperationRun | None]):
     def on_mount(self) -> None:
         super().on_mount()
         self._title()
-        if self.must_say_why:
+        if self.asks_why:
             self._field("reason").line.focus()
         else:
-            self.text.focus()
+            self.set_focus(None)
         self.read_again()
 
     def standing(self) -> Standing:
-        return replace(self.session.standing(), blocked=bool(self._blocked()), plannable=self._rest() != ())
+        return replace(
+            self.session.standing(),
+            blocked=bool(self._blocked()),
+            plannable=self._rest() != (),
+            options=self.options.any,
+        )
 
     def read_again(self) -> None:
         """Read the ground and plan; what was shown counts no more until it is there."""
@@ -176,7 +191,12 @@ class ConfirmScreen(DeckScreen[OperationRun | None]):
         if begun.run is None:
             self.say(f"nothing was done. {begun.why}", Tone.BAD)
             return
-        self.dismiss(begun.run)
+        self.close(begun.run)
+
+    def close(self, run: OperationRun | None) -> None:
+        """Leave. Keys that were meant for this screen must not act as verbs on the one below."""
+        self.session.confirm_closed()
+        self.dismiss(run)
 
     def leave_out(self) -> None:
         """Go on with the nodes that nothing blocks."""

@@ -126,6 +126,11 @@ class FleetScreen(DeckScreen[None]):
     def standing(self) -> Standing:
         return self.session.standing(self.targets)
 
+    def action_command(self, name: str) -> None:
+        """A key. One that was still meant for a plan which has just closed does nothing."""
+        if not self.session.quiet:
+            super().action_command(name)
+
     def paint(self, *, resort: bool = False) -> None:
         """Show what changed since the last time. Lines change places only with `resort`."""
         changes = self.session.deck.store.changes_since(self._painted)

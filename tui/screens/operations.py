@@ -119,7 +119,7 @@ class OperationsScreen(DeckScreen[None]):
         verb = chosen.plan.verb
         lines: list[LineOf] = [[plain(_AFTER_CANCEL.get(verb, _LEFT_CLOSED))]]
         title = f"Cancel {verb.value} of {counted(len(chosen.plan.nodes), 'node')}?"
-        answers = (Answer("y", "Cancel it", "cancel"),)
+        answers = (Answer("enter", "Cancel it", "cancel"),)
 
         def answered(answer: str | None) -> None:
             if answer:
@@ -143,7 +143,7 @@ class OperationsScreen(DeckScreen[None]):
             *operation_steps(chosen, None, self.session),
         ]
         title = f"Resume {chosen.plan.verb.value}, {chosen.id}?"
-        answers = (Answer("y", "Resume it", "resume"),)
+        answers = (Answer("enter", "Resume it", "resume"),)
 
         def answered(answer: str | None) -> None:
             if answer:

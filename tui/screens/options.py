@@ -67,6 +67,11 @@ class OptionsPanel(Vertical):
         for holder in self._offered.holders if verb is Verb.UNCORDON else ():
             yield Toggle(f"take over from {holder}  --take-over", self._glyphs, name=f"holder {holder}")
 
+    @property
+    def any(self) -> bool:
+        """Whether the verb has options here."""
+        return bool(self.children)
+
     def _drain(self) -> Iterator[Widget]:
         drain, glyphs = self._options.drain, self._glyphs
         with Horizontal(classes="line"):

@@ -37,8 +37,8 @@ class _PlanSheet(Sheet):
         return text_of(lines)
 
 
-class PlanText(VerticalScroll, can_focus=True):
-    """Shows a plan; scrolls where it is longer than the screen."""
+class PlanText(VerticalScroll, can_focus=False):
+    """Shows a plan; scrolls where it is longer than the screen, by keys of the screen: the focus is for what is filled in."""
 
     DEFAULT_CSS = """
     PlanText { height: 1fr; padding: 1 1 0 1; }

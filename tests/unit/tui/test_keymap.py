@@ -25,7 +25,11 @@ def test_a_key_may_be_written_as_it_looks() -> None:
         ({"app.help": "g"}, "g is the key of verb.gate already"),
         ({"verb.drain": ""}, "expected a key"),
         ({"verb.drain": "d,,e"}, "expected a key"),
-        ({"verb.drain": "y"}, "y confirms a plan, so it may not also open one"),
+        (
+            {"verb.drain": "enter", "table.open": "o,f9", "fleet.operations": "O"},
+            "enter confirms a plan, so it may not",
+        ),
+        ({"confirm.run": "enter,y"}, "y is typed into the reason there"),
     ],
 )
 def test_a_wrong_key_names_the_command_and_what_is_wrong(keys: dict[str, str], says: str) -> None:
