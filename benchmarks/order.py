@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from statistics import median
 
@@ -19,6 +20,7 @@ _ANY_PAINT = b"\x1b["
 def order(size: Size) -> Iterator[Figure]:
     """Sort, filter and regroup: data alone, against a plain sort of as many numbers; and key to paint in the table."""
     store = fleet(size.nodes)
+    gc.freeze()  # as the dashboard does once the fleet is known
     view = FleetView(store, EPOCH, sort=WORST_FIRST)
     numbers = [row.telemetry.gpu_temp_max or 0 for row in store.rows() if row.telemetry is not None]
     floor = milliseconds(lambda: sorted(numbers), size.repeats * 3)
