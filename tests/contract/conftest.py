@@ -22,19 +22,39 @@ from tests.clocks import ManualClock
 from tests.conftest import Cluster
 from tests.contract.orchestrator import Orchestrator, keep_time_moving
 from tests.contract.real_clock import RealClock
+from tests.contract.slurm_orchestrator import slurm
+
+ON_SLURM = frozenset(
+    {
+        "test_cordoning_closes_with_a_name_and_a_reason",
+        "test_two_writers_at_once_lose_nothing_of_each_other",
+        "test_an_uncordon_leaves_a_colleagues_hold_and_stays_closed",
+        "test_a_failed_gate_quarantines_and_a_later_pass_lifts_it",
+        "test_an_unknown_verdict_is_recorded_and_opens_nothing",
+        "test_a_stage_is_marked_without_touching_admission",
+        "test_a_node_that_is_not_there_is_missing",
+        "test_what_became_of_a_change_is_told_from_the_node",
+    }
+)
+"""Cases that speak of no Kubernetes object, and so hold for Slurm too."""
+SLURM = pytest.param("slurm", marks=[pytest.mark.server, pytest.mark.xdist_group("slurm")])
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A lent cluster takes its turn beside the simulator only where there is one."""
+    """A lent cluster takes its turn beside the simulator only where there is one; Slurm where the cases are not Kubernetes' own."""
     if "orchestrator" in metafunc.fixturenames:
         lent = ["cluster"] if metafunc.config.getoption("--cluster") else []
-        metafunc.parametrize("orchestrator", ["simulated", *lent], indirect=True)
+        slurm = [SLURM] if metafunc.function.__name__ in ON_SLURM else []
+        metafunc.parametrize("orchestrator", ["simulated", *lent, *slurm], indirect=True)
 
 
 @pytest.fixture
 async def orchestrator(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Orchestrator]:
-    """A Kubernetes to try the contract on, left as it was found."""
-    if request.param == "cluster":
+    """An orchestrator to try the contract on, left as it was found."""
+    if request.param == "slurm":
+        with slurm(tmp_path) as lab:
+            yield lab
+    elif request.param == "cluster":
         async with real(request.getfixturevalue("cluster")) as lent:
             yield lent
     else:
