@@ -332,7 +332,7 @@ class DrillWalk:
         if run is None:
             return None
         progress = run.progress.get(self.node)
-        return tuple(f"{each.what} waits for {each.on}" for each in progress.waiting) if progress else ()
+        return tuple(f"waits for {each.says}" for each in progress.waiting) if progress else ()
 
     def _judge(self, sight: Sight, over: OperationRun | None) -> None:
         """What a look means for the step. `over` is its operation, where that had ended before the look."""

@@ -34,12 +34,20 @@ class OperationState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What a step waits for right now: `what` (a pod), `on` (a budget, a boot), and whose it is."""
+    """What a step waits for right now: `what` (a pod), `on` (a budget, or `to stop`), and whose that is (`owner: search`)."""
 
     what: str
     on: str
     owner: str = ""
     since: datetime | None = None
+
+    @property
+    def says(self) -> str:
+        """What stands after "waits for": `budget web-pdb (owner: web): web/web-1`, or `web/web-1 to stop`."""
+        owner = f" ({self.owner})" if self.owner else ""
+        if self.on.startswith("to "):
+            return f"{self.what} {self.on}{owner}"
+        return f"{self.on}{owner}" + (f": {self.what}" if self.what else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,12 +115,7 @@ def _usable(node: Node) -> bool:
 
 def _radius(request: Request, nodes: tuple[NodePlan, ...], ground: Ground) -> Radius:
     moves = [item for node in nodes for item in node.moves if not item.finished]
-    held = {
-        f"{budget.namespace}/{budget.name}" + (f" ({budget.owner})" if budget.owner else "")
-        for item in moves
-        for budget in item.budgets
-        if budget.allowed <= 0
-    }
+    held = {budget.label for item in moves for budget in item.budgets if budget.allowed <= 0}
     return Radius(
         nodes=sum(bool(node.steps) for node in nodes),
         workloads=tuple(sorted({item.workload for item in moves})),

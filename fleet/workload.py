@@ -62,7 +62,7 @@ class Keeper(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """A disruption budget as it stands. `allowed` is how many may go now; `owner` is whose it is, as far as told."""
+    """A disruption budget as it stands. `allowed` is how many may go now; `owner` is whose it is, empty where nobody noted it."""
 
     namespace: str
     name: str
@@ -70,6 +70,15 @@ class Budget:
     healthy: int = 0
     needed: int = 0
     owner: str = ""
+
+    @property
+    def whose(self) -> str:
+        """Whom to ask about it: its owner, else what is known of it, its namespace."""
+        return f"owner: {self.owner}" if self.owner else f"namespace {self.namespace}"
+
+    @property
+    def label(self) -> str:
+        return f"{self.namespace}/{self.name} ({self.whose})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,9 +40,8 @@ def says(progress: Progress) -> str:
 
 
 def waits(waiting: Waiting) -> str:
-    """`waits for budget ml/job-pdb (team-ml): ml/job-0`, what is waited for first, for a row has few cells."""
-    owner = f" ({waiting.owner})" if waiting.owner else ""
-    return f"waits for {waiting.on}{owner}" + (f": {waiting.what}" if waiting.what else "")
+    """`waits for budget ml/job-pdb (owner: team-ml): ml/job-0`, the budget first, for a row has few cells."""
+    return f"waits for {waiting.says}"
 
 
 def how_far(run: OperationRun) -> str:

@@ -64,13 +64,8 @@ def operation_lines(
 
 
 def wait_line(wait: Waiting, now: datetime, glyphs: Glyphs) -> LineOf:
-    """`waits for budget web-pdb (team web) on pod web/web-1, 2m`."""
-    owner = f" ({wait.owner})" if wait.owner else ""
-    line: list[Piece] = [
-        (f"    {glyphs.warn} waits for ", Tone.WARN),
-        (wait.on + owner, Tone.STRONG),
-        plain(f" on {wait.what}" if wait.what else ""),
-    ]
+    """`waits for budget web-pdb (owner: web): web/web-1 since 2m`."""
+    line: list[Piece] = [(f"    {glyphs.warn} waits for ", Tone.WARN), (wait.says, Tone.STRONG)]
     if wait.since is not None:
         line.append((f" since {age(wait.since, now)}", Tone.MUTED))
     return line

@@ -20,6 +20,8 @@ from fleet.ports import Clock, Reader
 PAUSES = (1.0, 1.0, 2.0, 2.0, 5.0)
 """Seconds between looks, the last one from then on."""
 
+_NODE = "the node"
+
 
 async def await_boot(
     step: Step, action: AwaitBoot, *, reader: Reader, clock: Clock, report: Callable[[Progress], None]
@@ -35,7 +37,7 @@ async def await_boot(
         except FleetError as error:
             if isinstance(error, Denied) and not denial_may_pass(clock, looked):
                 raise
-            waiting: tuple[Waiting, ...] = (Waiting(step.node.name, f"a look at it: {error}"),)
+            waiting: tuple[Waiting, ...] = (Waiting(_NODE, f"to be seen: {error}"),)
         else:
             waiting, looked = lacking(step, action, facts), clock.monotonic()
             if facts is not None and not waiting:
@@ -43,7 +45,7 @@ async def await_boot(
         passed = clock.monotonic() - began
         if passed >= action.deadline.total_seconds():
             wants = "; ".join(wait.on for wait in waiting)
-            raise TimedOut(f"not booted after {passed:.0f} s: it lacks {wants}", about=step.node.name)
+            raise TimedOut(f"not booted after {passed:.0f} s: it has yet {wants}", about=step.node.name)
         report(Progress(step.id, step.node, f"booting for {passed:.0f} s", waiting))
         left = action.deadline.total_seconds() - passed
         await clock.sleep(timedelta(seconds=min(left, PAUSES[min(looks, len(PAUSES) - 1)])))
@@ -52,17 +54,16 @@ async def await_boot(
 
 def lacking(step: Step, action: AwaitBoot, facts: NodeFacts | None) -> tuple[Waiting, ...]:
     """What the node does not show yet, each in words; nothing where it has booted."""
-    name = step.node.name
     if facts is None:
-        return (Waiting(name, "its Node"),)
+        return (Waiting(_NODE, "to be there"),)
     node, before, wants = facts.node, step.before, []
     if before.uid and node.uid == before.uid and (not node.boot_id or node.boot_id == before.boot_id):
-        wants.append("another boot than the one recorded")
+        wants.append("to boot: it shows the boot recorded before")
     if node.readiness is not Readiness.READY:
-        wants.append("a Ready node: it is " + node.readiness.value)
+        wants.append(f"to be Ready: it is {node.readiness.value}")
     if not same_image(node.image.running, action.image):
-        wants.append(f"the image {action.image}: it shows {node.image.running or 'none'}")
-    return tuple(Waiting(name, want) for want in wants)
+        wants.append(f"to report the image {action.image}: it shows {node.image.running or 'none'}")
+    return tuple(Waiting(_NODE, want) for want in wants)
 
 
 def evidence(facts: NodeFacts) -> str:

@@ -115,9 +115,9 @@ def budgets_over(
 
 
 def _owner(meta: Meta) -> str:
-    """Whose it is: an owner or team that somebody noted, else the application, else the namespace."""
+    """Whose it is: an owner or team that somebody noted, else the application; empty where neither is."""
     for key in _OWNERS:
         for notes in (meta.annotations or {}, meta.labels or {}):
             if notes.get(key):
                 return clean(notes[key], 120)
-    return clean(meta.namespace or "", 120)
+    return ""

@@ -173,8 +173,9 @@ class Move:
         if len(placement.budgets) > 1 or "more than one PodDisruptionBudget" in error.message:
             on = f"more than one budget covers it ({names or 'unknown'}): Kubernetes never evicts it so; one must go"
         else:
-            on = "; ".join(error.causes) or f"budget {names}"
-        attempt.owner = ", ".join(dict.fromkeys(budget.owner for budget in placement.budgets if budget.owner))
+            causes = [_in_our_words(cause, placement.namespace) for cause in error.causes]
+            on = "; ".join(causes) or f"budget {names}"
+        attempt.owner = ", ".join(dict.fromkeys(budget.whose for budget in placement.budgets))
         self._later(attempt, on, error.retry_after or BUDGET_PAUSE)
 
     def _later(self, attempt: _Try, on: str, pause: timedelta) -> None:
@@ -205,11 +206,12 @@ class Move:
         attempt = self._tries[placement.uid]
         if facts.node.readiness is Readiness.UNKNOWN and (attempt.asked or placement.terminating_since):
             says = "the node is unreachable: its eviction can't finish"
-            return Waiting(placement.label, says, facts.node.key.name, placement.terminating_since)
+            return Waiting(placement.label, says, "", placement.terminating_since)
         if attempt.on:
             return Waiting(placement.label, attempt.on, attempt.owner, attempt.since)
         if placement.terminating_since is None:
-            return Waiting(placement.label, "asked to go" if attempt.asked else "its turn", "", attempt.since)
+            on = "to stop: it was asked to" if attempt.asked else "its turn"
+            return Waiting(placement.label, on, "", attempt.since)
         late = self._clock.now() - placement.terminating_since - placement.grace
         says = (
             "to stop"
@@ -244,6 +246,14 @@ class Move:
 
     def _outcome(self, state: StepState, says: str) -> Outcome:
         return Outcome(self._step.id, self._step.node, state, says)
+
+
+def _in_our_words(cause: str, namespace: str) -> str:
+    """A budget's cause as the API server words it (1.36), shorter and with its namespace; anything else as it came."""
+    head, found, rest = cause.removesuffix(" currently").partition("The disruption budget ")
+    if head or not found:
+        return cause
+    return f"budget {namespace}/{rest}".replace(" 1 healthy pods", " 1 healthy pod")
 
 
 class _Preconditions(msgspec.Struct):

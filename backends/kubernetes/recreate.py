@@ -198,7 +198,7 @@ class Recreate:
             else:
                 if there.metadata.uid != node.metadata.uid:
                     return
-                waiting = Waiting(node.name, "the Node to go: a finalizer holds it")
+                waiting = Waiting("the old Node", "to go: a finalizer holds it")
                 report(Progress(step.id, step.node, "deleted, not gone yet", (waiting,)))
             if self._clock.monotonic() >= until:
                 raise TimedOut(

@@ -106,12 +106,7 @@ def moving_warnings(evicted: tuple[Placement, ...]) -> tuple[str, ...]:
     scratch = [item.label for item in evicted if item.loses_scratch and not item.finished]
     if scratch:
         warnings.append(f"{len(scratch)} will lose node-local scratch: {_some(scratch)}")
-    held = {
-        f"{budget.namespace}/{budget.name}" + (f" ({budget.owner})" if budget.owner else "")
-        for item in evicted
-        for budget in item.budgets
-        if budget.allowed <= 0
-    }
+    held = {budget.label for item in evicted for budget in item.budgets if budget.allowed <= 0}
     warnings += [f"will wait for budget {name}, which allows none to go now" for name in sorted(held)]
     if any(item.waits for item in evicted):
         warnings.append(

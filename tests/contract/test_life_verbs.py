@@ -148,7 +148,9 @@ async def test_a_boot_that_does_not_come_ends_at_its_deadline_saying_what_is_lac
     boot = await await_boot(orchestrator, node)
     boot = replace(boot, action=AwaitBoot("v2", timedelta(seconds=5)))
     assert await orchestrator.effect(boot) is Effect.NOT
-    with pytest.raises(TimedOut, match="another boot than the one recorded; the image v2: it shows v1"):
+    with pytest.raises(
+        TimedOut, match="to boot: it shows the boot recorded before; to report the image v2: it shows v1"
+    ):
         await orchestrator.writer.perform(boot, orchestrator.progress.append)
 
 

@@ -39,7 +39,7 @@ async def test_every_checkpoint_is_observed_with_its_evidence_and_nothing_is_lef
         assert "admission open" in said[steps[2]]
         assert "runs on" in said[steps[3]]
         assert "drill-budget" in said[steps[4]]
-        assert "waits for The disruption budget" in said[steps[4]]
+        assert "waits for budget " in said[steps[4]]
         assert "image v2" in said[steps[6]]
         assert "has no node" in said[steps[7]]
         assert here.traces() == []

@@ -131,7 +131,7 @@ def test_bare_pods_block_a_drain_until_forced_and_are_then_counted_as_lost() -> 
 def test_a_budget_that_allows_none_is_waited_for_and_named_with_its_owner() -> None:
     held = pod(budgets=(Budget("ml", "web", allowed=0, healthy=3, needed=3, owner="team-a"),))
     found = planned(request(Verb.DRAIN), placements=(held,))
-    assert found.radius.waits_for == ("ml/web (team-a)",)
+    assert found.radius.waits_for == ("ml/web (owner: team-a)",)
     assert found.free_to_run
 
 

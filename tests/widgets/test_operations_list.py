@@ -17,7 +17,7 @@ from widgets.operations_list import OperationsList
 from widgets.sheet import Sheet
 
 KEY = NodeKey("demo", "gpu-001")
-WAIT = Waiting("pod web/web-1", "budget web-pdb", "team web", NOW - timedelta(minutes=2))
+WAIT = Waiting("pod web/web-1", "budget web-pdb", "owner: web", NOW - timedelta(minutes=2))
 PROGRESS = Progress("gpu-001/2", KEY, "evicting", (WAIT,), 1, 3)
 
 
@@ -31,7 +31,7 @@ def test_a_drain_that_waits_says_for_which_budget_on_which_pod_and_whose_it_is()
     lines = said(operation(done=1), [PROGRESS])
     assert "drain gpu-001  step 1 of 2  evicting (1 of 3)" in lines[0]
     assert lines[0].endswith("op-1    4m")
-    assert lines[1].strip() == "▲ waits for budget web-pdb (team web) on pod web/web-1 since 2m"
+    assert lines[1].strip() == "▲ waits for budget web-pdb (owner: web): pod web/web-1 since 2m"
 
 
 def test_many_nodes_are_counted_by_nodes_done() -> None:

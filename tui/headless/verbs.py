@@ -159,9 +159,7 @@ async def _follow(deck: Deck, run: OperationRun) -> Operation:
 
     def changed(now: OperationRun) -> None:
         for key, progress in list(now.progress.items()):
-            waits = "".join(
-                f"; waits for {wait.what}: {wait.on} {wait.owner}".rstrip() for wait in progress.waiting[:3]
-            )
+            waits = "".join(f"; waits for {wait.says}" for wait in progress.waiting[:3])
             line = of_node(key.name, f"{progress.says}{waits}")
             if told.get(key) != line:
                 told[key] = line

@@ -63,7 +63,7 @@ def test_a_budget_covers_what_its_selector_admits(selector: dict[str, Any] | Non
 @pytest.mark.parametrize(
     ("meta", "owner"),
     [
-        ({}, "research"),
+        ({}, ""),
         ({"labels": {"app.kubernetes.io/name": "web"}}, "web"),
         ({"labels": {"team": "inference"}, "annotations": {"owner": "oncall-web"}}, "oncall-web"),
         ({"labels": {"team": "\x1b[31minference"}}, "inference"),
@@ -135,3 +135,7 @@ def test_agents_are_known_by_their_image_and_other_daemons_are_left_alone() -> N
     assert kept_out([exporter, pod("kube-proxy-y", owner=("DaemonSet", "kube-proxy")), pod()], KEYS) == (
         "research/metrics",
     )
+
+
+def test_a_budget_whose_owner_nobody_noted_names_its_namespace_as_such() -> None:
+    assert budget({}).budget().label == "research/web-pdb (namespace research)"
