@@ -146,7 +146,8 @@ class Wait:
         if not _JOB.match(job.name):
             return "its id can't be given to Slurm"
         lost = job.keeper is Keeper.NOBODY
-        argv = ("scancel", job.name) if lost else ("scontrol", "requeue", job.name)
+        whole = job.name.partition("+")[0]  # a heterogeneous job goes as one, by its first part
+        argv = ("scancel", whole) if lost else ("scontrol", "requeue", whole)
         try:
             await self._editor.command(*argv, about=f"job {job.name}")
         except Missing:
