@@ -17,6 +17,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -32,6 +33,20 @@ MARK = "QUARTERDECK_SLURM_LAB"
 """The variable by which a program is known to be one of a lab's."""
 PATIENCE = 30.0
 _STEP = 0.02
+
+_CLEANER = """
+import os, pathlib, shutil, sys
+sys.stdin.read()
+mark, folder = sys.argv[1].encode(), sys.argv[2]
+for entry in pathlib.Path("/proc").iterdir():
+    try:
+        if entry.name.isdigit() and mark in (entry / "environ").read_bytes().split(b"\\0"):
+            os.kill(int(entry.name), 9)
+    except OSError:
+        pass
+shutil.rmtree(folder, ignore_errors=True)
+"""
+"""Waits for the end of whoever holds its stdin, tests that are killed included, and then ends what they left."""
 
 
 @dataclass(slots=True)
@@ -318,6 +333,11 @@ def slurm_lab(
         )
         environ = layout.environ | {MARK: str(run)}
         lab = SlurmLab(run, layout.cluster, layout.nodes, layout.conf, environ)
+        cleaner = subprocess.Popen(
+            (sys.executable, "-I", "-c", _CLEANER, f"{MARK}={run}", str(run)),
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
         try:
             lab.start_munged()
             lab._controller = lab._start("slurmctld", "-D")
@@ -328,6 +348,7 @@ def slurm_lab(
             yield lab
         finally:
             lab.end()
+            cleaner.communicate()
 
 
 def _idle(lab: SlurmLab) -> int:
