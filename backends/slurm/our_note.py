@@ -7,6 +7,7 @@ there: a JSON object gains one key, any other text is kept in front. The note tr
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -190,19 +191,10 @@ def write_gate(record: GateRecord) -> GateNote:
     """The note of a record: findings that did not pass, worst first, as many as fit into 1 KiB."""
     failing = [finding for finding in record.findings if finding.verdict is not Verdict.PASS]
     failing.sort(key=lambda finding: finding.verdict is not Verdict.FAIL)
-    for count in range(len(failing), -1, -1):
-        note = GateNote(
-            verdict=record.verdict.value,
-            failing=tuple(_finding_note(finding) for finding in failing[:count]),
-            digest=_fit(record.digest),
-            at=stamp(record.at),
-            by=_fit(record.by),
-            boot=_fit(record.boot_id),
-            more=len(failing) - count,
-        )
-        if len(msgspec.json.encode(note)) <= GATE_LIMIT:
-            break
-    return note
+    count = len(failing)
+    while count and len(msgspec.json.encode(_gate_note(record, failing, count))) > GATE_LIMIT:
+        count -= 1
+    return _gate_note(record, failing, count)
 
 
 def read_gate(note: GateNote | None) -> GateRecord | None:
@@ -227,6 +219,18 @@ def _read(body: bytes) -> Note:
         return msgspec.json.decode(body, type=Note)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return Note(lost=clean(body.decode(errors="replace"), NOTE_LIMIT // 4))
+
+
+def _gate_note(record: GateRecord, failing: Sequence[Finding], count: int) -> GateNote:
+    return GateNote(
+        verdict=record.verdict.value,
+        failing=tuple(_finding_note(finding) for finding in failing[:count]),
+        digest=_fit(record.digest),
+        at=stamp(record.at),
+        by=_fit(record.by),
+        boot=_fit(record.boot_id),
+        more=len(failing) - count,
+    )
 
 
 def _finding_note(finding: Finding) -> FindingNote:
