@@ -35,7 +35,7 @@ def coach_facts(walk: DrillWalk, keys: Mapping[str, str], answer: str = "") -> C
         state=state,
         tone=tone,
         act=_act(walk, keys),
-        hints=f"{keys['drill.next']} {_next(walk)}  {keys['drill.explain']} explain  {keys['fleet.quit']} leave",
+        hints=f"{_next(walk, keys['drill.next'])}{keys['drill.explain']} explain  {keys['fleet.quit']} leave",
         does=fill(texts.does),
         why=fill(texts.why),
         cost=fill(texts.cost) if at.phase is Phase.ASKS else "",
@@ -84,14 +84,17 @@ def _act(walk: DrillWalk, keys: Mapping[str, str]) -> str:
             return f"Press {keys[command.id]}: {command.label} {where}"
 
 
-def _next(walk: DrillWalk) -> str:
+def _next(walk: DrillWalk, key: str) -> str:
+    """What the key for the next step does now; nothing while there is nothing to do."""
     match walk.at.phase:
         case Phase.HOLDS:
-            return "report" if walk.finished else "go on"
+            return f"{key} report  " if walk.finished else f"{key} go on  "
         case Phase.STUCK:
-            return "try again"
+            return f"{key} try again  "
+        case Phase.ASKS:
+            return f"{key} do it for me  "
         case _:
-            return "do it for me"
+            return ""
 
 
 def _before(walk: DrillWalk) -> str:
