@@ -37,7 +37,9 @@ def hold(verb: str = "drain", by: str = "oncall", operation: str = "op-1", reaso
 
 def applied(seen: Seen, change: Change) -> Seen:
     """The node as Slurm (22.05.8) makes it of a change."""
-    fields = dict(part.partition("=")[::2] for part in change.argv()[3:])
+    fields: dict[str, str] = {}
+    for part in change.argv()[3:]:
+        key, _, fields[key] = part.partition("=")
     flags, base, reason = set(seen.flags), seen.base, fields.get("Reason", seen.reason)
     match fields.get("State"):
         case "DRAIN":
