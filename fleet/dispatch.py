@@ -191,6 +191,8 @@ class Dispatcher:
     async def _to_its_end(self, run: OperationRun, *, resumed: bool) -> Operation:
         """Run it as its one owner, so that no other program resumes it meanwhile."""
         operation = run.plan.request.operation
+        if run.plan.changes_nothing:
+            return await run.go()
         if not resumed:
             await self._journal.own(operation, self._owner)
         try:
@@ -199,7 +201,7 @@ class Dispatcher:
             await self._journal.disown(operation)
 
     def _refuse(self, plan: Plan) -> None:
-        if self.read_only and not self._harmless(plan):
+        if self.read_only and not plan.changes_nothing:
             raise Blocked("this session is read-only: nothing was done")
         if plan.request.operation in self._runs:
             raise Blocked("this plan was started already", about=plan.request.operation)
@@ -209,7 +211,7 @@ class Dispatcher:
             raise Blocked(first.says + (f" ({first.go_on})" if first.go_on else ""), about=about)
         self._refuse_busy(plan)
         for key in plan.request.nodes:
-            if key.source not in self._writers and not self._harmless(plan):
+            if key.source not in self._writers and not plan.changes_nothing:
                 raise Blocked(f"nothing may be changed in {key.source}", about=key.name)
 
     def _refuse_busy(self, plan: Plan) -> None:
@@ -219,10 +221,6 @@ class Dispatcher:
             if (other := self.busy(key)) is not None:
                 says = f"operation {other.operation.id} ({other.plan.verb.value}) runs on it"
                 raise Blocked(says, about=key.name)
-
-    @staticmethod
-    def _harmless(plan: Plan) -> bool:
-        return plan.verb is Verb.GATE and plan.request.options.check_only
 
     def _reader(self, source: str) -> Reader:
         if source not in self._readers:
@@ -259,7 +257,9 @@ class Dispatcher:
         return ""
 
     async def refused(self, request: Request, why: str) -> None:
-        """Write down that a request was refused, so that the audit trail has it."""
+        """Write down that a request was refused, so that the audit trail has it. One that changes nothing leaves no trace."""
+        if request.verb is Verb.GATE and request.options.check_only:
+            return
         record = Record(
             self._clock.now(), Kind.REFUSED, request.operation, request.by, request.verb.value, says=why
         )

@@ -273,8 +273,15 @@ class Plan:
         return not self.all_blockers
 
     @property
+    def changes_nothing(self) -> bool:
+        """Whether it only looks: a gate that writes nothing, and that no journal tells of."""
+        return self.verb is Verb.GATE and self.request.options.check_only
+
+    @property
     def typed(self) -> bool:
         """Whether the confirmation must be typed rather than pressed."""
+        if self.changes_nothing:
+            return False
         return self.verb in (Verb.RETIRE, Verb.REIMAGE) or len(self.nodes) > TYPED_CONFIRMATION_ABOVE
 
 

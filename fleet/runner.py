@@ -200,7 +200,7 @@ class OperationRun:
             evidence=outcome.evidence,
             step=step,
         )
-        await self._bench.journal.append([record])
+        await self._written([record])
         self._states[outcome.step_id] = outcome.state
         if kind is Kind.OUTCOME:
             self._outcomes.append(outcome)
@@ -209,18 +209,23 @@ class OperationRun:
         self._as_told = False
         self._changed(self)
 
+    async def _written(self, records: Sequence[Record]) -> None:
+        """Into the journal, unless nothing is changed: then there is nothing to resume, or to answer for."""
+        if not self.plan.changes_nothing:
+            await self._bench.journal.append(records)
+
     async def _open(self, *, resumed: bool) -> None:
         kind = Kind.RESUMED if resumed else Kind.STARTED
         record = self._record(kind, self.plan.request.reason, state=OperationState.RUNNING.value)
         written = replace(record, by=self._operation.owner) if resumed else replace(record, plan=self.plan)
-        await self._bench.journal.append([written])
+        await self._written([written])
         self._become(OperationState.RUNNING, "")
 
     async def _close(self, *, not_started: int) -> Operation:
         state, says = self._ending(not_started)
         if state is not OperationState.INTERRUPTED:
             try:
-                await self._bench.journal.append([self._record(Kind.ENDED, says, state=state.value)])
+                await self._written([self._record(Kind.ENDED, says, state=state.value)])
             except JournalFailed as error:
                 state, says = OperationState.INTERRUPTED, f"{says}; that could not be written down: {error}"
         self._become(state, says, self._bench.clock.now())
@@ -246,7 +251,8 @@ class OperationRun:
         if self._brake:
             return OperationState.FAILED, f"stopped: {self._brake}{left}"
         if bad:
-            return OperationState.FAILED, f"{len(bad)} of {len(self.plan.nodes)} nodes failed: {named}"
+            how = "did not pass" if self.plan.verb is Verb.GATE else "failed"
+            return OperationState.FAILED, f"{len(bad)} of {len(self.plan.nodes)} nodes {how}: {named}"
         return OperationState.DONE, f"done{self._still_closed()}"
 
     def _still_closed(self) -> str:

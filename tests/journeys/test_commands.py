@@ -96,7 +96,7 @@ def test_a_gate_without_telemetry_is_unknown_says_how_to_do_without_and_passes_s
     bare = ("--kubeconfig", fleet.kubeconfig)
     said = quarterdeck(*bare, "gate", "gpu-a100-005", "--check")
     assert said.code == 3
-    assert 'needed = false under [category."a100".checks.telemetry]' in said.err
+    assert 'needed = false under [category."a100".checks.telemetry]' in said.out
     config = tmp_path / "config.toml"
     config.write_text('[category."*".checks]\ntelemetry = { needed = false }\nxid = { needed = false }\n')
     assert quarterdeck(*bare, "--config", str(config), "gate", "gpu-a100-005", "--check").code == 0
@@ -193,7 +193,9 @@ def test_a_check_without_telemetry_is_unknown_and_writes_nothing(fleet: Served) 
     before = fleet.node("gpu-h100-008")["metadata"]["resourceVersion"]
     said = quarterdeck("--kubeconfig", fleet.kubeconfig, "gate", "gpu-h100-008", "--check")
     assert said.code == 3
-    assert "UNKNOWN" in said.err
+    assert "gpu-h100-008: UNKNOWN" in said.out
+    assert "telemetry UNKNOWN: no telemetry source is configured" in said.out
+    assert "checked; nothing was written" in said.err
     assert fleet.node("gpu-h100-008")["metadata"]["resourceVersion"] == before
 
 

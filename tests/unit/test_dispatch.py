@@ -92,6 +92,7 @@ async def test_a_check_that_writes_nothing_runs_read_only() -> None:
     done = await desk.run(Verb.GATE, check_only=True)
     assert done.state is OperationState.DONE
     assert desk.lab.performed == []
+    assert desk.journal.written == []
 
 
 async def test_a_blocked_plan_does_not_run(desk: Desk) -> None:

@@ -13,12 +13,11 @@ from fleet.node import NodeKey
 from fleet.operation import Operation, StepState
 from fleet.plan import DrainOptions, Options, Plan, Request, Verb
 from fleet.runner import OperationRun
-from fleet.text import clean
 from fleet.verbs.common import NOT_THERE
 from tui.deck import Deck
 from tui.exits import BLOCKED, DONE, FAILED, USAGE, code_of_operation
 from tui.headless.shapes import finding_shape, operation_shape, plan_shape, put
-from tui.headless.words import of_node, operation_lines, plan_lines, tell
+from tui.headless.words import of_node, operation_lines, plan_lines, tell, verdict_lines
 
 KNOWN_WITHIN = timedelta(seconds=60)
 """How long a command waits for the fleet to be listed before it plans over it."""
@@ -48,8 +47,6 @@ async def gate(deck: Deck, asked: argparse.Namespace) -> int:
     await deck.known(KNOWN_WITHIN)
     keys = [_key(deck, name) for name in asked.nodes]
     request = deck.request(Verb.GATE, keys, asked.reason, Options(check_only=asked.check))
-    if asked.check:
-        asked.yes = True
     return await _run(deck, asked, request)
 
 
@@ -113,6 +110,8 @@ def _names_nobody(found: Plan) -> bool:
 
 async def _confirmed(found: Plan, asked: argparse.Namespace) -> bool:
     """Whether the operator agreed: by --yes, by --yes with --plan where it must be typed, or at the terminal."""
+    if found.changes_nothing:
+        return True
     if asked.yes and (asked.plan is not None or not found.typed or not found.steps):
         return True
     if not sys.stdin.isatty():
@@ -159,6 +158,8 @@ async def _follow(deck: Deck, run: OperationRun) -> Operation:
 
     def changed(now: OperationRun) -> None:
         for key, progress in list(now.progress.items()):
+            if key in now.records and now.plan.verb is Verb.GATE:
+                continue  # its verdict is what is printed at the end
             waits = "".join(f"; waits for {wait.says}" for wait in progress.waiting[:3])
             line = of_node(key.name, f"{progress.says}{waits}")
             if told.get(key) != line:
@@ -202,10 +203,10 @@ def _told(deck: Deck, ended: Operation, *, json: bool) -> int:
         put(shape)
     for line in operation_lines(ended):
         tell(line)
-    for key, record in records.items():
-        for finding in record.findings:
-            if not finding.verdict.admits and finding.needed and finding.clears:
-                tell(clean(f"  {key.name}: {finding.check} would be cleared by: {finding.clears}"))
+    if not json:
+        for key, record in records.items():
+            for line in verdict_lines(key.name, record):
+                print(line)  # noqa: T201 - the verdict is what was asked for
     return _verdict_code(ended) if ended.plan.verb is Verb.GATE else code_of_operation(ended)
 
 

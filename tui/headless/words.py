@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 from fleet.text import clean
 
 if TYPE_CHECKING:
+    from fleet.health import GateRecord
     from fleet.operation import Operation
     from fleet.plan import Plan
     from fleet.row import FleetRow
+
+_VERDICTS = ("FAIL", "UNKNOWN")
 
 
 def tell(line: str) -> None:
@@ -95,12 +98,31 @@ def plan_lines(plan: Plan) -> list[str]:
 
 def operation_lines(operation: Operation) -> list[str]:
     """How an operation ended, node by node where something went wrong."""
-    lines = [f"{operation.id} {operation.plan.verb.value}: {operation.state.value} {operation.says}".rstrip()]
+    state, says = operation.state.value, operation.says
+    says_it = state in says or (says and operation.plan.verb.value == "gate")
+    told = says if says_it else f"{state}, {says}" if says else state
+    lines = [f"{operation.id} {operation.plan.verb.value}: {told}"]
+    if operation.plan.changes_nothing:
+        lines = [f"checked; nothing was written{'' if state == 'done' else f': {says}'}"]
     lines += [
         f"  {of_node(outcome.node.name, outcome.says)}"
         for outcome in operation.outcomes
-        if outcome.state.value not in ("done", "skipped")
+        if outcome.state.value not in ("done", "skipped") and outcome.evidence not in _VERDICTS
     ]
+    return [clean(line) for line in lines]
+
+
+def verdict_lines(name: str, record: GateRecord) -> list[str]:
+    """A node's verdict, and under it each finding that did not pass, with what would clear it."""
+    lines = [f"{name}: {record.verdict.value}"]
+    for finding in record.findings:
+        if finding.verdict.value == "PASS":
+            continue
+        wants = f", wants {finding.threshold}" if finding.threshold else ""
+        source = f" ({finding.source})" if finding.source else ""
+        lines.append(f"  {finding.check} {finding.verdict.value}: {finding.value or '?'}{wants}{source}")
+        if finding.clears and finding.needed:
+            lines.append(f"    would be cleared by: {finding.clears}")
     return [clean(line) for line in lines]
 
 
