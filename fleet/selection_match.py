@@ -10,6 +10,7 @@ from fnmatch import translate
 from functools import lru_cache
 from math import isfinite
 
+from fleet.node import Admission, Readiness, Stage
 from fleet.row import FleetRow
 from fleet.selection_fields import FIELDS, ChoiceField, ListField, NumberField, TextField
 
@@ -180,6 +181,15 @@ def _choice(field: ChoiceField, sign: str, values: Sequence[Value]) -> Match:
     return lambda row: read(row) in wanted
 
 
+_SHOWN: dict[Stage | Admission | Readiness, str] = {
+    **{stage: stage.value for stage in Stage},
+    **{admission: admission.value for admission in Admission},
+    Readiness.NOT_READY: "notready",
+    Readiness.UNKNOWN: "not heard",
+}
+"""The words a row shows for its state, without case. That it is ready is not said."""
+
+
 class _Within(dict[str, bool]):
     """Whether a text holds a word, remembered: a dict's hit costs half of what a cached function's does."""
 
@@ -194,13 +204,19 @@ class _Within(dict[str, bool]):
 
 
 def _contains(wanted: str) -> Match:
-    """A bare word: in the name first, since most rows are told by it; shared texts are folded once each."""
+    """A bare word: in the name first, since most rows are told by it; shared texts are folded once each.
+
+    A state is found by how its word begins: inside others short words would find half the fleet.
+    """
 
     within = _Within(wanted)
+    states = frozenset(state for state, shown in _SHOWN.items() if shown.startswith(wanted))
 
     def match(row: FleetRow) -> bool:
         node = row.node
         if wanted in node.key.name.lower() or within[node.category]:
+            return True
+        if states and (node.stage in states or node.admission in states or node.readiness in states):
             return True
         running = node.image.running
         if running is not None and within[running]:

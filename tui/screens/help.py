@@ -20,7 +20,7 @@ from widgets.tones import Tone
 
 FILTER = "The filter: terms that all must be true"
 TERMS = (
-    ("word", "in the name, category, image, holder, reason or work"),
+    ("word", "in the name, category, image, holder, reason or work, or how its state begins"),
     ("field=value", "is it; commas give several, * and ? are globs, quotes take a text as it is"),
     ("field!=value", "is not it"),
     ("field>80", "more; also < >= <=, for numbers"),
