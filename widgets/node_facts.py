@@ -84,8 +84,10 @@ def holds(view: NodeView) -> list[LineOf]:
     """Who keeps it closed, why, and since when."""
     node = view.row.node
     if not node.holds:
-        closed = node.admission is not Admission.OPEN
-        return [[("closed, and nobody said who or why", Tone.WARN)]] if closed else [[("nobody", Tone.MUTED)]]
+        if node.admission is Admission.OPEN:
+            return [[("nobody", Tone.MUTED)]]
+        said = by_gate(node, view.scene.now)
+        return [[(f"closed {said}" if said else "closed, and nobody said who or why", Tone.WARN)]]
     lines: list[LineOf] = []
     for hold in node.holds:
         tone = Tone.NOTE if hold.kind is HolderKind.OURS else Tone.WARN
@@ -99,6 +101,17 @@ def holds(view: NodeView) -> list[LineOf]:
         lines.append(line)
         lines.append([plain("  "), plain(hold.reason) if hold.reason else ("no reason given", Tone.UNKNOWN)])
     return lines
+
+
+def by_gate(node: Node, now: datetime) -> str:
+    """Whose verdict closed a node that bears no hold: `by the gate: gpus, xid (oncall, 40m ago)`; empty where none did."""
+    record = node.gate
+    if record is None or record.verdict is not Verdict.FAIL:
+        return ""
+    failed = ", ".join(each.check for each in record.findings if each.verdict is Verdict.FAIL)
+    when = f"{age(record.at, now)} ago" if record.at else ""
+    told = ", ".join(part for part in (record.by, when) if part)
+    return "by the gate" + (f": {failed}" if failed else "") + (f" ({told})" if told else "")
 
 
 def what_it_is(view: NodeView) -> list[LineOf]:

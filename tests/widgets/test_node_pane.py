@@ -10,7 +10,7 @@ from textual.app import App, ComposeResult
 
 from fleet.health import Finding, GateRecord, Verdict
 from fleet.holder import Hold, HolderKind
-from fleet.node import Condition, Node, Stage
+from fleet.node import Admission, Condition, Node, Stage
 from fleet.telemetry import GpuTelemetry
 from tests.builders import NOW, node, row, telemetry, work
 from widgets import node_facts
@@ -70,6 +70,12 @@ def test_every_holder_is_named_with_the_reason_or_its_lack() -> None:
     assert "off the bus" in text
     assert "sentinel  since ?" in text
     assert "no reason given" in text
+
+
+def test_a_node_that_its_gate_closed_is_not_said_to_be_closed_by_nobody() -> None:
+    closed = replace(broken(), holds=(), admission=Admission.CORDONED)
+    assert said(node_facts.holds(view(closed))) == "closed by the gate: xid (oncall@desk, 3h ago)"
+    assert said(node_facts.holds(view(replace(closed, gate=None)))) == "closed, and nobody said who or why"
 
 
 def test_failed_findings_come_first_and_unknown_ones_are_not_passed() -> None:
