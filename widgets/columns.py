@@ -99,10 +99,17 @@ _EASE = 12
 """Cells more for the status before any column beyond the core ones is shown."""
 
 _NARROW = 100
-"""Below so many cells the utilisation has no bar."""
+"""Below so many cells what is wrong gets the cells of how busy the node is."""
+
+_TIGHT = {Column.GPUS: 8, Column.UTIL: 5}
+"""Cells of columns on a narrow screen: `8 of 8` fits, and a utilisation has no bar."""
+
+_YIELDS = (Column.UTIL, Column.TEMP)
+_TOLD = 30
+"""Cells that the status of a narrow screen wants before those numbers are shown: what of them is wrong, it says."""
 
 _GROWTH = (
-    (Column.STATUS, 28),
+    (Column.STATUS, 30),
     (Column.NAME, 24),
     (Column.STATUS, 40),
     (Column.NAME, 34),
@@ -139,13 +146,15 @@ def place(width: int, wanted: Sequence[Column] = DEFAULT_COLUMNS) -> tuple[Place
             break
         if column in kept:
             kept.remove(column)
+    if width < _NARROW:
+        for column in _YIELDS:
+            if column in kept and width - _tight([Column.NAME, *kept, Column.STATUS]) < _TOLD:
+                kept.remove(column)
     columns = [Column.NAME, *kept, Column.STATUS]
     widths = {column: SHAPES[column].width for column in columns}
-    spare = width - _least(columns)
-    if width < _NARROW and Column.UTIL in widths:
-        # What is wrong needs the cells more than a picture of a number that stands beside it.
-        spare += SHAPES[Column.UTIL].bar
-        widths[Column.UTIL] -= SHAPES[Column.UTIL].bar
+    if width < _NARROW:
+        widths |= {column: least for column, least in _TIGHT.items() if column in widths}
+    spare = width - sum(widths[column] + SHAPES[column].gap for column in columns) + SHAPES[columns[0]].gap
     if spare < 0:
         name = max(0, min(SHAPES[Column.NAME].width, width * 3 // 5))
         return (
@@ -159,6 +168,12 @@ def place(width: int, wanted: Sequence[Column] = DEFAULT_COLUMNS) -> tuple[Place
             spare -= more
     widths[Column.STATUS] += spare
     return tuple(Placed(column, widths[column]) for column in columns)
+
+
+def _tight(columns: Sequence[Column]) -> int:
+    """The cells a narrow screen's columns take beside the status."""
+    saved = sum(SHAPES[column].width - least for column, least in _TIGHT.items() if column in columns)
+    return _least(columns) - saved - SHAPES[Column.STATUS].width
 
 
 def _least(columns: Sequence[Column]) -> int:

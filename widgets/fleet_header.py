@@ -100,7 +100,7 @@ def _counts(facts: HeaderFacts, width: int) -> LineOf:
     groups: list[LineOf] = [
         [
             (f"{totals.in_service:,} of {totals.nodes:,}", Tone.STRONG),
-            (" serving" if narrow else " in service", Tone.MUTED),
+            (" in service", Tone.MUTED),
         ],
         _gpus(totals),
     ]

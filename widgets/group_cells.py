@@ -44,7 +44,8 @@ def _name(key: GroupKey, totals: Totals) -> Cell:
 def _stage(totals: Totals, scene: Scene) -> Cell:
     text = f"{totals.in_service} in service"
     if len(text) > SHAPES[Column.STAGE].width:
-        text = f"{totals.in_service} serving"
+        every = totals.in_service == totals.nodes
+        text = "all in service" if every else f"{totals.in_service * 100 // totals.nodes}% in service"
     return Cell(text, Tone.MUTED if totals.in_service == totals.nodes else Tone.PLAIN)
 
 

@@ -141,6 +141,8 @@ def header_strip(
     for number, place in enumerate(placed):
         shape = SHAPES[place.column]
         title, style = shape.title, brushes.header
+        if width_of(title) > place.width:
+            title = title.split()[0]
         if sorted_by is not None and sorted_by.column in SORTS[place.column]:
             sign = glyphs.descending if sorted_by.descending else glyphs.ascending
             title = f"{sign} {title}" if shape.right else f"{title} {sign}"

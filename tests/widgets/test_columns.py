@@ -15,14 +15,20 @@ def test_columns_fill_the_width_and_never_pass_it(width: int) -> None:
 
 
 def test_eighty_columns_keep_what_an_operator_looks_at_first() -> None:
-    assert [one.column for one in place(78)] == [
+    placed = place(78)
+    assert [one.column for one in placed] == [
         Column.NAME,
         Column.STAGE,
         Column.GPUS,
-        Column.UTIL,
-        Column.TEMP,
         Column.STATUS,
     ]
+    widths = {one.column: one.width for one in placed}
+    assert widths[Column.STATUS] >= 30
+    assert widths[Column.GPUS] == 8
+
+
+def test_a_chosen_utilisation_stays_where_it_is_all_that_was_chosen() -> None:
+    assert Column.UTIL in [one.column for one in place(78, (Column.UTIL,))]
 
 
 def test_a_wide_screen_has_them_all() -> None:

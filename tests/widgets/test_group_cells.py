@@ -54,7 +54,8 @@ def test_a_group_without_telemetry_is_unknown_and_not_zero() -> None:
 def test_large_sums_stay_in_their_column() -> None:
     rows = [busy(number) for number in range(1_300)]
     assert cell(Column.GPUS, *rows).text == "75% used"
-    assert cell(Column.STAGE, *rows).text == "1300 serving"
+    assert cell(Column.STAGE, *rows).text == "all in service"
+    assert cell(Column.STAGE, *rows, busy(1_300, stage=Stage.DRAINED)).text == "99% in service"
 
 
 def test_groups_without_a_name_have_one_for_people() -> None:
