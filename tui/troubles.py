@@ -13,6 +13,11 @@ WANTS_ATTENTION = Severity.SUSPECT
 """From this severity on; a node that is closed on purpose does not call for anybody."""
 
 
+def first_to_look_at(shown: Sequence[NodeKey], store: FleetStore) -> NodeKey | None:
+    """The node with the worst problem, else the first one; None where there is none."""
+    return next_trouble(shown, store, None) or next(iter(shown), None)
+
+
 def next_trouble(
     shown: Sequence[NodeKey], store: FleetStore, at: NodeKey | GroupKey | None
 ) -> NodeKey | None:

@@ -25,6 +25,11 @@ from widgets.node_pane import NodePane
 UGLY = "\x1b[31m[red]boom[/red]\x1b]0;owned\x07\n\u202eevil"
 
 
+async def test_the_cursor_starts_on_the_node_with_the_worst_problem() -> None:
+    async with at_the_desk() as at:
+        assert at.fleet_screen.table.cursor_key == key("a100-005")
+
+
 async def test_the_filter_narrows_as_you_type_and_escape_brings_all_back() -> None:
     async with at_the_desk() as at:
         await at.press(FILTER)
@@ -65,6 +70,7 @@ async def test_marks_that_the_filter_hides_are_counted() -> None:
 
 async def test_the_worst_comes_first_and_a_key_goes_round_the_troubles() -> None:
     async with at_the_desk() as at:
+        await at.select("l40s-001")
         await at.press(WORST)
         assert at.fleet_screen.table.cursor_key == key("a100-005")
         await at.press(WORST)

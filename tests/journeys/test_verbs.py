@@ -16,6 +16,7 @@ from tui.command import Command
 from tui.commands import (
     CORDON,
     DRAIN,
+    FOLD,
     GATE,
     LEAVE_OUT,
     OPERATIONS,
@@ -281,6 +282,14 @@ async def test_more_than_ten_nodes_need_the_count_typed() -> None:
         await at.press("enter")
         await at.ended()
         assert len(at.fleet.lab.performed) == 11
+
+
+async def test_a_verb_on_a_groups_row_says_that_it_is_meant_for_all_of_the_group() -> None:
+    async with at_the_desk() as at:
+        await at.select("a100-001")
+        await at.press(FOLD)
+        await at.press(CORDON)
+        await at.sees("Cordon all 8 nodes of a100-batch at ubuntu22-v2", "a100-002")
 
 
 async def test_blocked_nodes_can_be_left_out() -> None:

@@ -64,12 +64,15 @@ class ConfirmScreen(DeckScreen[OperationRun | None]):
         *,
         hidden: tuple[NodeKey, ...] = (),
         options: Options | None = None,
+        of: str = "",
     ) -> None:
+        """`hidden` are those of `nodes` that the filter hides; `of` names the group that they are all of."""
         super().__init__(session)
         deck = session.deck
         chosen = options or Options(check_only=verb is Verb.GATE and deck.dispatcher.read_only)
         self.request: Request = deck.request(verb, nodes, "", chosen)
         self.hidden = hidden
+        self._group, self._asked = of, nodes
         self.plan: Plan | None = None
         self.wrong = ""
         self._settling: Timer | None = None
@@ -261,6 +264,8 @@ class ConfirmScreen(DeckScreen[OperationRun | None]):
     def _title(self) -> None:
         nodes = self.request.nodes
         what = printable(nodes[0].name, 80) if len(nodes) == 1 else counted(len(nodes), "node")
+        if self._group and len(nodes) > 1 and nodes == self._asked:
+            what = f"all {what} of {printable(self._group, 60)}"
         verb = TITLES[self.verb] + (
             " (check only: read-only session)" if self.request.options.check_only else ""
         )

@@ -11,6 +11,7 @@ from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.events import Resize
 
+from fleet.groups import GroupKey
 from fleet.node import NodeKey
 from fleet.plan import Options, Verb
 from fleet.runner import OperationRun
@@ -34,12 +35,13 @@ from tui.screens.node_watch import NodeWatch
 from tui.screens.operations import OperationsScreen
 from tui.screens.provision import ProvisionScreen
 from tui.session import Session, is_live
-from tui.troubles import next_trouble
+from tui.troubles import first_to_look_at, next_trouble
 from widgets.columns import SHAPES, SORTS, Column
 from widgets.filter_bar import FilterBar
 from widgets.fleet_header import FleetHeader, HeaderFacts
 from widgets.fleet_lines import FleetLines
 from widgets.fleet_table import FleetTable
+from widgets.group_cells import group_name
 from widgets.lines import text_of
 from widgets.node_pane import NodePane
 from widgets.sheet import TextSheet
@@ -67,6 +69,7 @@ class FleetScreen(DeckScreen[None]):
         self.pane = NodeWatch(self, session)
         self._painted = store.revision
         self._live: set[str] = set()
+        self._started = False  # whether the cursor has been given its first place
         self._leaving = Leaving(self, session)
         self.deeds = {
             **{command.id: partial(self.ask, verb) for verb, command in BY_VERB.items()},
@@ -145,6 +148,13 @@ class FleetScreen(DeckScreen[None]):
         """Paint the lines whose values changed; None: any may have."""
         nothing = why_empty(self.session, self.view.selection)
         self.table.show(self.session.scene(), dirty, sorted_by=self.view.sort, nothing=nothing)
+        if not self._started:
+            self.start_somewhere()
+
+    def start_somewhere(self) -> None:
+        """Put the cursor, once, on what wants attention most: the first verb is meant for a node, not for a whole group."""
+        found = first_to_look_at(self.view.nodes(), self.session.deck.store)
+        self._started = found is not None and self.table.put_cursor(found)
 
     def paint_header(self) -> None:
         """Show how the fleet stands and how fresh that is."""
@@ -316,9 +326,18 @@ class FleetScreen(DeckScreen[None]):
         nodes = nodes or self.targets
         shown = set(self.view.nodes())
         hidden = () if verb is Verb.PROVISION else tuple(node for node in nodes if node not in shown)
-        self.app.push_screen(
-            ConfirmScreen(self.session, verb, nodes, hidden=hidden, options=options), self._answered
+        screen = ConfirmScreen(
+            self.session, verb, nodes, hidden=hidden, options=options, of=self._group_of(nodes)
         )
+        self.app.push_screen(screen, self._answered)
+
+    def _group_of(self, nodes: tuple[NodeKey, ...]) -> str:
+        """The group that was chosen by its row, by its name; empty where nodes were."""
+        at = self.table.cursor_key
+        whole = isinstance(at, GroupKey) and set(nodes) == set(self.table.nodes_at_cursor)
+        if not whole or not isinstance(at, GroupKey):
+            return ""
+        return f"{group_name(at.parent)} at {group_name(at)}" if at.depth else group_name(at)
 
     def ask_for_node(self) -> None:
         """Ask what node is to be made, in the source and category under the cursor."""
