@@ -47,6 +47,19 @@ class Terminal:
         """What is on the screen now."""
         return self.tmux("capture-pane", "-p", "-t", "w")
 
+    def opens(self, key: str, *texts: str) -> str:
+        """Press a key until it is answered: one right behind an escape is read as part of it, by any terminal."""
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            self.press(key)
+            again = time.monotonic() + 3.0
+            while time.monotonic() < again:
+                shown = self.text()
+                if all(text in shown for text in texts):
+                    return shown
+                time.sleep(0.05)
+        raise AssertionError(f"{key} never opened {texts}\n{self.text()}")
+
     def sees(self, *texts: str) -> str:
         """Wait until all of these are on the screen at once, and give it."""
         until = time.monotonic() + PATIENCE
