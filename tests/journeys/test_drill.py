@@ -204,6 +204,14 @@ async def test_nodes_of_others_are_never_removed() -> None:
         assert before <= set(here.simulation.world.hall._machines)
 
 
+async def test_a_fault_drill_needs_no_code() -> None:
+    async with ground(stride=FAST) as here:
+        report = await alone(here, here.walk(load_drill("xid")))
+        assert report.observed, report.why
+        assert "gpus FAIL" in " ".join(report.checkpoints[1].evidence)
+        assert here.traces() == []
+
+
 async def test_a_sites_own_drill_is_walked_like_the_packaged_one() -> None:
     own = """
 title = "Only the gate"
