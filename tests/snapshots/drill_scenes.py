@@ -259,6 +259,8 @@ async def drill_scene(name: str, size: tuple[int, int], theme: str = "dark") -> 
         at.deck.drill_ground = give
         at.deck.readers = {SOURCE: at.fleet.lab}
         await at.press(DRILL)
+        await at.sees("Walk which drill?")
+        await at.press("enter")
         await at.sees("your turn")
         hand = Stagehand(at, ground)
         await PLAYS[name](at, hand)
