@@ -99,7 +99,11 @@ def _sim(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     sim = _command(commands, "sim", "serve a simulated fleet until interrupted")
     _sim_options(sim)
     sim.add_argument(
-        "--port", type=_whole(0, 65_535), default=0, metavar="P", help="the port on 127.0.0.1 (any free one)"
+        "--port",
+        type=_whole(0, 65_534),
+        default=0,
+        metavar="P",
+        help="the port of the API on 127.0.0.1 (any free one); the metrics are on P+1",
     )
     sim.add_argument("--until-stdin-closes", action="store_true", help=argparse.SUPPRESS)
 

@@ -15,7 +15,7 @@ from tui.__main__ import withdraw
 from tui.choice import Choice, choose
 from tui.exits import DONE, FAILED, USAGE, code_of
 from tui.headless.words import tell
-from tui.settings import BadSettings, load
+from tui.settings import BadSettings, Settings, load
 from tui.streams import at_a_terminal
 
 if TYPE_CHECKING:
@@ -62,12 +62,12 @@ def _do(asked: argparse.Namespace) -> int:
     if asked.command == "xid":
         from tui.headless.xid import xid
 
-        return xid(asked, load(asked.config))
+        return xid(asked, _settings(asked))
     if asked.command == "drill" and asked.name == "list":
         from tui.headless.drill import show_list
 
         return show_list(json=asked.json)
-    choice = choose(asked, load(asked.config))
+    choice = choose(asked, _settings(asked))
     if asked.command in ("operations", "audit"):
         return asyncio.run(_history(choice, asked))
     if asked.command == "drill" and asked.report is not None:
@@ -79,6 +79,16 @@ def _do(asked: argparse.Namespace) -> int:
     if asked.command == "drill" and not asked.auto:
         return _drill(choice, asked)
     return asyncio.run(_headless(choice, asked))
+
+
+def _settings(asked: argparse.Namespace) -> Settings:
+    """The settings, with their keys looked at too: a mistake in the file ends every command. Raises BadSettings."""
+    settings = load(asked.config)
+    if settings.keys:
+        from tui import keymap
+
+        keymap.resolve(settings.keys, settings.file)
+    return settings
 
 
 def _dashboard(choice: Choice) -> int:

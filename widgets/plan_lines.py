@@ -50,8 +50,17 @@ def blockers(plan: Plan, glyphs: Glyphs) -> list[LineOf]:
         lines.append([(f"{glyphs.bad} ", Tone.BAD), (who, Tone.STRONG), (says, Tone.BAD)])
         if go_on:
             tone = Tone.NOTE if kind is BlockerKind.OPTION else Tone.MUTED
-            lines.append([(f"  {glyphs.arrow} {go_on}", tone)])
+            lines.append([(f"  {glyphs.arrow} {way_on(go_on, kind)}", tone)])
     return lines
+
+
+def way_on(go_on: str, kind: BlockerKind) -> str:
+    """How to go on, for people at a form: the option's own words are for the command line."""
+    if kind is not BlockerKind.OPTION:
+        return go_on
+    if "--take-over" in go_on:
+        return "ask them, or tick take over below: tab, then space"
+    return f"{go_on} (below: tab, then space)"
 
 
 def cost(plan: Plan, glyphs: Glyphs) -> list[LineOf]:
@@ -60,16 +69,16 @@ def cost(plan: Plan, glyphs: Glyphs) -> list[LineOf]:
     lines: list[LineOf] = []
     if plan.verb in _STOPS:
         lines.append([(_STOPS[plan.verb], Tone.WARN)])
-    lines.append(
-        [
-            plain(f"{counted(radius.pods, 'pod')} of {counted(len(radius.workloads), 'workload')} move, "),
-            plain(counted(radius.gpus, "GPU")),
-            (
-                (f"  {_some([each.name for each in radius.workloads], 4)}" if radius.workloads else ""),
-                Tone.MUTED,
-            ),
-        ]
-    )
+    moves: LineOf = [
+        plain(f"{counted(radius.pods, 'pod')} of {counted(len(radius.workloads), 'workload')} move, "),
+        plain(counted(radius.gpus, "GPU")),
+        (
+            (f"  {_some([each.name for each in radius.workloads], 4)}" if radius.workloads else ""),
+            Tone.MUTED,
+        ),
+    ]
+    if radius.pods or plan.verb in _STOPS:
+        lines.append(moves)
     if radius.jobs_lost:
         lines.append(
             [
@@ -83,7 +92,10 @@ def cost(plan: Plan, glyphs: Glyphs) -> list[LineOf]:
         lines.append([("GPUs usable after it: ", Tone.MUTED), (UNKNOWN, Tone.UNKNOWN)])
     else:
         after, now = radius.capacity_left
-        lines.append([("GPUs usable after it: ", Tone.MUTED), plain(f"{after:,} of {now:,} usable now")])
+        where = f" in {_some([each for each in radius.categories if each])}" if any(radius.categories) else ""
+        lines.append(
+            [(f"GPUs usable{where} after it: ", Tone.MUTED), plain(f"{after:,} of {now:,} usable now")]
+        )
     if plan.waves > 1:
         most = "" if plan.max_unavailable is None else f", at most {plan.max_unavailable} nodes away at once"
         lines.append([plain(f"in {plan.waves} waves{most}; stops starting nodes after 3 failures")])

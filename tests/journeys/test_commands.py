@@ -61,6 +61,14 @@ def test_a_selection_picks_and_a_wrong_one_shows_where_it_is_wrong(fleet: Served
     assert "categry=h100" in wrong.err.splitlines()
 
 
+def test_a_wrong_key_in_the_settings_ends_every_command_that_reads_them(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('[keys]\n"verb.cordn" = "c"\n')
+    for command in (("nodes",), ("xid", "79"), ("audit",), ("doctor",)):
+        said = quarterdeck("--config", str(config), *command)
+        assert (said.code, "verb.cordon" in said.err) == (2, True)
+
+
 def test_a_plan_is_free_or_blocked_by_its_exit_code(fleet: Served) -> None:
     free = fleet.run("plan", "cordon", "gpu-h100-005", "--json")
     assert free.code == 0
@@ -231,6 +239,9 @@ def test_the_audit_trail_says_who_did_what(fleet: Served) -> None:
 def test_doctor_finds_all_well(fleet: Served) -> None:
     said = fleet.run("doctor", "--json")
     answers = {answer["about"]: answer for answer in said.json}
+    assert said.code == 0, said.out
+    assert "exporter silent on" in answers["metrics join"]["says"]
+    assert answers["metrics join"]["ok"] is None
     assert answers["simulated reach"]["ok"] is True
     assert answers["simulated permission"]["ok"] is True
 
@@ -258,7 +269,7 @@ def test_doctor_asks_no_series_of_a_node_without_gpus_and_names_who_never_passed
         node for node in nodes if node["metrics"]["gpus_seen"] is None and node["gpus"]["capacity"] != 0
     ]
     assert "cpu-1" in {node["name"] for node in nodes}
-    assert f"{len(silent)} have none" in answers["metrics join"]["says"]
+    assert f"exporter silent on {len(silent)} nodes" in answers["metrics join"]["says"]
     assert answers["nodes gate"]["ok"] is None
     assert "1 of cpu" in answers["nodes gate"]["says"]
     assert "registerWithTaints" in answers["nodes gate"]["mend"]

@@ -17,6 +17,7 @@ from fleet.text import clean
 from tui.deck import Deck
 from tui.exits import DONE, FAILED, UNREACHABLE
 from tui.headless.shapes import put
+from tui.headless.words import counted
 
 KNOWN_WITHIN = timedelta(seconds=60)
 
@@ -115,13 +116,13 @@ def _fleet(deck: Deck) -> Iterator[Examined]:
         yield Examined("nodes", None, "none are known")
         return
     yield Examined("nodes", True, f"{len(rows)} nodes")
-    for name, counted in (
+    for name, values in (
         ("category", Counter(row.node.category_from or "nothing" for row in rows)),
         ("image", Counter(row.node.image.running_from or "nothing" for row in rows)),
         ("agent version", Counter(row.node.software.agent or "unknown" for row in rows)),
         ("driver", Counter(row.node.software.driver or "unknown" for row in rows)),
     ):
-        says = ", ".join(f"{value} on {count}" for value, count in counted.most_common(5))
+        says = ", ".join(f"{value} on {count}" for value, count in values.most_common(5))
         yield Examined(f"nodes {name} from" if name in ("category", "image") else f"nodes {name}", True, says)
     yield _gates(rows, deck.policy.prefix)
     undesired = sum(row.node.image.desired is None for row in rows)
@@ -154,13 +155,27 @@ async def _metrics(deck: Deck) -> Examined:
     if join is None:
         return Examined("metrics join", None, "no reading yet")
     without = [key.name for key in join.unjoined_nodes if _may_have_gpus(deck, key)]
-    return Examined(
-        "metrics join",
-        not without and not join.unjoined_names,
-        f"{len(join.names)} nodes have series; {len(without)} have none{_some(without)}; "
-        f"{len(join.unjoined_names)} series have no node{_some(join.unjoined_names)}",
-        "see docs/telemetry.md: the label that names the host must match the node's name",
-    )
+    return _joined(len(join.names), without, join.unjoined_names)
+
+
+def _joined(found: int, without: Sequence[str], strangers: Sequence[str]) -> Examined:
+    """Labels that don't match leave series over; where none is left over, a node without series has a silent exporter."""
+    about, says = "metrics join", f"{counted(found, 'node')} with series"
+    if strangers:
+        left = (
+            f"{counted(len(without), 'node')} without{_some(without)}; {len(strangers)} series have no node"
+        )
+        mend = "see docs/telemetry.md: the label that names the host must match the node's name"
+        return Examined(about, False, f"{says}; {left}{_some(strangers)}", mend)
+    if not without:
+        return Examined(about, True, says)
+    if not found:
+        return Examined(
+            about, False, "no series of any node", "see docs/telemetry.md: which metrics are read"
+        )
+    silent = f"exporter silent on {counted(len(without), 'node')}{_some(without)}"
+    mend = "look whether the exporter runs there and its page can be read"
+    return Examined(about, None, f"{says}; {silent}", mend)
 
 
 def _may_have_gpus(deck: Deck, key: NodeKey) -> bool:
@@ -169,5 +184,6 @@ def _may_have_gpus(deck: Deck, key: NodeKey) -> bool:
 
 
 def _some(names: Iterable[str]) -> str:
-    found = sorted(names)[:3]
-    return f" ({', '.join(found)} ...)" if found else ""
+    found = sorted(names)
+    more = " ..." if len(found) > 3 else ""
+    return f" ({', '.join(found[:3])}{more})" if found else ""

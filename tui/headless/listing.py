@@ -42,7 +42,8 @@ async def nodes(deck: Deck, asked: argparse.Namespace) -> int:
     if asked.json:
         put([node_shape(row) for row in rows])
         return DONE
-    for line in table(NODE_HEAD, [node_words(row) for row in rows]):
+    now = deck.clock.now()
+    for line in table(NODE_HEAD, [node_words(row, now, deck.policy) for row in rows]):
         print(line)  # noqa: T201 - the table is what was asked for
     return DONE
 

@@ -196,7 +196,11 @@ def _radius(radius: Radius) -> Shape:
         "waits_for": list(radius.waits_for),
         "gangs": list(radius.gangs),
         "capacity_left": (
-            {"after": radius.capacity_left[0], "now": radius.capacity_left[1]}
+            {
+                "after": radius.capacity_left[0],
+                "now": radius.capacity_left[1],
+                "categories": list(radius.categories),
+            }
             if radius.capacity_left
             else None
         ),

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from fleet.text import clean
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from fleet.health import GateRecord
     from fleet.operation import Operation
-    from fleet.plan import Plan
+    from fleet.plan import Plan, Radius
+    from fleet.policy import Policy
     from fleet.row import FleetRow
 
 _VERDICTS = ("FAIL", "UNKNOWN")
@@ -32,9 +35,12 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     ]
 
 
-def node_words(row: FleetRow) -> tuple[str, ...]:
-    """One node as `nodes` prints it. `?` is unknown."""
+def node_words(row: FleetRow, now: datetime, policy: Policy) -> tuple[str, ...]:
+    """One node as `nodes` prints it, with what is worst about it at `now`. `?` is unknown."""
+    from fleet.severity import concerns  # not on the way to a first frame
+
     node, telemetry = row.node, row.telemetry
+    wrong = concerns(row, now, policy)
     used = str(row.work.gpus_used) if row.work else "?"
     gpus = "?" if node.gpus_allocatable is None else str(node.gpus_allocatable)
     holder = node.holder
@@ -48,7 +54,8 @@ def node_words(row: FleetRow) -> tuple[str, ...]:
         f"{used} of {gpus}",
         _number(telemetry.gpu_util if telemetry else None, "%"),
         _number(telemetry.gpu_temp_max if telemetry else None, "C"),
-        _number(telemetry.xid if telemetry else None, ""),
+        "none" if telemetry and telemetry.xid == 0 else _number(telemetry.xid if telemetry else None, ""),
+        wrong[0].text if wrong else "ok",
         f"{holder.by}: {holder.reason}" if holder else "",
     )
 
@@ -64,6 +71,7 @@ NODE_HEAD = (
     "UTIL",
     "HOTTEST",
     "XID",
+    "NOW",
     "HELD BY",
 )
 
@@ -72,13 +80,8 @@ def plan_lines(plan: Plan) -> list[str]:
     """A plan as text: cost first, then what blocks it, then what it would do."""
     radius = plan.radius
     lines = [
-        f"{plan.verb.value} {len(plan.nodes)} node{'s' if len(plan.nodes) != 1 else ''}  (plan {plan.hash})",
-        f"  cost: {len(radius.workloads)} workloads, {radius.pods} pods, {radius.gpus} GPUs"
-        + (
-            f"; usable GPUs {radius.capacity_left[1]} -> {radius.capacity_left[0]}"
-            if radius.capacity_left
-            else ""
-        ),
+        f"{plan.verb.value} {counted(len(plan.nodes), 'node')}  (plan {plan.hash})",
+        *(f"  cost: {words}" for words in _cost(radius)),
     ]
     lines += [f"  lost: {label}" for label in radius.jobs_lost]
     lines += [f"  gang: {says}" for says in radius.gangs]
@@ -94,6 +97,22 @@ def plan_lines(plan: Plan) -> list[str]:
         lines += [f"    note: {line}" for line in node.warnings]
         lines += [f"    {number}. {step.says}" for number, step in enumerate(node.steps, start=1)]
     return [clean(line) for line in lines]
+
+
+def _cost(radius: Radius) -> Iterator[str]:
+    """What moves, and what GPUs are left to the categories touched; nothing of what nothing is."""
+    if radius.pods:
+        work = f"{counted(radius.pods, 'pod')} of {counted(len(radius.workloads), 'workload')} move"
+        yield f"{work}, {counted(radius.gpus, 'GPU')}"
+    if radius.capacity_left:
+        after, now = radius.capacity_left
+        where = f" in {', '.join(radius.categories)}" if any(radius.categories) else ""
+        yield f"GPUs usable{where} after it: {after} of {now}"
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 node`, `3 nodes`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def operation_lines(operation: Operation) -> list[str]:

@@ -48,7 +48,7 @@ def _code_lines(found: Xid, severity: Severity, settings: Settings) -> Iterator[
     if not found.listed:
         yield "no catalogue lists this code"
     else:
-        yield f"applies to: {', '.join(found.families) or 'neither H100 nor GB200'}"
+        yield f"listed for: {', '.join(found.families) or 'neither H100 nor GB200'}"
     yield f"NVIDIA, at once: {found.action} ({found.asks})"
     if found.investigate:
         yield f"NVIDIA, then: {found.investigate} ({found.then})"

@@ -4,9 +4,52 @@ from __future__ import annotations
 
 import pytest
 
-from tui.headless.words import of_node
+from fleet.health import Finding, GateRecord, Verdict
+from fleet.plan import Radius, Verb
+from fleet.policy import Policy
+from fleet.workload import WorkloadId
+from tests.builders import NOW, plan, row, telemetry
+from tui.headless.words import NODE_HEAD, node_words, of_node, plan_lines, verdict_lines
 
 
 @pytest.mark.parametrize("says", ["somebody opened it", "gpu-1: somebody opened it"])
 def test_a_nodes_name_is_said_once(says: str) -> None:
     assert of_node("gpu-1", says) == "gpu-1: somebody opened it"
+
+
+def test_the_cost_of_a_plan_names_the_categories_and_counts_in_words() -> None:
+    radius = Radius(
+        nodes=1,
+        workloads=(WorkloadId("ml", "Job", "pretrain"),),
+        pods=1,
+        gpus=8,
+        capacity_left=(208, 216),
+        categories=("h100",),
+        gangs=("ml/pretrain also runs on 3 other nodes, which may stall",),
+    )
+    said = plan_lines(plan(radius=radius))
+    assert "  cost: 1 pod of 1 workload move, 8 GPUs" in said
+    assert "  cost: GPUs usable in h100 after it: 208 of 216" in said
+    assert "  gang: ml/pretrain also runs on 3 other nodes, which may stall" in said
+
+
+def test_a_cordon_that_moves_nothing_says_nothing_of_pods() -> None:
+    assert "pod" not in "\n".join(plan_lines(plan(Verb.CORDON)))
+
+
+def test_a_node_is_listed_with_what_is_worst_about_it_and_no_xid_is_none() -> None:
+    hot = dict(zip(NODE_HEAD, node_words(row(shows=telemetry(temp=93.0)), NOW, Policy()), strict=True))
+    assert (hot["NOW"], hot["XID"]) == ("GPU at 93 °C", "none")
+    assert dict(zip(NODE_HEAD, node_words(row(), NOW, Policy()), strict=True))["XID"] == "?"
+
+
+def test_a_verdict_is_told_with_each_finding_that_did_not_pass() -> None:
+    findings = (
+        Finding("ready", Verdict.PASS),
+        Finding("telemetry", Verdict.UNKNOWN, "none", "8 GPUs", "dcgm", clears="the exporter reporting"),
+    )
+    assert verdict_lines("gpu-1", GateRecord(Verdict.UNKNOWN, findings)) == [
+        "gpu-1: UNKNOWN",
+        "  telemetry UNKNOWN: none, wants 8 GPUs (dcgm)",
+        "    would be cleared by: the exporter reporting",
+    ]
