@@ -57,6 +57,8 @@ class Checking:
         if verdict.admits:
             return await performer.ended(_passed(step, check, verdict, facts))
         says = f"{verdict.value}: {failing(findings)}"
+        if verdict is Verdict.FAIL and check.write and facts.node.admission is Admission.OPEN:
+            says += "; FAIL leaves it open: cordon it"
         return await performer.end(step, StepState.FAILED, says, evidence=verdict.value)
 
     async def _look(self, step: Step) -> tuple[NodeFacts, tuple[Finding, ...]]:

@@ -21,6 +21,8 @@ def plan_gate(question: Question) -> NodePlan:
     if not open_now and not options.check_only:
         warnings.append("FAIL quarantines it; UNKNOWN leaves it closed")
         warnings += held_warnings(question, "a PASS leaves it closed for them")
+    if open_now and not options.check_only:
+        warnings.append("FAIL leaves it open, and only flags it: cordon it then")
     says = f"check {node.key.name}" + (
         "" if options.check_only else " and flag it" if open_now else ", and admit it on a PASS"
     )
