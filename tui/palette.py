@@ -11,6 +11,9 @@ from textual.content import Content
 from tui.command import Command
 from tui.screens.base import DeckScreen
 
+BEGINS = 1000.0
+"""More than any likeness: a label that begins as it was typed is what was meant."""
+
 
 class CommandsProvider(Provider):
     """Every command that the screen answers to; one that can't be done now says why."""
@@ -23,6 +26,8 @@ class CommandsProvider(Provider):
         matcher = self.matcher(query)
         for command, does in self._commands():
             score = max(matcher.match(command.label), matcher.match(command.does) * 0.8)
+            if score > 0 and command.label.lower().startswith(query.strip().lower()):
+                score += BEGINS
             if score > 0:
                 yield Hit(
                     score, _shown(command, self._keys(command)), self._deed(command), command.label, does

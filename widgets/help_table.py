@@ -10,7 +10,7 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 
 from widgets.fitting import fit, width_of
-from widgets.lines import LineOf, plain, text_of
+from widgets.lines import LineOf, Piece, plain, text_of, wrapped
 from widgets.sheet import Sheet
 from widgets.tones import Tone
 
@@ -37,14 +37,17 @@ class _HelpSheet(Sheet):
             if line.group != group:
                 group = line.group
                 drawn.extend([[], [(group, Tone.STRONG)]] if drawn else [[(group, Tone.STRONG)]])
-            drawn.append(
-                [
-                    (f"  {fit(line.keys, keys, right=True)}  ", Tone.NOTE),
-                    plain(f"{fit(line.label, labels)}  "),
-                    (line.does, Tone.MUTED),
-                ]
-            )
+            lead = f"  {fit(line.keys, keys, right=True)}  "
+            named: list[Piece] = [(lead, Tone.NOTE), plain(f"{fit(line.label, labels)}  ")]
+            hang = width_of(lead) + labels + 2
+            first, *more = wrapped([(line.does, Tone.MUTED)], max(20, width - hang))
+            drawn.append([*named, _text(first)])
+            drawn.extend([plain(" " * hang), _text(rest)] for rest in more)
         return text_of(drawn, width)
+
+
+def _text(line: LineOf) -> Piece:
+    return ("".join(text for text, _ in line).strip(), Tone.MUTED)
 
 
 class HelpTable(VerticalScroll):

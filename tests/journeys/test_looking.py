@@ -251,3 +251,32 @@ async def test_texts_from_outside_do_no_harm_on_any_screen() -> None:
         await at.press("u")
         await at.planned()
         assert not set(at.text()) & {"\x1b", "\x07", "\u202e"}
+
+
+async def test_the_menu_of_faults_says_in_words_what_each_does() -> None:
+    fleet = lab_fleet()
+    fleet.desk.names = ("too_few_gpus",)
+    async with at_the_desk(fleet=fleet) as at:
+        await at.select("h100-001")
+        await at.press(FAULT)
+        await at.sees("too few gpus", "a GPU that the machine does not find, and no XID")
+
+
+async def test_the_palette_puts_first_what_begins_as_it_was_typed() -> None:
+    async with at_the_desk() as at:
+        await at.select("h100-001")
+        await at.press(PALETTE)
+        await at.type("co")
+        await at.sees("Stop new work landing")
+        await at.press("enter")
+        await at.sees("Cordon h100-001")
+
+
+async def test_help_and_what_a_key_is_answered_with_wrap_instead_of_being_cut() -> None:
+    async with at_the_desk((80, 24)) as at:
+        await at.press(HELP)
+        await at.sees("that fails is quarantined.", "away within")
+        await at.press("escape")
+        await at.select("l40s-008")
+        at.fleet_screen.say("one two three four five six seven eight nine ten " * 2 + "the end of it")
+        await at.sees("the end of it")

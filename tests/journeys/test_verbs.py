@@ -144,8 +144,8 @@ async def test_a_colleagues_hold_is_lifted_only_when_it_is_taken_over_by_name() 
         await at.press(UNCORDON)
         await at.planned()
         await at.press(RUN)
-        await at.sees("blocked: held by gpu-operator")
-        await at.turn("take over from gpu-operator")
+        await at.sees("blocked: held by gpu-operator", "tick take over below: tab, then space", "tab Options")
+        await at.press("tab", "space")
         await at.sees("takes over the hold of gpu-operator")
         await at.planned()
         await at.confirm("operator is stuck")
@@ -167,7 +167,7 @@ async def test_a_budget_that_will_block_is_named_before_the_drain_begins() -> No
     async with at_the_desk() as at:
         await at.select("h100-004")
         await at.press(DRAIN)
-        await at.sees("research/llm-pretrain (research)")
+        await at.sees("research/llm-pretrain (owner: research)")
 
 
 async def test_options_plan_anew_and_carry_kubectls_names() -> None:
@@ -243,6 +243,16 @@ async def test_a_gate_that_fails_says_what_it_found() -> None:
         await at.press(GATE)
         await at.confirm()
         await at.sees("FAIL: gpus FAIL (8, wants 8)")
+
+
+async def test_a_gate_that_fails_on_an_open_node_says_that_it_stays_open() -> None:
+    async with at_the_desk() as at:
+        at.fleet.lab.verdict = Verdict.FAIL
+        await at.select("h100-009")
+        await at.press(GATE)
+        await at.sees("FAIL leaves it open, and only flags it: cordon it then")
+        await at.confirm()
+        await at.sees("FAIL leaves it open: cordon it (c)")
 
 
 async def test_provision_asks_for_a_name_and_makes_a_gated_node() -> None:

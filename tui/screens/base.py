@@ -32,9 +32,11 @@ def bindings_of(place: Place, *more: Command) -> list[BindingType]:
 
 
 class StatusLine(TextSheet):
-    """One line that says what came of the last key, until the next thing is said."""
+    """Says what came of the last key, until the next thing is said: on one line where it fits, on three at most."""
 
-    DEFAULT_CSS = "StatusLine { height: 1; padding: 0 1; background: $surface; }"
+    DEFAULT_CSS = (
+        "StatusLine { height: auto; min-height: 1; max-height: 3; padding: 0 1; background: $surface; }"
+    )
 
     def say(self, text: str, tone: Tone = Tone.PLAIN) -> None:
         self.show(text_of([[(text, tone)]]))

@@ -28,7 +28,7 @@ from tui.screens.plan_text import PlanText
 from tui.session import Session
 from widgets.fitting import printable
 from widgets.lines import text_of
-from widgets.plan_lines import phrase
+from widgets.plan_lines import phrase, way_on
 from widgets.sheet import TextSheet
 from widgets.tones import Tone
 from widgets.wording import counted
@@ -252,7 +252,7 @@ class ConfirmScreen(DeckScreen[OperationRun | None]):
             blocked = f"{len(self._blocked())} of {counted(len(plan.nodes), 'node')}"
             return f"{blocked} blocked: {self.keys_of(commands.LEAVE_OUT)} leaves them out"
         first = plan.all_blockers[0]
-        return f"blocked: {first.says}" + (f": {first.go_on}" if first.go_on else "")
+        return f"blocked: {first.says}" + (f": {way_on(first.go_on, first.kind)}" if first.go_on else "")
 
     def _ask_for_typing(self, plan: Plan) -> None:
         field = self._field("typed")

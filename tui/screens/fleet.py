@@ -51,6 +51,9 @@ from widgets.wording import counted
 TICK = 1.0
 """Seconds between two looks at what time changes: ages, staleness, and the order of the lines."""
 
+CORDON_IT = "cordon it"
+"""How the words end of a gate that failed on an open node."""
+
 PANE_FROM = 120
 """Columns from which the node pane stands beside the table; below, a node has a screen of its own."""
 
@@ -195,7 +198,7 @@ class FleetScreen(DeckScreen[None]):
                 self._live.add(name)
             elif name in self._live:
                 self._live.discard(name)
-                self.say(*told(run))
+                self.tell(run)
         self._leaving.look()
 
     def on_resize(self, event: Resize) -> None:
@@ -307,7 +310,7 @@ class FleetScreen(DeckScreen[None]):
         desk, node = self.session.deck.faults, self.targets[0]
         if desk is None:
             return
-        choices = [Choice(name, name) for name in desk.names] + [
+        choices = [Choice(name, name.replace("_", " "), _FAULT_SAYS.get(name, "")) for name in desk.names] + [
             Choice("mend", "mend", "take every fault back")
         ]
 
@@ -361,7 +364,12 @@ class FleetScreen(DeckScreen[None]):
             self._live.add(run.operation.id)
             self.say(f"{run.plan.verb.value} began as {run.operation.id}", Tone.NOTE)
         else:
-            self.say(*told(run))
+            self.tell(run)
+
+    def tell(self, run: OperationRun) -> None:
+        """Say what came of an operation, with the key of what it asks for."""
+        says, tone = told(run)
+        self.say(says + (f" ({self.keys_of(commands.CORDON)})" if says.endswith(CORDON_IT) else ""), tone)
 
     async def _follow(self, run: OperationRun) -> None:
         why = await proposals.ending(self.session.deck, run.operation.id)
@@ -394,6 +402,19 @@ class FleetScreen(DeckScreen[None]):
         self.pane.paint()
         self.show_keys()
 
+
+_FAULT_SAYS = {
+    "xid": "a GPU reports an XID: 79, it has fallen off the bus",
+    "ecc": "a double-bit memory error: XID 48 and a remapped row",
+    "row_remap": "a memory row that could not be remapped: XID 64",
+    "hot_gpu": "a GPU runs hot",
+    "exporter_gone": "no telemetry comes from the node any more",
+    "device_plugin_gone": "the node offers no GPUs any more",
+    "unreachable": "its agent falls silent; what runs there goes on, unseen",
+    "boot_hangs": "it does not come back from its next boot",
+    "budget_blocks": "disruption budgets let no pod of it be evicted",
+    "too_few_gpus": "a GPU that the machine does not find, and no XID",
+}
 
 _SORT_SAYS = {
     Column.STATUS: "what wants attention most",
