@@ -107,7 +107,7 @@ def _shown(term: Term, row: FleetRow) -> str:
         return ""
     value = field.read(row)
     if isinstance(field, ListField):
-        value = ", ".join(dict.fromkeys(value)) if not isinstance(value, str | float | None) else value
+        value = value if isinstance(value, str | int | float | None) else ", ".join(dict.fromkeys(value))
         if term.field in ("image", "desired_image"):
             value = str(value).split(", ", maxsplit=1)[0]
     shown = "unknown" if value is None else f"{value:g}" if isinstance(value, float | int) else str(value)
