@@ -8,66 +8,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from enum import Enum
+from dataclasses import replace
+from datetime import timedelta
 
-from fleet.dispatch import Dispatcher
 from fleet.drill import Drill, DrillStage, DrillStep, Filled
-from fleet.drill_ground import DrillGround
 from fleet.drill_report import Checkpoint, DrillReport, Ending
 from fleet.drill_sight import Seen, Sight, judge, sight_of
+from fleet.drill_standing import Phase, Standing, Walker
 from fleet.drill_traces import Traces, leave_no_trace, remove_leftovers
 from fleet.errors import Blocked, Conflict, Denied, FleetError, Rejected
 from fleet.health import Verdict
 from fleet.operation import OperationState
 from fleet.plan import Options, Permission, Request, Verb
-from fleet.policy import Policy
-from fleet.ports import Clock, Journal, Reader
 from fleet.runner import OperationRun
 
 LOOK = timedelta(seconds=0.5)
 """Between two looks at the cluster."""
 
 _FINAL = (Denied, Blocked, Rejected, Conflict)
-
-
-class Phase(Enum):
-    """Where a step is. ASKS: for the operator's key. WAITS: for its checkpoint. HOLDS: a stage is over, to be gone on from."""
-
-    OPENS = "opens"
-    ASKS = "asks"
-    WAITS = "waits"
-    HOLDS = "holds"
-    STUCK = "stuck"
-    LEAVES = "leaves"
-    OVER = "over"
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Where a walk is, as a value to paint. `seen` is the last look at this step's checkpoint; `trouble` why a look failed."""
-
-    number: int
-    phase: Phase
-    since: datetime
-    seen: tuple[Seen, ...] = ()
-    trouble: str = ""
-    doing: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Walker:
-    """What a walk is done with, and who walks. `new_id` gives an operation's id."""
-
-    dispatcher: Dispatcher
-    reader: Reader
-    ground: DrillGround
-    journal: Journal
-    clock: Clock
-    policy: Policy
-    by: str
-    new_id: Callable[[], str]
 
 
 class DrillWalk:

@@ -20,7 +20,8 @@ from backends.simulated.objects import NAMESPACES, NODES, PDBS, PODS
 from backends.simulated.serve import Simulation, serve
 from fleet.dispatch import Dispatcher
 from fleet.drill import Drill, category_of
-from fleet.drill_walk import DrillWalk, Phase, Walker
+from fleet.drill_standing import Phase, Walker
+from fleet.drill_walk import DrillWalk
 from fleet.gate import GateChecker
 from fleet.policy import Policy
 from fleet.runner import OperationRun

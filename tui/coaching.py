@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fleet.drill import Shows
-from fleet.drill_walk import DrillWalk, Phase
+from fleet.drill_standing import Phase
+from fleet.drill_walk import DrillWalk
 from tui.commands import BY_VERB
 from widgets.coach import CoachFacts, Observed
 from widgets.tones import Tone

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fleet.drill import Drill
-from fleet.drill_walk import DrillWalk, Walker
+from fleet.drill_standing import Walker
+from fleet.drill_walk import DrillWalk
 from fleet.errors import Blocked, FleetError, Missing
 from fleet.runner import OperationRun
 from tui import exits

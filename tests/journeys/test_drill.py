@@ -10,7 +10,8 @@ import pytest
 from backends.simulated.objects import NAMESPACES
 from backends.simulated.serve import Simulation
 from fleet.drill_report import DrillReport, Ending, shape_of_report, text_of_report
-from fleet.drill_walk import DrillWalk, Phase
+from fleet.drill_standing import Phase
+from fleet.drill_walk import DrillWalk
 from fleet.operation import OperationState
 from fleet.plan import Options, Request, Verb
 from tests.drilled import Ground, ground

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 
 from fleet.drill import Arrangement, Drill
 from fleet.drill_ground import Leftover, PodSight
-from fleet.drill_walk import DrillWalk, Phase
+from fleet.drill_standing import Phase
+from fleet.drill_walk import DrillWalk
 from fleet.health import Finding, GateRecord, Verdict
 from fleet.node import Admission, Image, NodeKey, Readiness, Stage, Taint
 from fleet.workload import Budget, Keeper, Placement, WorkloadId

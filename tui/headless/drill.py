@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 from fleet.drill_report import DrillReport, Ending, shape_of_report, text_of_report
-from fleet.drill_walk import DrillWalk, Phase
+from fleet.drill_standing import Phase
+from fleet.drill_walk import DrillWalk
 from tui.deck import Deck
 from tui.drill_file import load_drill, packaged
 from tui.drill_report_file import write_report

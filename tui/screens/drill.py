@@ -10,7 +10,8 @@ from textual.message import Message
 
 from fleet.drill import Drill
 from fleet.drill_report import DrillReport
-from fleet.drill_walk import DrillWalk, Phase
+from fleet.drill_standing import Phase
+from fleet.drill_walk import DrillWalk
 from fleet.node import NodeKey
 from fleet.plan import Options, Verb
 from fleet.runner import OperationRun
