@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from backends.kubernetes.drill_ground import KubernetesDrillGround
 from backends.simulated.objects import NAMESPACES
 from backends.simulated.serve import Simulation
 from fleet.drill_report import DrillReport, Ending, shape_of_report, text_of_report
@@ -236,4 +237,27 @@ node = "stage=in-service admission=open health=pass"
     async with ground(stride=FAST) as here:
         report = await alone(here, here.walk(read_drill(own, Path("own.toml"))))
         assert report.observed
+        assert here.traces() == []
+
+
+def without_machines(walk: DrillWalk) -> DrillWalk:
+    """The walk, on a cluster that can't be asked to break: GPUs are then written into the node's status, as on KWOK."""
+    assert isinstance(walk.walker.ground, KubernetesDrillGround)
+    walk.walker.ground._simulated = False
+    return walk
+
+
+async def test_without_machines_the_gpus_are_written_into_the_nodes_status() -> None:
+    async with ground() as here:
+        report = await alone(here, without_machines(here.walk(DRILL)))
+        assert report.observed, report.why
+        assert "gpus FAIL (7 GPUs, wants 8 GPUs)" in " ".join(report.checkpoints[1].evidence)
+        assert here.traces() == []
+
+
+async def test_a_fault_that_can_not_be_made_here_is_said_at_its_checkpoint() -> None:
+    async with ground(stride=FAST) as here:
+        report = await alone(here, without_machines(here.walk(load_drill("xid"))))
+        assert report.ending is Ending.STUCK
+        assert "on a simulated fleet only" in report.why
         assert here.traces() == []
