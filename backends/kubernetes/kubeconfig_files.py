@@ -154,7 +154,7 @@ def read(files: Sequence[Path], *, must_exist: bool) -> Merged:
 
 
 def _load(path: Path) -> _File:
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
     try:
         text = path.read_bytes()
