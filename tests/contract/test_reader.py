@@ -57,7 +57,7 @@ async def test_placements_say_who_keeps_them_and_which_budget_holds_them(orchest
     assert placed[web].keeper is Keeper.CONTROLLER
     assert placed[web].loses_scratch
     assert placed[web].grace == timedelta(seconds=2)
-    assert [(each.name, each.allowed, each.owner) for each in placed[web].budgets] == [(budget, 0, space)]
+    assert [(each.name, each.allowed, each.owner) for each in placed[web].budgets] == [(budget, 0, "")]
     assert placed[agent].keeper is Keeper.DAEMON
     assert placed[alone].keeper is Keeper.NOBODY
     assert placed[alone].budgets == ()

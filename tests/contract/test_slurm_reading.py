@@ -168,7 +168,9 @@ async def test_a_reboot_brings_another_boot_and_the_other_image(lab: SlurmLab) -
     assert (during.stage, during.readiness) == (Stage.REIMAGING, Readiness.UNKNOWN)
     assert during.upgrade.startswith("reboot issued")
     lab.let_boot("gpu5")
-    await lab.settles(lambda: lab.booted("gpu5") == "v2", "gpu5 is back")
+    await lab.settles(
+        lambda: lab.booted("gpu5") == "v2" and not lab.states("gpu5") - {"IDLE", "DRAIN"}, "gpu5 is back"
+    )
     after = await node_of(lab, "gpu5")
     assert after.boot_id != before.boot_id
     assert after.image.running == "v2"
