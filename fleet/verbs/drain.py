@@ -77,7 +77,7 @@ def moving_blockers(question: Question, sorting: Sorted) -> list[Blocker]:
         blockers.append(
             block(
                 node.key,
-                f"it is unreachable, so {len(sorting.must_go)} pods there would never finish an eviction",
+                f"it is unreachable, so no eviction there ever finishes (bound there: {len(sorting.must_go)})",
                 go_on="bring it back or power it off first; cordon it meanwhile",
             )
         )
