@@ -44,6 +44,14 @@ class Desk:
             capacity=lambda: {"h100": (160, 160, 20, 0)},
         )
 
+    async def run(self, verb: Verb, *names: str, **options: Any) -> Operation:
+        """Plan and run a verb to its end, where nothing waits on the clock."""
+        return await self.dispatcher.run(await self.dispatcher.plan(request(verb, *names, **options)))
+
+    def kinds(self) -> list[tuple[str, str]]:
+        """What the journal has, in order: the kind of each record and the action of its step."""
+        return [(record.kind.value, record.step_id.rsplit("-", 1)[-1]) for record in self.journal.written]
+
     async def start(self, verb: Verb, *names: str, **options: Any) -> OperationRun:
         return self.dispatcher.start(await self.dispatcher.plan(request(verb, *names, **options)))
 

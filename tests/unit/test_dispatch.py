@@ -5,53 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
-from fleet.dispatch import Dispatcher
 from fleet.errors import Blocked, Conflict, Denied, JournalFailed, OutcomeUnknown, TimedOut, Unreachable
 from fleet.health import GateRecord, Verdict
 from fleet.holder import Hold
 from fleet.journal import Kind, Record
 from fleet.node import Admission, NodeKey, Stage
-from fleet.operation import Effect, Operation, OperationState, StepState
+from fleet.operation import Effect, OperationState, StepState
 from fleet.plan import Verb
 from fleet.policy import Policy
 from fleet.workload import WorkloadId
-from tests.clocks import ManualClock
-from tests.fakes import SOURCE, Lab, MemoryJournal, key, node, pod, request
-
-
-class Desk:
-    """A dispatcher over a lab, and the shortest way to run a verb on it."""
-
-    def __init__(self, policy: Policy | None = None) -> None:
-        self.lab = Lab()
-        self.journal = MemoryJournal()
-        self.clock = ManualClock()
-        self.stale: list[str] = []
-        self.dispatcher = self.another(policy)
-
-    def another(self, policy: Policy | None = None) -> Dispatcher:
-        return Dispatcher(
-            readers={SOURCE: self.lab},
-            writers={SOURCE: self.lab},
-            checker=self.lab,
-            journal=self.journal,
-            clock=self.clock,
-            policy=policy or Policy(),
-            owner="test",
-            stale=lambda: self.stale,
-            capacity=lambda: {"h100": (160, 160, 20, 0)},
-        )
-
-    async def run(self, verb: Verb, *names: str, **options: Any) -> Operation:
-        plan = await self.dispatcher.plan(request(verb, *names, **options))
-        return await self.dispatcher.run(plan)
-
-    def kinds(self) -> list[tuple[str, str]]:
-        return [(record.kind.value, record.step_id.rsplit("-", 1)[-1]) for record in self.journal.written]
+from tests.desk import Desk
+from tests.fakes import SOURCE, key, node, pod, request
 
 
 @pytest.fixture
