@@ -31,19 +31,56 @@ _FIELDS: Mapping[str, str] = {
     sentinels.REMAPPED_UNCORRECTABLE: "remapped_uncorrectable",
     sentinels.REMAPPED_CORRECTABLE: "remapped_correctable",
     sentinels.ECC_DBE_VOLATILE: "ecc_dbe_volatile",
+    sentinels.ECC_SBE_VOLATILE: "ecc_sbe_volatile",
+    sentinels.ECC_SBE_AGGREGATE: "ecc_sbe_aggregate",
+    sentinels.ECC_DBE_AGGREGATE: "ecc_dbe_aggregate",
+    sentinels.SM_ACTIVE: "sm_active",
+    sentinels.ENGINE_ACTIVE: "engine_active",
+    sentinels.TEMP_MARGIN: "temp_margin",
+    sentinels.TEMP_SLOWDOWN: "temp_slowdown",
+    sentinels.RETIRED_PENDING: "retired_pending",
 }
-METRICS = frozenset(
-    {*_FIELDS, sentinels.FB_FREE, sentinels.FB_RESERVED, sentinels.XID_ERRORS, sentinels.ROW_REMAP_FAILURE}
+_WHOLE: Mapping[str, str] = {
+    sentinels.XID_ERRORS: "xid",
+    sentinels.CLOCK_REASONS: "clock_event_reasons",
+    sentinels.PCIE_GEN: "pcie_gen",
+    sentinels.PCIE_WIDTH: "pcie_width",
+    sentinels.PCIE_GEN_MAX: "pcie_gen_max",
+    sentinels.PCIE_WIDTH_MAX: "pcie_width_max",
+    sentinels.RECOVERY_ACTION: "recovery_action",
+}
+_FLAGS: Mapping[str, str] = {
+    sentinels.ROW_REMAP_FAILURE: "row_remap_failure",
+    sentinels.ROW_REMAP_PENDING: "remap_pending",
+    sentinels.PERSISTENCE: "persistence",
+}
+_TOGETHER: Mapping[str, Sequence[str]] = {
+    "nvlink_bandwidth": (sentinels.NVLINK_SENT, sentinels.NVLINK_RECEIVED),
+    "nvlink_errors": sentinels.NVLINK_ERRORS,
+}
+_ONE_NAME = frozenset(
+    {
+        *_FIELDS,
+        *_WHOLE,
+        *_FLAGS,
+        *(metric for metrics in _TOGETHER.values() for metric in metrics),
+        sentinels.FB_FREE,
+        sentinels.FB_RESERVED,
+        sentinels.NVLINK_STATE,
+    }
 )
+METRICS = _ONE_NAME | sentinels.RENAMED.keys()
 """The metrics that a row is made of; a source need ask for no others."""
 
 _TEXT_LIMIT = 120
+_UUIDS = ("UUID", "uuid", "gpu_uuid")  # the last on series of links
 
 
 @dataclass(slots=True)
 class _Row:
     labels: dict[str, str]
     readings: dict[str, float] = field(default_factory=dict)
+    links: dict[str, bool] = field(default_factory=dict)  # NVLinks by number, whether each is up
     at: datetime | None = None
 
 
@@ -62,8 +99,12 @@ class GpuRows:
             return
         if at is not None:
             row.at = at if row.at is None else min(row.at, at)
+        metric = sentinels.RENAMED.get(metric, metric)
         known = sentinels.reading(metric, value)
-        if known is not None:
+        if metric == sentinels.NVLINK_STATE:
+            if known is not None and labels.get("nvlink"):
+                row.links[labels["nvlink"]] = known > 0  # NVML_NVLINK_STATE_INACTIVE is 0, ACTIVE 1, SLEEP 2
+        elif known is not None:
             kept = row.readings.get(metric)
             row.readings[metric] = known if kept is None else _stronger(metric, kept, known)
 
@@ -84,7 +125,7 @@ class GpuRows:
         return row
 
     def _find(self, labels: Labels) -> _Row | None:
-        gpu, uuid = labels.get("gpu", ""), labels.get("UUID") or labels.get("uuid", "")
+        gpu, uuid = labels.get("gpu", ""), next((labels[name] for name in _UUIDS if labels.get(name)), "")
         node = self._name_of(labels)
         if not node or not (gpu or uuid):
             return None
@@ -140,23 +181,40 @@ def _stronger(metric: str, kept: float, known: float) -> float:
 def _telemetry(row: _Row, at: datetime | None) -> GpuTelemetry:
     labels, readings = row.labels, row.readings
     values: dict[str, Any] = {name: readings.get(metric) for metric, name in _FIELDS.items()}
-    code, failed = readings.get(sentinels.XID_ERRORS), readings.get(sentinels.ROW_REMAP_FAILURE)
+    values |= {name: _whole(readings.get(metric)) for metric, name in _WHOLE.items()}
+    values |= {name: _flag(readings.get(metric)) for metric, name in _FLAGS.items()}
+    values |= {name: _total(map(readings.get, metrics)) for name, metrics in _TOGETHER.items()}
     if values["fb_total_mib"] is None:
         values["fb_total_mib"] = _memory(readings)
+    if values["temp_margin"] is None:
+        values["temp_margin"] = _margin(values["temp"], values["temp_slowdown"])
     return GpuTelemetry(
         gpu=_text(labels, "gpu"),
-        uuid=_text(labels, "UUID", "uuid"),
+        uuid=_text(labels, *_UUIDS),
         instance=_text(labels, "GPU_I_ID"),
         profile=_text(labels, "GPU_I_PROFILE"),
         model=_text(labels, "modelName", "model_name"),
         pci_bus_id=_text(labels, "pci_bus_id"),
         driver=_text(labels, "DCGM_FI_DRIVER_VERSION"),
-        xid=None if code is None or code != int(code) else int(code),
-        row_remap_failure=None if failed is None else failed > 0,
+        vbios=_text(labels, "DCGM_FI_DEV_VBIOS_VERSION"),
+        nvlinks_up=sum(row.links.values()) if row.links else None,
+        nvlinks_down=sum(not up for up in row.links.values()) if row.links else None,
         held_by=_holder(labels),
         at=row.at or at,
         **values,
     )
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None or value != int(value) else int(value)
+
+
+def _flag(value: float | None) -> bool | None:
+    return None if value is None else value > 0
+
+
+def _margin(temp: float | None, slowdown: float | None) -> float | None:
+    return None if temp is None or slowdown is None else slowdown - temp
 
 
 def _memory(readings: Mapping[str, float]) -> float | None:
@@ -167,13 +225,14 @@ def _memory(readings: Mapping[str, float]) -> float | None:
 
 
 def _holder(labels: Labels) -> str:
-    """The pod that has the device. Where Prometheus renamed the exporter's `pod`, the plain one is the exporter itself."""
+    """The pod or batch job that has it. Where Prometheus renamed the exporter's `pod`, the plain one is the exporter itself."""
     for prefix, suffix in (("exported_", ""), ("", ""), ("", "_name")):
         pod = labels.get(f"{prefix}pod{suffix}", "")
         if pod and not (prefix == "" and "dcgm-exporter" in pod):
             space = labels.get(f"{prefix}namespace") or labels.get(f"{prefix}pod_namespace", "")
             return clean(f"{space}/{pod}" if space else pod, _TEXT_LIMIT)
-    return ""
+    job = labels.get("hpc_job", "")
+    return clean(f"job {job}", _TEXT_LIMIT) if job else ""
 
 
 def _text(labels: Labels, *names: str) -> str:

@@ -38,7 +38,14 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class GpuTelemetry:
-    """One GPU (or MIG instance) as its exporter shows it. Units as in `NodeTelemetry`; clocks in MHz; memory in MiB."""
+    """One GPU (or MIG instance) as its exporter shows it. None is what it did not tell.
+
+    Units as in `NodeTelemetry`; clocks in MHz; memory in MiB; `sm_active`, `tensor_active` and `engine_active` 0 to 1;
+    `temp_margin` degrees Celsius to the nearest slowdown threshold, `temp_slowdown` where that threshold is; counters since
+    the driver was loaded (volatile) or for life (aggregate, remaps); `nvlink_bandwidth` bytes a second both ways together;
+    `nvlink_errors` CRC, replay and recovery errors together; `clock_event_reasons` the bits of `fleet.clock_reasons`;
+    `recovery_action` as NVML's nvmlDeviceGpuRecoveryAction_t, 0 being none.
+    """
 
     gpu: str
     uuid: str = ""
@@ -47,20 +54,42 @@ class GpuTelemetry:
     model: str = ""
     pci_bus_id: str = ""
     driver: str = ""
+    vbios: str = ""
     util: float | None = None
+    sm_active: float | None = None
     tensor_active: float | None = None
+    engine_active: float | None = None
     temp: float | None = None
+    temp_margin: float | None = None
+    temp_slowdown: float | None = None
     memory_temp: float | None = None
     power_watts: float | None = None
     fb_used_mib: float | None = None
     fb_total_mib: float | None = None
     sm_clock: float | None = None
     memory_clock: float | None = None
+    clock_event_reasons: int | None = None
     xid: int | None = None
-    pcie_replays: float | None = None
-    remapped_uncorrectable: float | None = None
-    remapped_correctable: float | None = None
-    row_remap_failure: bool | None = None
+    xid_at: datetime | None = None  # None: its age is unknown
+    ecc_sbe_volatile: float | None = None
     ecc_dbe_volatile: float | None = None
-    held_by: str = ""  # namespace/pod that has the device
+    ecc_sbe_aggregate: float | None = None
+    ecc_dbe_aggregate: float | None = None
+    remapped_correctable: float | None = None
+    remapped_uncorrectable: float | None = None
+    row_remap_failure: bool | None = None
+    remap_pending: bool | None = None
+    retired_pending: float | None = None
+    nvlink_bandwidth: float | None = None
+    nvlink_errors: float | None = None
+    nvlinks_up: int | None = None
+    nvlinks_down: int | None = None
+    pcie_gen: int | None = None
+    pcie_width: int | None = None
+    pcie_gen_max: int | None = None
+    pcie_width_max: int | None = None
+    pcie_replays: float | None = None
+    recovery_action: int | None = None
+    persistence: bool | None = None
+    held_by: str = ""  # namespace/pod, or the job, that has the device
     at: datetime | None = None  # when it was sampled; None where its source can't tell

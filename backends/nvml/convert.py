@@ -8,16 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from backends.nvml.reading import Gpu, Host
-from fleet import sentinels
+from fleet import clock_reasons, sentinels
 from fleet.node import Condition, Image, Node, NodeKey, Readiness, Software
 from fleet.telemetry import GpuTelemetry
 from fleet.text import clean
 
 SOURCE = "nvml"
 """The name of the source whose one node is this host."""
-
-SLOWED = 0xE8
-"""Clock event reasons that are a fault: hardware and thermal slowdown, power brake (dcgm_fields.h; see docs/telemetry.md)."""
 
 _TEXT_LIMIT = 120
 
@@ -96,10 +93,32 @@ def _row(gpu: Gpu, driver: str, at: datetime) -> GpuTelemetry:
         remapped_uncorrectable=_known(sentinels.REMAPPED_UNCORRECTABLE, gpu.remapped_uncorrectable),
         remapped_correctable=_known(sentinels.REMAPPED_CORRECTABLE, gpu.remapped_correctable),
         row_remap_failure=gpu.remap_failed,
+        temp_slowdown=_known(sentinels.TEMP_SLOWDOWN, gpu.temp_slowdown),
+        temp_margin=_margin(gpu),
+        clock_event_reasons=gpu.clock_reasons,
+        ecc_sbe_volatile=_known(sentinels.ECC_SBE_VOLATILE, gpu.ecc_corrected),
         ecc_dbe_volatile=_known(sentinels.ECC_DBE_VOLATILE, gpu.ecc_uncorrected),
+        ecc_sbe_aggregate=_known(sentinels.ECC_SBE_AGGREGATE, gpu.ecc_corrected_ever),
+        ecc_dbe_aggregate=_known(sentinels.ECC_DBE_AGGREGATE, gpu.ecc_uncorrected_ever),
+        remap_pending=gpu.remap_pending,
+        retired_pending=None if gpu.retired_pending is None else float(gpu.retired_pending),
+        nvlinks_up=gpu.links_up,
+        nvlinks_down=None if gpu.links is None or gpu.links_up is None else gpu.links - gpu.links_up,
+        pcie_gen=gpu.pcie_gen,
+        pcie_width=gpu.pcie_width,
+        pcie_gen_max=gpu.pcie_gen_max,
+        pcie_width_max=gpu.pcie_width_max,
+        persistence=gpu.persistence,
+        vbios=clean(gpu.vbios, _TEXT_LIMIT),
         held_by=_holders(gpu.processes),
         at=at,
     )
+
+
+def _margin(gpu: Gpu) -> float | None:
+    temp = _known(sentinels.GPU_TEMP, gpu.temp)
+    slowdown = _known(sentinels.TEMP_SLOWDOWN, gpu.temp_slowdown)
+    return None if temp is None or slowdown is None else slowdown - temp
 
 
 def _known(metric: str, value: float | None) -> float | None:
@@ -123,7 +142,7 @@ _FAULTS: tuple[tuple[str, Callable[[Gpu], bool], str, bool | None], ...] = (
     ("RowRemapPending", lambda gpu: gpu.remap_pending is True, "waits for a reset to remap rows", True),
     (
         "ClocksSlowed",
-        lambda gpu: bool((gpu.clock_reasons or 0) & SLOWED),
+        lambda gpu: clock_reasons.is_slowed(gpu.clock_reasons or 0),
         "is slowed by heat or power",
         True,
     ),

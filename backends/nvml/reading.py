@@ -34,13 +34,21 @@ class Gpu(msgspec.Struct, omit_defaults=True, gc=False):
     total_mib: float | None = None
     sm_clock: float | None = None
     memory_clock: float | None = None
+    temp_slowdown: float | None = None
+    ecc_corrected: float | None = None
     ecc_uncorrected: float | None = None
+    ecc_corrected_ever: float | None = None
+    ecc_uncorrected_ever: float | None = None
     pcie_replays: float | None = None
     remapped_correctable: float | None = None
     remapped_uncorrectable: float | None = None
     remap_pending: bool | None = None
     remap_failed: bool | None = None
     clock_reasons: int | None = None
+    persistence: bool | None = None
+    retired_pending: bool | None = None
+    pcie_gen: int | None = None
+    pcie_gen_max: int | None = None
     pcie_width: int | None = None
     pcie_width_max: int | None = None
     links_up: int | None = None
@@ -107,6 +115,10 @@ def _gpu(nvml: Any, index: int, handle: Any) -> Gpu:
     pending, failed = _part(remapped, 2), _part(remapped, 3)
     memory = _ask(nvml, "nvmlDeviceGetMemoryInfo", handle, getattr(nvml, "nvmlMemory_v2", None))
     memory = memory or _ask(nvml, "nvmlDeviceGetMemoryInfo", handle)
+    persistence, retired = (
+        _ask(nvml, call, handle)
+        for call in ("nvmlDeviceGetPersistenceMode", "nvmlDeviceGetRetiredPagesPendingStatus")
+    )
     power = _number(_ask(nvml, "nvmlDeviceGetPowerUsage", handle))
     links = _links(nvml, handle)
     return Gpu(
@@ -123,15 +135,20 @@ def _gpu(nvml: Any, index: int, handle: Any) -> Gpu:
         total_mib=_mib(memory, "total"),
         sm_clock=_number(_ask(nvml, "nvmlDeviceGetClockInfo", handle, nvml.NVML_CLOCK_SM)),
         memory_clock=_number(_ask(nvml, "nvmlDeviceGetClockInfo", handle, nvml.NVML_CLOCK_MEM)),
-        ecc_uncorrected=_number(
+        temp_slowdown=_number(
             _ask(
                 nvml,
-                "nvmlDeviceGetTotalEccErrors",
+                "nvmlDeviceGetTemperatureThreshold",
                 handle,
-                nvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED,
-                nvml.NVML_VOLATILE_ECC,
+                getattr(nvml, "NVML_TEMPERATURE_THRESHOLD_SLOWDOWN", None),
             )
         ),
+        ecc_corrected=_ecc(nvml, handle, "CORRECTED", "VOLATILE"),
+        ecc_uncorrected=_ecc(nvml, handle, "UNCORRECTED", "VOLATILE"),
+        ecc_corrected_ever=_ecc(nvml, handle, "CORRECTED", "AGGREGATE"),
+        ecc_uncorrected_ever=_ecc(nvml, handle, "UNCORRECTED", "AGGREGATE"),
+        persistence=None if persistence is None else bool(persistence),
+        retired_pending=None if retired is None else bool(retired),
         pcie_replays=_number(_ask(nvml, "nvmlDeviceGetPcieReplayCounter", handle)),
         remapped_correctable=_number(_part(remapped, 0)),
         remapped_uncorrectable=_number(_part(remapped, 1)),
@@ -141,6 +158,8 @@ def _gpu(nvml: Any, index: int, handle: Any) -> Gpu:
             _ask(nvml, "nvmlDeviceGetCurrentClocksEventReasons", handle)
             or _ask(nvml, "nvmlDeviceGetCurrentClocksThrottleReasons", handle)
         ),
+        pcie_gen=_whole(_ask(nvml, "nvmlDeviceGetCurrPcieLinkGeneration", handle)),
+        pcie_gen_max=_whole(_ask(nvml, "nvmlDeviceGetMaxPcieLinkGeneration", handle)),
         pcie_width=_whole(_ask(nvml, "nvmlDeviceGetCurrPcieLinkWidth", handle)),
         pcie_width_max=_whole(_ask(nvml, "nvmlDeviceGetMaxPcieLinkWidth", handle)),
         links_up=sum(links) if links else None,
@@ -170,6 +189,13 @@ def _memory_temp(nvml: Any, handle: Any) -> float | None:
     if field is None or getattr(field, "nvmlReturn", 0) != 0:
         return None
     return _number(field.value.uiVal) if field.value.uiVal != _NO_MEMORY_SENSOR else None
+
+
+def _ecc(nvml: Any, handle: Any, kind: str, span: str) -> float | None:
+    arguments = [getattr(nvml, name, None) for name in (f"NVML_MEMORY_ERROR_TYPE_{kind}", f"NVML_{span}_ECC")]
+    if None in arguments:
+        return None
+    return _number(_ask(nvml, "nvmlDeviceGetTotalEccErrors", handle, *arguments))
 
 
 def _links(nvml: Any, handle: Any) -> list[bool]:

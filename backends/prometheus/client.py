@@ -25,7 +25,7 @@ from fleet.telemetry import Alert, GpuTelemetry
 from fleet.xid import SeverityOf, default_severity
 
 _AT_ONCE = 4  # Prometheus runs 20 queries at once by default, and others ask it too
-_HOSTS_A_QUERY = 50  # keeps the address of a request below 8 KB
+_HOSTS_A_QUERY = 25  # keeps the address of a request below 8 KB
 _TRUSTED_FOR = timedelta(minutes=10)  # then recorded series are compared with the raw ones again
 _DISTRUSTED_FOR = timedelta(minutes=1)  # a node that came or went makes them differ for a moment
 

@@ -166,3 +166,88 @@ def test_whatever_comes_a_node_is_within_its_ranges(samples: list[tuple[str, dic
     assert node.gpu_util is None or 0 <= node.gpu_util <= 100
     assert node.fb_used_ratio is None or 0 <= node.fb_used_ratio <= 1
     assert node.xid is None or 0 <= node.xid <= 9999
+
+
+def test_the_fields_that_a_custom_list_exports_are_read() -> None:
+    (row,) = rows_of(
+        (sentinels.CLOCK_REASONS, gpu(0, DCGM_FI_DEV_VBIOS_VERSION="96.00.74"), 0x44),
+        (sentinels.SM_ACTIVE, gpu(0), 0.5),
+        (sentinels.ENGINE_ACTIVE, gpu(0), 0.9),
+        (sentinels.TEMP_MARGIN, gpu(0), 14),
+        (sentinels.ECC_SBE_VOLATILE, gpu(0), 1),
+        (sentinels.ECC_SBE_AGGREGATE, gpu(0), 2),
+        (sentinels.ECC_DBE_AGGREGATE, gpu(0), 3),
+        (sentinels.ROW_REMAP_PENDING, gpu(0), 1),
+        (sentinels.RETIRED_PENDING, gpu(0), 4),
+        (sentinels.NVLINK_SENT, gpu(0), 1e9),
+        (sentinels.NVLINK_RECEIVED, gpu(0), 2e9),
+        (sentinels.NVLINK_FLIT_ERRORS, gpu(0), 5),
+        (sentinels.NVLINK_REPLAYS, gpu(0), 6),
+        (sentinels.PCIE_GEN, gpu(0), 5),
+        (sentinels.PCIE_WIDTH, gpu(0), 8),
+        (sentinels.PCIE_WIDTH_MAX, gpu(0), 16),
+        (sentinels.RECOVERY_ACTION, gpu(0), 2),
+        (sentinels.PERSISTENCE, gpu(0), 0),
+    )
+    assert (row.clock_event_reasons, row.vbios, row.sm_active, row.engine_active) == (
+        0x44,
+        "96.00.74",
+        0.5,
+        0.9,
+    )
+    assert (row.temp_margin, row.ecc_sbe_volatile, row.ecc_sbe_aggregate, row.ecc_dbe_aggregate) == (
+        14,
+        1,
+        2,
+        3,
+    )
+    assert (row.remap_pending, row.retired_pending, row.nvlink_bandwidth, row.nvlink_errors) == (
+        True,
+        4,
+        3e9,
+        11,
+    )
+    assert (row.pcie_gen, row.pcie_width, row.pcie_width_max, row.pcie_gen_max) == (5, 8, 16, None)
+    assert (row.recovery_action, row.persistence) == (2, False)
+
+
+def test_links_are_counted_by_whether_they_are_up() -> None:
+    states = [(sentinels.NVLINK_STATE, gpu(0, nvlink=str(link)), float(link != 3)) for link in range(18)]
+    (row,) = rows_of((sentinels.GPU_UTIL, gpu(0), 1), *states)
+    assert (row.nvlinks_up, row.nvlinks_down) == (17, 1)
+
+
+def test_links_named_by_the_gpus_uuid_alone_are_still_its_own() -> None:
+    (row,) = rows_of(
+        (sentinels.GPU_UTIL, gpu(0), 1),
+        (sentinels.NVLINK_STATE, {"gpu": "0", "gpu_uuid": "GPU-0", "nvlink": "0"}, 0),
+    )
+    assert (row.nvlinks_up, row.nvlinks_down) == (0, 1)
+
+
+def test_no_link_series_is_an_unknown_number_of_links() -> None:
+    (row,) = rows_of((sentinels.GPU_UTIL, gpu(0), 1))
+    assert (row.nvlinks_up, row.nvlinks_down, row.nvlink_errors, row.nvlink_bandwidth) == (None,) * 4
+
+
+def test_a_blank_link_state_says_nothing() -> None:
+    (row,) = rows_of(
+        (sentinels.GPU_UTIL, gpu(0), 1), (sentinels.NVLINK_STATE, gpu(0, nvlink="0"), 2147483632)
+    )
+    assert row.nvlinks_up is None
+
+
+def test_a_field_that_dcgm_renamed_is_read_by_either_name() -> None:
+    for metric in ("DCGM_FI_DEV_CLOCK_THROTTLE_REASONS", "DCGM_FI_DEV_CLOCKS_EVENT_REASONS"):
+        (row,) = rows_of((metric, gpu(0), 8))
+        assert row.clock_event_reasons == 8
+
+
+def test_the_margin_is_reckoned_where_only_the_threshold_is_told() -> None:
+    (row,) = rows_of((sentinels.GPU_TEMP, gpu(0), 61), (sentinels.TEMP_SLOWDOWN, gpu(0), 87))
+    assert row.temp_margin == 26
+
+
+def test_a_batch_job_holds_its_gpu() -> None:
+    (row,) = rows_of((sentinels.GPU_UTIL, gpu(0, hpc_job="4711"), 0))
+    assert row.held_by == "job 4711"

@@ -50,6 +50,10 @@ class Card:
     remapped: tuple[int, int, int, int] | None = (1, 0, 0, 0)
     reasons: int | None = 0x4
     width: tuple[int, int] | None = (16, 16)
+    generation: tuple[int, int] | None = (5, 5)
+    slowdown: int | None = 87
+    ever: tuple[int, int] | None = (12, 1)
+    persistence: int | None = 1
     links: Sequence[int] = (1,) * 18
     pids: Sequence[int] = ()
     mig: bool | None = False
@@ -91,8 +95,11 @@ class Library:
     NVML_TEMPERATURE_GPU = 0
     NVML_CLOCK_SM = 1
     NVML_CLOCK_MEM = 2
+    NVML_MEMORY_ERROR_TYPE_CORRECTED = 0
     NVML_MEMORY_ERROR_TYPE_UNCORRECTED = 1
     NVML_VOLATILE_ECC = 0
+    NVML_AGGREGATE_ECC = 1
+    NVML_TEMPERATURE_THRESHOLD_SLOWDOWN = 1
     NVML_FI_DEV_MEMORY_TEMP = 82
     nvmlMemory_v2 = 0x02000028  # noqa: N815 - NVML's own name
 
@@ -150,7 +157,13 @@ class Library:
         return int(told(card.sm_clock if clock == self.NVML_CLOCK_SM else card.memory_clock))
 
     def nvmlDeviceGetTotalEccErrors(self, card: Card, kind: int, since: int) -> int:
-        return int(told(card.ecc))
+        return int(told(card.ever)[kind] if since == self.NVML_AGGREGATE_ECC else told(card.ecc))
+
+    def nvmlDeviceGetTemperatureThreshold(self, card: Card, threshold: int) -> int:
+        return int(told(card.slowdown))
+
+    def nvmlDeviceGetPersistenceMode(self, card: Card) -> int:
+        return int(told(card.persistence))
 
     def nvmlDeviceGetPcieReplayCounter(self, card: Card) -> int:
         return int(told(card.replays))
@@ -167,6 +180,12 @@ class Library:
 
     def nvmlDeviceGetMaxPcieLinkWidth(self, card: Card) -> int:
         return int(told(card.width)[1])
+
+    def nvmlDeviceGetCurrPcieLinkGeneration(self, card: Card) -> int:
+        return int(told(card.generation)[0])
+
+    def nvmlDeviceGetMaxPcieLinkGeneration(self, card: Card) -> int:
+        return int(told(card.generation)[1])
 
     def nvmlDeviceGetNvLinkState(self, card: Card, link: int) -> int:
         return int(told(card.links[link] if link < len(card.links) else None))

@@ -52,7 +52,22 @@ def test_every_column_of_a_gpu_is_filled() -> None:
         remapped_uncorrectable=0,
         remapped_correctable=1,
         row_remap_failure=False,
+        vbios="96.00.74.00.1A",
+        temp_slowdown=87,
+        temp_margin=26,
+        clock_event_reasons=0x4,
+        ecc_sbe_volatile=0,
         ecc_dbe_volatile=0,
+        ecc_sbe_aggregate=12,
+        ecc_dbe_aggregate=1,
+        remap_pending=False,
+        nvlinks_up=18,
+        nvlinks_down=0,
+        pcie_gen=5,
+        pcie_gen_max=5,
+        pcie_width=16,
+        pcie_width_max=16,
+        persistence=True,
         held_by="trainer (pid 7) and 1 more",
         at=START,
     )
@@ -66,12 +81,13 @@ def test_nvml_keeps_no_last_xid_so_it_is_unknown() -> None:
 BARE = Card(
     util=None, temp=None, memory_temp=None, power_mw=None, used=None, total=None, sm_clock=None,
     memory_clock=None, ecc=None, replays=None, remapped=None, reasons=None, width=None, links=(), mig=None,
+    generation=None, slowdown=None, ever=None, persistence=None,
 )  # fmt: skip
 
 
 def test_a_card_that_supports_nothing_is_all_unknown_and_does_not_count() -> None:
     (row,) = rows(BARE)
-    known = {"gpu", "uuid", "model", "pci_bus_id", "driver", "at"}
+    known = {"gpu", "uuid", "model", "pci_bus_id", "driver", "vbios", "at"}
     assert {name for name in GpuTelemetry.__slots__ if getattr(row, name) not in (None, "")} == known
     assert node_from_gpus((row,), START).gpus_seen == 0
 
