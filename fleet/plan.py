@@ -242,7 +242,8 @@ class NodePlan:
 class Plan:
     """What would be done. `hash` covers what the confirm promises, and not pods, jobs or times.
 
-    `at_once` is how many nodes it has under way together.
+    `at_once` is how many nodes it has under way together. Where `max_unavailable` of the category `braked_by` bounds that,
+    `already_out` of it are out of service beside the targets. `warnings` are of the whole plan.
     """
 
     request: Request
@@ -255,6 +256,20 @@ class Plan:
     max_unavailable: int | None = None
     blockers: tuple[Blocker, ...] = ()
     sources: tuple[SourceIdentity, ...] = ()
+    braked_by: str = ""
+    already_out: int = 0
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def pace(self) -> str:
+        """How it goes through its nodes, in words; empty where all go at once."""
+        if self.waves <= 1:
+            return ""
+        says = f"{self.waves} waves of {self.at_once}"
+        if self.max_unavailable is None:
+            return says
+        named = f"max-unavailable {self.max_unavailable} of category {self.braked_by or 'none'}"
+        return f"{says}: {named}, {self.already_out} already out"
 
     @property
     def verb(self) -> Verb:

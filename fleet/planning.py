@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from fleet.brakes import at_once, max_unavailable
-from fleet.node import Admission, Node, NodeKey, Readiness
+from fleet.brakes import TAKES_CAPACITY, at_once, bounds, brake_warnings, usable
+from fleet.node import NodeKey
 from fleet.plan import (
     Blocker,
     Ground,
@@ -39,14 +39,14 @@ _VERBS: dict[Verb, Callable[[Question], NodePlan]] = {
     Verb.RETIRE: plan_retire,
 }
 
-_CLOSING = (Verb.CORDON, Verb.DRAIN, Verb.REIMAGE, Verb.RETIRE)
-
 
 def plan(request: Request, ground: Ground, policy: Policy, now: datetime) -> Plan:
     """What `request` would do over `ground`: steps, blockers and cost, with the hash that a confirmation names."""
     nodes = tuple(plan_node(request, key, ground, policy, now) for key in dict.fromkeys(request.nodes))
     working = sum(bool(node.steps) for node in nodes)
-    allowed, parallel = _brakes(request, ground, policy, len(nodes))
+    braked = bounds(request.verb, len(nodes), ground, policy)
+    tightest = next(iter(braked), None)
+    parallel = at_once(request.verb, len(nodes), policy, tightest)
     return Plan(
         request=request,
         nodes=nodes,
@@ -55,7 +55,10 @@ def plan(request: Request, ground: Ground, policy: Policy, now: datetime) -> Pla
         at=now,
         waves=-(-working // parallel),
         at_once=parallel,
-        max_unavailable=allowed,
+        max_unavailable=tightest.limit if tightest else None,
+        braked_by=tightest.category if tightest else "",
+        already_out=tightest.out if tightest else 0,
+        warnings=(*_doubted(request, ground), *brake_warnings(request.verb, braked)),
         blockers=_whole_blockers(ground, nodes),
         sources=tuple(ground.identity[name] for name in sorted(ground.identity)),
     )
@@ -89,28 +92,16 @@ def _whole_blockers(ground: Ground, nodes: tuple[NodePlan, ...]) -> tuple[Blocke
     return tuple(blockers)
 
 
-def _brakes(request: Request, ground: Ground, policy: Policy, targets: int) -> tuple[int | None, int]:
-    """The tightest max-unavailable of the categories touched, and how many nodes may be under way at once.
-
-    A target that is out of service already takes nothing away by being worked on.
-    """
-    tightest: tuple[int, int] | None = None
-    for name in {facts.node.category for facts in ground.facts.values()}:
-        found = ground.capacity.get(name)
-        if found is None:
-            continue
-        targeted = sum(
-            not _usable(facts.node) for facts in ground.facts.values() if facts.node.category == name
-        )
-        limit, others = max_unavailable(policy.category(name), found[2]), max(0, found[3] - targeted)
-        if tightest is None or limit - others < tightest[0] - tightest[1]:
-            tightest = limit, others
-    allowed, unavailable = tightest or (None, 0)
-    return allowed, at_once(request.verb, targets, policy, allowed, unavailable)
-
-
-def _usable(node: Node) -> bool:
-    return node.admission is Admission.OPEN and node.readiness is Readiness.READY
+def _doubted(request: Request, ground: Ground) -> tuple[str, ...]:
+    """Sources that would not tell whether we may: that is no yes, and is found out only by the change itself."""
+    if request.options.check_only:
+        return ()
+    sources = dict.fromkeys(key.source for key in request.nodes)
+    return tuple(
+        f"{source} does not tell whether you may {request.verb.value}: it may refuse at the first change"
+        for source in sources
+        if ground.permissions.get((source, request.verb), Permission.UNKNOWN) is Permission.UNKNOWN
+    )
 
 
 def _radius(request: Request, nodes: tuple[NodePlan, ...], ground: Ground) -> Radius:
@@ -145,15 +136,14 @@ def _gangs(nodes: tuple[NodePlan, ...], ground: Ground) -> tuple[str, ...]:
 
 def _capacity_left(request: Request, ground: Ground) -> tuple[int, int] | None:
     """(GPUs usable after, GPUs usable now) of the categories touched; None where any of it is unknown."""
-    if request.verb not in _CLOSING:
+    if request.verb not in TAKES_CAPACITY:
         return None
     lost: defaultdict[str, int] = defaultdict(int)
     for facts in ground.facts.values():
         node = facts.node
-        usable = _usable(node)
-        if usable and node.gpus_allocatable is None:
+        if usable(node) and node.gpus_allocatable is None:
             return None
-        lost[node.category] += (node.gpus_allocatable or 0) if usable else 0
+        lost[node.category] += (node.gpus_allocatable or 0) if usable(node) else 0
     found = [ground.capacity.get(name) for name in lost]
     known = [item for item in found if item is not None]
     if not known or len(known) != len(found):

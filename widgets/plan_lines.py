@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fleet.plan import Blocker, BlockerKind, NodePlan, Plan, Verb
+from fleet.policy import FAILURES_THAT_STOP
 from widgets.fitting import fit_middle, width_of
 from widgets.glyphs import Glyphs
 from widgets.lines import LineOf, Piece, plain
@@ -96,9 +97,9 @@ def cost(plan: Plan, glyphs: Glyphs) -> list[LineOf]:
         lines.append(
             [(f"GPUs usable{where} after it: ", Tone.MUTED), plain(f"{after:,} of {now:,} usable now")]
         )
-    if plan.waves > 1:
-        most = "" if plan.max_unavailable is None else f", at most {plan.max_unavailable} nodes away at once"
-        lines.append([plain(f"in {plan.waves} waves{most}; stops starting nodes after 3 failures")])
+    if plan.pace:
+        lines.append([plain(f"{plan.pace}; stops starting nodes after {FAILURES_THAT_STOP} failures")])
+    lines.extend([(f"{glyphs.warn} ", Tone.WARN), plain(each)] for each in plan.warnings)
     return lines
 
 

@@ -162,3 +162,13 @@ async def test_a_server_that_asks_to_slow_down_is_asked_again_and_not_for_ever()
     slowed.extend([Throttled("slow down")] * 100)
     await desk.start(Verb.UNCORDON, operation="op-2")
     assert (await desk.ended("op-2")).outcomes[0].says == "slow down"
+
+
+async def test_a_drain_of_many_nodes_has_no_more_under_way_than_may_be_unavailable() -> None:
+    """Two of twenty may be out of service: the third drain waits until one of them is over."""
+    desk, names = many(12)
+    run = await desk.start_and_hold(Verb.DRAIN, "MoveWork", *names)
+    await desk.clock.advance(timedelta(minutes=1))
+    assert list(run.node_states) == [key("gpu-1"), key("gpu-2")]
+    desk.lab.holds["MoveWork"].set()
+    assert (await desk.ended()).state is OperationState.DONE

@@ -220,6 +220,65 @@ def test_many_nodes_go_in_waves_within_max_unavailable() -> None:
     assert found.typed
 
 
+@pytest.mark.parametrize("verb", [Verb.CORDON, Verb.DRAIN, Verb.RETIRE, Verb.REIMAGE])
+def test_every_verb_that_takes_capacity_goes_in_waves_under_max_unavailable(verb: Verb) -> None:
+    """Sixty nodes, of which six may be out and four are: two at a time."""
+    nodes = [node(f"gpu-{number}") for number in range(1, 13)]
+    asked = request(verb, *(item.key.name for item in nodes))
+    found = planned(asked, *nodes, capacity={"h100": (448, 480, 60, 4)})
+    assert (found.at_once, found.waves) == (2, 6)
+    assert found.pace == "6 waves of 2: max-unavailable 6 of category h100, 4 already out"
+
+
+@pytest.mark.parametrize("verb", [Verb.UNCORDON, Verb.GATE])
+def test_a_verb_that_takes_no_capacity_is_not_held_up_by_it(verb: Verb) -> None:
+    nodes = [node(f"gpu-{number}", admission=Admission.CORDONED) for number in range(1, 13)]
+    found = planned(
+        request(verb, *(item.key.name for item in nodes)), *nodes, capacity={"h100": (0, 160, 20, 12)}
+    )
+    assert (found.at_once, found.max_unavailable, found.pace) == (12, None, "")
+
+
+def test_the_category_with_the_least_room_sets_the_pace_of_a_mixed_plan() -> None:
+    nodes = [node(f"gpu-{number}") for number in range(1, 7)]
+    nodes += [node(f"old-{number}", category="a100") for number in range(1, 7)]
+    capacity = {"h100": (800, 800, 100, 0), "a100": (160, 160, 20, 1)}
+    found = planned(request(Verb.DRAIN, *(item.key.name for item in nodes)), *nodes, capacity=capacity)
+    assert found.pace == "12 waves of 1: max-unavailable 2 of category a100, 1 already out"
+
+
+def test_a_category_that_has_no_room_left_goes_one_by_one_and_says_so() -> None:
+    nodes = [node(f"gpu-{number}") for number in range(1, 12)]
+    asked = request(Verb.REIMAGE, *(item.key.name for item in nodes))
+    found = planned(asked, *nodes, capacity={"h100": (136, 160, 20, 3)})
+    assert found.at_once == 1
+    assert found.warnings[-1] == (
+        "max-unavailable 2 of category h100 is used up, 3 are out already: one node at a time"
+    )
+
+
+def test_waves_that_leave_more_closed_than_may_be_out_say_how_many() -> None:
+    nodes = [node(f"gpu-{number}") for number in range(1, 12)]
+    asked = request(Verb.DRAIN, *(item.key.name for item in nodes))
+    found = planned(asked, *nodes, capacity={"h100": (160, 160, 20, 0)})
+    assert "when done 11 nodes of category h100 are out, above its max-unavailable 2" in found.warnings[-1]
+
+
+def test_a_category_that_is_not_listed_yet_is_no_bigger_than_what_is_asked_for() -> None:
+    nodes = [node(f"gpu-{number}") for number in range(1, 12)]
+    found = planned(request(Verb.DRAIN, *(item.key.name for item in nodes)), *nodes)
+    assert (found.at_once, found.max_unavailable) == (2, 2)
+
+
+def test_a_source_that_does_not_tell_what_we_may_is_no_yes_and_is_said() -> None:
+    unsure = {("lab", Verb.DRAIN): Permission.UNKNOWN}
+    found = planned(request(Verb.DRAIN), permissions=unsure)
+    assert found.warnings == ("lab does not tell whether you may drain: it may refuse at the first change",)
+    assert found.free_to_run
+    sure = planned(request(Verb.DRAIN), permissions={("lab", Verb.DRAIN): Permission.ALLOWED})
+    assert (sure.warnings, sure.hash) == ((), found.hash)
+
+
 def test_the_radius_says_what_capacity_is_left() -> None:
     found = planned(request(Verb.CORDON), capacity={"h100": (160, 160, 20, 0)})
     assert found.radius.capacity_left == (152, 160)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fleet.plan import Plan, Radius, Verb
 from tests.builders import plan
 from widgets.glyphs import UNICODE
@@ -24,3 +26,19 @@ def test_the_capacity_says_of_which_categories_it_is() -> None:
 
 def test_a_cordon_says_nothing_of_pods_that_do_not_move() -> None:
     assert "pod" not in " ".join(said(plan(Verb.CORDON)))
+
+
+def test_waves_are_told_with_what_bounds_them_and_a_doubt_of_the_whole_plan_is_a_line() -> None:
+    of = replace(
+        plan(Verb.CORDON),
+        waves=6,
+        at_once=2,
+        max_unavailable=6,
+        braked_by="h100",
+        already_out=4,
+        warnings=("lab does not tell",),
+    )
+    lines = said(of)
+    pace = "6 waves of 2: max-unavailable 6 of category h100, 4 already out"
+    assert f"{pace}; stops starting nodes after 3 failures" in lines
+    assert f"{UNICODE.warn} lab does not tell" in lines

@@ -79,7 +79,11 @@ def plan_shape(plan: Plan) -> Shape:
         "blockers": [_blocker(blocker) for blocker in plan.all_blockers],
         "radius": _radius(plan.radius),
         "waves": plan.waves,
+        "at_once": plan.at_once,
         "max_unavailable": plan.max_unavailable,
+        "category": plan.braked_by or None,
+        "already_out": plan.already_out if plan.max_unavailable is not None else None,
+        "warnings": list(plan.warnings),
         "nodes": [_node_plan(node) for node in plan.nodes],
         "sources": [
             {"source": source.source, "identity": source.identity or None, "server": source.server or None}

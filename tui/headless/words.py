@@ -82,6 +82,8 @@ def plan_lines(plan: Plan) -> list[str]:
     lines = [
         f"{plan.verb.value} {counted(len(plan.nodes), 'node')}  (plan {plan.hash})",
         *(f"  cost: {words}" for words in _cost(radius)),
+        *([f"  pace: {plan.pace}"] if plan.pace else []),
+        *(f"  note: {says}" for says in plan.warnings),
     ]
     lines += [f"  lost: {label}" for label in radius.jobs_lost]
     lines += [f"  gang: {says}" for says in radius.gangs]

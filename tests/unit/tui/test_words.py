@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from fleet.health import Finding, GateRecord, Verdict
@@ -31,6 +33,12 @@ def test_the_cost_of_a_plan_names_the_categories_and_counts_in_words() -> None:
     assert "  cost: 1 pod of 1 workload move, 8 GPUs" in said
     assert "  cost: GPUs usable in h100 after it: 208 of 216" in said
     assert "  gang: ml/pretrain also runs on 3 other nodes, which may stall" in said
+
+
+def test_the_pace_of_a_plan_and_its_doubts_are_told() -> None:
+    said = plan_lines(replace(plan(), waves=6, at_once=2, warnings=("lab does not tell",)))
+    assert "  pace: 6 waves of 2" in said
+    assert "  note: lab does not tell" in said
 
 
 def test_a_cordon_that_moves_nothing_says_nothing_of_pods() -> None:
