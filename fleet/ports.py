@@ -13,11 +13,12 @@ from typing import Protocol
 from fleet.category import Category
 from fleet.health import Finding
 from fleet.journal import Record
-from fleet.node import NodeKey
+from fleet.node import Node, NodeKey
 from fleet.observation import Observation
 from fleet.operation import Effect, Operation, Outcome, Progress
 from fleet.plan import NodeFacts, Permission, SourceIdentity, Step, Verb
 from fleet.telemetry import Alert, GpuTelemetry, NodeTelemetry
+from fleet.timeline import Entry
 
 Report = Callable[[Sequence[Observation]], None]
 """Where a feed hands its observations. It never blocks and never fails."""
@@ -155,4 +156,26 @@ class Journal(Protocol):
 
     async def records(self, limit: int = 1000) -> Sequence[Record]:
         """The audit trail, newest first."""
+        ...
+
+    async def of_node(self, node: NodeKey, since: datetime | None = None) -> Sequence[Record]:
+        """The records of one node since then, oldest first, with those that begin and end the operations that touched it.
+
+        Without plans: the evidence of a beginning is its plan's hash.
+        """
+        ...
+
+    async def since(self, at: datetime) -> Sequence[Record]:
+        """Every record of a node from `at` on, oldest first, without plans: what counting a month needs."""
+        ...
+
+
+class Chronicler(Protocol):
+    """An outside source that can tell of one node's past: events, past XIDs."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def past(self, node: Node, since: datetime, until: datetime) -> Sequence[Entry]:
+        """What happened to the node between the two. Raises FleetError."""
         ...

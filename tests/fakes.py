@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from fleet.category import Category
@@ -231,6 +232,20 @@ class MemoryJournal:
 
     async def records(self, limit: int = 1000) -> Sequence[Record]:
         return self.written[::-1][:limit]
+
+    async def of_node(self, node: NodeKey, since: datetime | None = None) -> Sequence[Record]:
+        here = (node.name, node.source)
+        touched = {record.operation for record in self.written if (record.node, record.source) == here}
+        return [
+            record
+            for record in self.written
+            if record.operation in touched
+            and (not record.node or (record.node, record.source) == here)
+            and (since is None or record.at >= since)
+        ]
+
+    async def since(self, at: datetime) -> Sequence[Record]:
+        return [record for record in self.written if record.at >= at and record.node]
 
     async def own(self, operation: str, owner: str) -> None:
         if operation in self.owners:

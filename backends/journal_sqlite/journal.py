@@ -19,6 +19,7 @@ from backends.journal_sqlite.claims import Claims
 from backends.journal_sqlite.codec import decode, encode
 from fleet.errors import Garbled, JournalFailed
 from fleet.journal import Kind, Record, fold
+from fleet.node import NodeKey
 from fleet.operation import Operation, OperationState
 
 SCHEMA = 1
@@ -42,6 +43,8 @@ create table if not exists records (
     step text
 );
 create index if not exists records_by_operation on records (operation);
+create index if not exists records_by_node on records (node);
+create index if not exists records_by_time on records (at);
 """
 
 _COLUMNS = "at, kind, operation, by, verb, source, identity, node, step_id, state, says, evidence, plan, step"
@@ -78,6 +81,14 @@ class SqliteJournal:
         """One operation as its records tell; None where there is none of that id."""
         found = await self._in_thread(lambda connection: fold(_of_operation(connection, operation)))
         return found[0] if found else None
+
+    async def of_node(self, node: NodeKey, since: datetime | None = None) -> Sequence[Record]:
+        """The records of one node, oldest first, with the beginning (its evidence: the plan's hash) and end of each operation."""
+        return await self._in_thread(lambda connection: _of_node(connection, node, since))
+
+    async def since(self, at: datetime) -> Sequence[Record]:
+        """Every record of a node from `at` on, oldest first, without plans."""
+        return await self._in_thread(lambda connection: _since(connection, at))
 
     async def own(self, operation: str, owner: str) -> None:
         """Claim the operation until `disown` or the end of this program. Raises Conflict naming its live owner."""
@@ -199,6 +210,27 @@ def _newest(connection: sqlite3.Connection, limit: int) -> list[Record]:
     found = connection.execute(
         f"select {_COLUMNS} from records order by id desc limit ?",  # noqa: S608 - constants
         (limit,),
+    )
+    return [_record((*row[:-2], None, None)) for row in found]
+
+
+def _of_node(connection: sqlite3.Connection, node: NodeKey, since: datetime | None) -> list[Record]:
+    name, source, at = _text(node.name), _text(node.source), since.isoformat() if since is not None else ""
+    # A plan of thousands of nodes takes long to read whole, and this thread is the one that writes.
+    plan_hash = "case when plan is not null and json_valid(plan) then json_extract(plan, '$.hash') end"
+    found = connection.execute(
+        f"""select {_COLUMNS}, {plan_hash} from records where at >= ? and operation in
+            (select operation from records where node = ? and source = ?)
+            and ((node = ? and source = ?) or node = '') order by id""",  # noqa: S608 - constants
+        (at, name, source, name, source),
+    )
+    return [replace(_record((*row[:-3], None, None)), evidence=row[-4] or row[-1] or "") for row in found]
+
+
+def _since(connection: sqlite3.Connection, at: datetime) -> list[Record]:
+    found = connection.execute(
+        f"select {_COLUMNS} from records where at >= ? and node <> '' order by id",  # noqa: S608 - constants
+        (at.isoformat(),),
     )
     return [_record((*row[:-2], None, None)) for row in found]
 

@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import sys
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -257,4 +258,29 @@ async def test_one_operation_is_found_whatever_came_after_it(path: Path) -> None
     assert found is not None
     assert found.plan == a_plan()
     assert await journal.operation("op-9") is None
+    await journal.close()
+
+
+async def test_a_nodes_records_come_with_the_beginning_and_end_of_what_touched_it(path: Path) -> None:
+    journal, plan = SqliteJournal(path), a_plan()
+    here, there = {"source": "lab", "node": "gpu-1"}, {"source": "lab", "node": "gpu-2"}
+    other = replace(record(Kind.OUTCOME, **there), operation="op-2")
+    await journal.append(
+        [
+            record(Kind.STARTED, plan=plan, says="maintenance"),
+            record(Kind.OUTCOME, step_id="1", state="done", says="closed", **here),
+            record(Kind.OUTCOME, step_id="2", state="done", says="closed", **there),
+            record(Kind.ENDED, state="done", says="done"),
+            other,
+        ]
+    )
+    found = await journal.of_node(key("gpu-1"))
+    assert [(each.kind, each.evidence, each.plan) for each in found] == [
+        (Kind.STARTED, plan.hash, None),
+        (Kind.OUTCOME, "", None),
+        (Kind.ENDED, "", None),
+    ]
+    assert await journal.of_node(key("gpu-1"), START + timedelta(seconds=1)) == []
+    assert [each.node for each in await journal.since(START)] == ["gpu-1", "gpu-2", "gpu-2"]
+    assert await journal.since(START + timedelta(seconds=1)) == []
     await journal.close()

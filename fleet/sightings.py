@@ -1,0 +1,183 @@
+"""Remembers how nodes changed while somebody watched, since an orchestrator tells only how they are.
+
+Bounded: the latest changes of each node, and so many in all; of a fleet that changes everywhere the longest unchanged nodes
+are forgotten first. It is this program's memory alone: what happened while it did not run is not in it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+
+from fleet.health import same_boot
+from fleet.node import Node, NodeKey
+from fleet.node_past import LONGEST, condition_turned, held, judged
+from fleet.telemetry import NodeTelemetry
+from fleet.text import clean
+from fleet.timeline import Entry, EntryKind, Weight
+from fleet.xid import lookup
+
+SEEN = "seen here"
+"""The source of what this program saw happen."""
+
+A_NODE = 64
+IN_ALL = 20_000
+
+
+class Sightings:
+    """Changes by node, oldest first. One task tells it, everybody on that task's loop reads."""
+
+    def __init__(self, a_node: int = A_NODE, in_all: int = IN_ALL) -> None:
+        self._a_node = a_node
+        self._in_all = in_all
+        self._nodes: OrderedDict[NodeKey, deque[Entry]] = OrderedDict()
+        self._kept = 0
+
+    def __len__(self) -> int:
+        return self._kept
+
+    def of(self, node: NodeKey) -> Sequence[Entry]:
+        """What is remembered of a node, oldest first."""
+        return tuple(self._nodes.get(node, ()))
+
+    def nodes(self) -> Iterable[NodeKey]:
+        """The nodes of which anything is remembered."""
+        return self._nodes.keys()
+
+    def note(self, node: NodeKey, entries: Iterable[Entry]) -> None:
+        """Remember what happened to a node."""
+        for entry in entries:
+            kept = self._nodes.setdefault(node, deque(maxlen=self._a_node))
+            self._nodes.move_to_end(node)
+            self._kept += len(kept) < self._a_node
+            kept.append(entry)
+        while self._kept > self._in_all:
+            _, forgotten = self._nodes.popitem(last=False)
+            self._kept -= len(forgotten)
+
+    def node_changed(self, before: Node, after: Node, now: datetime) -> None:
+        """A node was seen to differ."""
+        self.note(after.key, changes(before, after, now))
+
+    def telemetry_changed(
+        self, node: NodeKey, before: NodeTelemetry | None, after: NodeTelemetry | None, now: datetime
+    ) -> None:
+        """A node's telemetry was read anew."""
+        self.note(node, telemetry_changes(before, after, now))
+
+    def gone(self, node: NodeKey, now: datetime) -> None:
+        """A node is no longer there."""
+        self.note(node, [_state(now, f"gone from {node.source}", Weight.NOTE)])
+
+
+def changes(before: Node, after: Node, now: datetime) -> Iterator[Entry]:
+    """What happened between two looks at a node. Where the orchestrator gives a time it is that, else when it was seen."""
+    if before.uid != after.uid:
+        yield _state(now, "another node of this name took its place", Weight.NOTE)
+    yield from _state_changes(before, after, now)
+    yield from _condition_changes(before, after, now)
+    yield from _hold_changes(before, after, now)
+    if after.gate is not None and after.gate != before.gate:
+        yield judged(after.gate)
+    if before.boot_id and after.boot_id and not same_boot(before.boot_id, after.boot_id):
+        yield Entry(now, EntryKind.BOOT, "booted: its boot id is another", SEEN, weight=Weight.NOTE)
+
+
+def telemetry_changes(
+    before: NodeTelemetry | None, after: NodeTelemetry | None, now: datetime
+) -> Iterator[Entry]:
+    """XIDs that came or went, GPUs that fell silent, and telemetry that ended or began again."""
+    if before is None or after is None:
+        if before is not after:
+            says = "GPU telemetry ended" if after is None else "GPU telemetry began"
+            weight = Weight.NOTE if after is None else Weight.PLAIN
+            yield Entry(now, EntryKind.TELEMETRY, says, SEEN, weight=weight)
+        return
+    if after.xid != before.xid and (after.xid or (before.xid and after.xid == 0)):
+        yield _xid(before.xid, after.xid, after.xid_at or now)
+    one, other = before.gpus_seen, after.gpus_seen
+    if one is not None and other is not None and one != other:
+        weight = Weight.BAD if other < one else Weight.PLAIN
+        yield Entry(now, EntryKind.TELEMETRY, f"{other} GPUs report, {one} before", SEEN, weight=weight)
+
+
+def _xid(before: int | None, after: int | None, at: datetime) -> Entry:
+    if not after:
+        says = f"no XID is shown any more (XID {before} before): the exporter or the driver started anew"
+        return Entry(at, EntryKind.XID, says, SEEN)
+    how = "shows; what was before is not known" if before is None else "appeared"
+    return Entry(at, EntryKind.XID, f"{lookup(after).label} {how}", SEEN, weight=Weight.BAD)
+
+
+def _state(now: datetime, says: str, weight: Weight = Weight.PLAIN) -> Entry:
+    return Entry(now, EntryKind.STATE, clean(says, LONGEST), SEEN, weight=weight)
+
+
+def _state_changes(before: Node, after: Node, now: datetime) -> Iterator[Entry]:
+    """One line for stage, admission and readiness together: they move together."""
+    pairs = (
+        (before.stage.value, after.stage.value),
+        (before.admission.value, after.admission.value),
+        (f"agent {before.readiness.value}", f"agent {after.readiness.value}"),
+    )
+    moved = [(one, other) for one, other in pairs if one != other]
+    if moved:
+        old, new = (", ".join(side) for side in zip(*moved, strict=True))
+        yield _state(now, f"{new} ({old} before)")
+    others = (
+        ("image", before.image.running, after.image.running),
+        ("driver", before.software.driver, after.software.driver),
+        ("kernel", before.software.kernel, after.software.kernel),
+        ("agent", before.software.agent, after.software.agent),
+        ("GPUs offered", before.gpus_allocatable, after.gpus_allocatable),
+        ("category", before.category, after.category),
+        ("another controller's work", before.upgrade, after.upgrade),
+    )
+    for name, one, other in others:
+        if one != other:
+            yield _state(now, f"{name} {_said(other)} ({_said(one)} before)", Weight.NOTE)
+    if after.deleting and not before.deleting:
+        yield _state(now, "is being deleted", Weight.NOTE)
+
+
+def _said(value: str | int | None) -> str:
+    return "unknown" if value is None or value == "" else str(value)
+
+
+def _condition_changes(before: Node, after: Node, now: datetime) -> Iterator[Entry]:
+    if before.conditions == after.conditions:
+        return
+    old = {condition.type: condition for condition in before.conditions}
+    for condition in after.conditions:
+        was = old.pop(condition.type, None)
+        if was is None or (was.status, was.reason) != (condition.status, condition.reason):
+            turned = condition_turned(condition)
+            turned_now = was is None or was.status != condition.status
+            known = turned_now and turned.at is not None
+            yield turned if known else _seen(turned, now)
+    for gone in old.values():
+        yield Entry(now, EntryKind.CONDITION, clean(f"{gone.type} is no longer reported", LONGEST), SEEN)
+
+
+def _hold_changes(before: Node, after: Node, now: datetime) -> Iterator[Entry]:
+    if before.holds == after.holds:
+        return
+    old, new = ({_mark(hold): hold for hold in node.holds} for node in (before, after))
+    for mark, hold in new.items():
+        if mark not in old:
+            entry = held(hold)
+            yield entry if entry.at is not None else _seen(entry, now)
+    for mark, hold in old.items():
+        if mark not in new:
+            lifted = held(hold)
+            says = clean(f"no longer {lifted.says}", LONGEST)
+            yield Entry(now, EntryKind.HOLD, says, SEEN, lifted.by, operation=lifted.operation)
+
+
+def _mark(hold: object) -> tuple[object, ...]:
+    return tuple(getattr(hold, name) for name in ("kind", "by", "verb", "reason", "operation"))
+
+
+def _seen(entry: Entry, now: datetime) -> Entry:
+    return Entry(now, entry.kind, entry.says, SEEN, entry.by, entry.weight, entry.operation)
