@@ -1,7 +1,8 @@
 """The pages a dcgm-exporter would serve for simulated machines, in Prometheus' text format.
 
 Families, types and HELP texts are those of dcgm-exporter's default-counters.csv (commit d5e5f51); the driver version is
-a label, as there. What a product lacks shows as DCGM's blank, or not at all for NVLink.
+a label, as there. What a product lacks shows as DCGM's blank, or not at all for NVLink. Who asks for every field gets
+`MORE_FAMILIES` beside them, as from an exporter with a list of counters of its own.
 """
 
 from __future__ import annotations
@@ -11,11 +12,17 @@ from dataclasses import dataclass
 from itertools import islice
 
 from backends.simulated.machines import Machine
-from backends.simulated.sensors import GpuReading, read_gpu
+from backends.simulated.sensors import NOT_SUPPORTED, GpuReading, read_gpu
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _XID = "DCGM_FI_DEV_XID_ERRORS"
 _NVLINK = "DCGM_FI_DEV_NVLINK_BANDWIDTH_TOTAL"
+_NVLINK_SENT, _NVLINK_RECEIVED = "DCGM_FI_PROF_NVLINK_TX_BYTES", "DCGM_FI_PROF_NVLINK_RX_BYTES"
+_NVLINK_ERRORS = tuple(
+    f"DCGM_FI_DEV_NVLINK_{kind}_ERROR_COUNT_TOTAL" for kind in ("CRC_FLIT", "CRC_DATA", "REPLAY", "RECOVERY")
+)
+_LINK_STATE = "DCGM_FI_DEV_NVLINK_GET_STATE"  # a series a link
+_OF_NVLINK = frozenset({_NVLINK, _NVLINK_SENT, _NVLINK_RECEIVED, *_NVLINK_ERRORS, _LINK_STATE})
 _LINES_A_CHUNK = 500
 
 _XID_MESSAGES = {
@@ -131,6 +138,73 @@ FAMILIES = (
 )
 
 
+MORE_FAMILIES = (
+    _Family(
+        "DCGM_FI_PROF_SM_ACTIVE",
+        "gauge",
+        "The ratio of cycles an SM has at least 1 warp assigned.",
+        _ratio("sm_active"),
+    ),
+    _Family("DCGM_FI_DEV_SLOWDOWN_TEMP", "gauge", "Slowdown temperature (in C).", _whole("slowdown_celsius")),
+    _Family("DCGM_FI_DEV_GPU_TEMP_LIMIT", "gauge", "Thermal margin (in C).", _whole("margin_celsius")),
+    _Family(
+        "DCGM_FI_DEV_CLOCKS_EVENT_REASONS", "gauge", "Current clock event reasons.", _whole("clock_reasons")
+    ),
+    _Family(
+        "DCGM_FI_DEV_ECC_SBE_VOL_TOTAL",
+        "counter",
+        "Total number of single-bit volatile ECC errors.",
+        _whole("ecc_corrected"),
+    ),
+    _Family(
+        "DCGM_FI_DEV_ECC_DBE_VOL_TOTAL",
+        "counter",
+        "Total number of double-bit volatile ECC errors.",
+        _whole("ecc_uncorrected"),
+    ),
+    _Family(
+        "DCGM_FI_DEV_ECC_SBE_AGG_TOTAL",
+        "counter",
+        "Total number of single-bit persistent ECC errors.",
+        _whole("ecc_corrected_ever"),
+    ),
+    _Family(
+        "DCGM_FI_DEV_ECC_DBE_AGG_TOTAL",
+        "counter",
+        "Total number of double-bit persistent ECC errors.",
+        _whole("ecc_uncorrected_ever"),
+    ),
+    _Family(
+        "DCGM_FI_DEV_ROW_REMAP_PENDING", "gauge", "Whether a row remap is pending", _whole("remap_pending")
+    ),
+    _Family(
+        "DCGM_FI_DEV_RETIRED_PENDING",
+        "counter",
+        "Total number of pages pending retirement.",
+        lambda _: str(NOT_SUPPORTED),
+    ),
+    _Family(_NVLINK_SENT, "gauge", "The rate of data sent over NVLink (in bytes/s).", _whole("nvlink_sent")),
+    _Family(
+        _NVLINK_RECEIVED,
+        "gauge",
+        "The rate of data received over NVLink (in bytes/s).",
+        _whole("nvlink_received"),
+    ),
+    _Family(_NVLINK_ERRORS[0], "counter", "Total number of NVLink flow-control CRC errors.", lambda _: "0"),
+    _Family(_NVLINK_ERRORS[1], "counter", "Total number of NVLink data CRC errors.", lambda _: "0"),
+    _Family(_NVLINK_ERRORS[2], "counter", "Total number of NVLink retries.", _whole("nvlink_replays")),
+    _Family(_NVLINK_ERRORS[3], "counter", "Total number of NVLink recovery errors.", lambda _: "0"),
+    _Family(_LINK_STATE, "gauge", "NVLink state, 1 where the link is up.", lambda _: "1"),
+    _Family("DCGM_FI_DEV_PCIE_LINK_GEN", "gauge", "PCIe current link generation.", _whole("pcie_gen")),
+    _Family("DCGM_FI_DEV_PCIE_LINK_WIDTH", "gauge", "PCIe current link width.", _whole("pcie_width")),
+    _Family("DCGM_FI_DEV_PCIE_MAX_LINK_WIDTH", "gauge", "PCIe max link width.", lambda _: "16"),
+    _Family(
+        "DCGM_FI_DEV_GET_GPU_RECOVERY_ACTION", "gauge", "GPU recovery action.", _whole("recovery_action")
+    ),
+    _Family("DCGM_FI_DEV_PERSISTENCE_MODE", "gauge", "Whether persistence mode is on.", lambda _: "1"),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One GPU of the page. A GPU that fell off the bus has no reading, and shows its last XID alone."""
@@ -138,30 +212,30 @@ class Row:
     labels: str
     reading: GpuReading | None
     xid: int
-    has_nvlink: bool
+    nvlinks: int
 
 
-def page(machines: Iterable[Machine], at: float) -> Iterator[str]:
+def page(machines: Iterable[Machine], at: float, *, more: bool = False) -> Iterator[str]:
     """The page of those machines' GPUs at `at` simulated seconds, in pieces of some hundred lines."""
-    return render([row for machine in machines for row in rows(machine, at)])
+    return render([row for machine in machines for row in rows(machine, at, more=more)], more=more)
 
 
-def rows(machine: Machine, at: float) -> Iterator[Row]:
+def rows(machine: Machine, at: float, *, more: bool = False) -> Iterator[Row]:
     """What a machine's exporter knows at that moment, GPU by GPU."""
     working = machine.working_gpus
     for gpu in range(machine.category.gpus):
         xid = machine.xids.get(gpu, 0)
         if gpu in working:
             yield Row(
-                _labels(machine, gpu), read_gpu(machine, gpu, at), xid, machine.category.model.has_nvlink
+                _labels(machine, gpu, more), read_gpu(machine, gpu, at), xid, machine.category.model.nvlinks
             )
         elif xid:
-            yield Row(_labels(machine, gpu), None, xid, has_nvlink=False)
+            yield Row(_labels(machine, gpu, more), None, xid, 0)
 
 
-def render(known: Sequence[Row]) -> Iterator[str]:
-    """The page of those rows, family by family, in pieces of some hundred lines."""
-    for family in FAMILIES:
+def render(known: Sequence[Row], *, more: bool = False) -> Iterator[str]:
+    """The page of those rows, family by family, in pieces of some hundred lines; with `more`, every family there is."""
+    for family in (*FAMILIES, *MORE_FAMILIES) if more else FAMILIES:
         samples = _samples(family, known)
         piece = list(islice(samples, _LINES_A_CHUNK))
         if piece:
@@ -175,16 +249,24 @@ def _samples(family: _Family, known: Sequence[Row]) -> Iterator[str]:
     for row in known:
         if family.name == _XID:
             yield f"{family.name}{{{row.labels}{_error(row.xid)}}} {row.xid}\n"
-        elif row.reading is not None and (row.has_nvlink or family.name != _NVLINK):
+        elif row.reading is None or (family.name in _OF_NVLINK and not row.nvlinks):
+            continue
+        elif family.name == _LINK_STATE:
+            value = family.value(row.reading)
+            for link in range(row.nvlinks):
+                yield f'{family.name}{{nvlink="{link}",{row.labels}}} {value}\n'
+        else:
             yield f"{family.name}{{{row.labels}}} {family.value(row.reading)}\n"
 
 
-def _labels(machine: Machine, gpu: int) -> str:
+def _labels(machine: Machine, gpu: int, more: bool) -> str:
     driver = machine.category.image(machine.image).driver
     labels = (
         f'gpu="{gpu}",UUID="{machine.gpu_uuid(gpu)}",pci_bus_id="{machine.bus_id(gpu)}",device="nvidia{gpu}",'
         f'modelName="{machine.category.model.name}",Hostname="{machine.name}",DCGM_FI_DRIVER_VERSION="{driver}"'
     )
+    if more:
+        labels += f',DCGM_FI_DEV_VBIOS_VERSION="{machine.category.model.vbios}"'
     holder = machine.holders[gpu]
     if holder is None:
         return labels

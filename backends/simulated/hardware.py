@@ -25,6 +25,10 @@ class GpuModel:
     memory_clock: int
     has_nvlink: bool
     has_memory_temperature: bool
+    slowdown_celsius: int = 87
+    nvlinks: int = 0
+    pcie_gen: int = 4
+    vbios: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +66,56 @@ class CategoryPlan:
 
 
 H100 = GpuModel(
-    "NVIDIA-H100-80GB-HBM3", "NVIDIA H100 80GB HBM3", 81559, 551, 72, 690, 29, 66, 1980, 2619, True, True
+    "NVIDIA-H100-80GB-HBM3",
+    "NVIDIA H100 80GB HBM3",
+    81559,
+    551,
+    72,
+    690,
+    29,
+    66,
+    1980,
+    2619,
+    True,
+    True,
+    slowdown_celsius=87,
+    vbios="96.00.89.00.01",
+    nvlinks=18,
+    pcie_gen=5,
 )
 A100 = GpuModel(
-    "NVIDIA-A100-SXM4-80GB", "NVIDIA A100-SXM4-80GB", 81920, 589, 58, 395, 28, 62, 1410, 1593, True, True
+    "NVIDIA-A100-SXM4-80GB",
+    "NVIDIA A100-SXM4-80GB",
+    81920,
+    589,
+    58,
+    395,
+    28,
+    62,
+    1410,
+    1593,
+    True,
+    True,
+    slowdown_celsius=89,
+    vbios="92.00.9E.00.09",
+    nvlinks=12,
 )
-L40S = GpuModel("NVIDIA-L40S", "NVIDIA L40S", 46068, 582, 35, 335, 30, 70, 2520, 9001, False, False)
+L40S = GpuModel(
+    "NVIDIA-L40S",
+    "NVIDIA L40S",
+    46068,
+    582,
+    35,
+    335,
+    30,
+    70,
+    2520,
+    9001,
+    False,
+    False,
+    slowdown_celsius=92,
+    vbios="95.02.66.00.02",
+)
 
 _JAMMY = ("Ubuntu 22.04.5 LTS", "5.15.0-1074-nvidia")
 _NOBLE = ("Ubuntu 24.04.2 LTS", "6.8.0-1025-nvidia")

@@ -14,6 +14,8 @@ from backends.simulated.machines import Machine
 NOT_SUPPORTED = 9223372036854775794  # DCGM_INT64_NOT_SUPPORTED of dcgm_structs.h
 _HOT_CELSIUS = 93.0
 _BASE_CLOCK = 345
+_IDLE, _HW_SLOWDOWN, _HW_THERMAL = 0x1, 0x8, 0x40  # DCGM_CLOCKS_EVENT_REASON_*
+_RESET = 1  # NVML_GPU_RECOVERY_ACTION_GPU_RESET
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,21 @@ class GpuReading:
     memory_active: float
     pcie_sent: int
     pcie_received: int
+    sm_active: float
+    slowdown_celsius: int
+    margin_celsius: int
+    clock_reasons: int
+    ecc_corrected: int
+    ecc_corrected_ever: int
+    ecc_uncorrected: int
+    ecc_uncorrected_ever: int
+    remap_pending: int
+    nvlink_sent: int
+    nvlink_received: int
+    nvlink_replays: int
+    pcie_gen: int
+    pcie_width: int
+    recovery_action: int
 
 
 def read_gpu(machine: Machine, gpu: int, at: float) -> GpuReading:
@@ -82,6 +99,21 @@ def read_gpu(machine: Machine, gpu: int, at: float) -> GpuReading:
         memory_active=0.55 * load,
         pcie_sent=int(2.1e9 * load),
         pcie_received=int(3.4e9 * load),
+        sm_active=0.85 * load,
+        slowdown_celsius=model.slowdown_celsius,
+        margin_celsius=model.slowdown_celsius - round(celsius),
+        clock_reasons=_HW_THERMAL | _HW_SLOWDOWN if hot else _IDLE if holder is None else 0,
+        ecc_corrected=int(1.1 * fraction(seed, "sbe", *key)),
+        ecc_corrected_ever=int(4 * fraction(seed, "sbe", *key)),
+        ecc_uncorrected=int(machine.has(FaultKind.ECC, gpu)),
+        ecc_uncorrected_ever=broken_rows,
+        remap_pending=int(machine.has(FaultKind.ECC, gpu)),
+        nvlink_sent=int(90e9 * load),
+        nvlink_received=int(88e9 * load),
+        nvlink_replays=int(1.02 * fraction(seed, "links", *key)),
+        pcie_gen=model.pcie_gen if holder else 1,  # an idle link rests at the first generation
+        pcie_width=16,
+        recovery_action=_RESET if machine.has(FaultKind.ECC, gpu) else 0,
     )
 
 

@@ -6,6 +6,7 @@ import re
 from itertools import pairwise
 
 from backends.simulated.exporter import page
+from backends.simulated.faults import FaultKind, fault
 from backends.simulated.sensors import NOT_SUPPORTED, read_gpu
 from tests.unit.simulated.worlds import Bench
 
@@ -23,6 +24,11 @@ def samples(text: str) -> list[Sample]:
     found = [_SAMPLE.match(line) for line in text.splitlines() if not line.startswith("#")]
     assert all(found)
     return [(each["name"], dict(_LABEL.findall(each["labels"])), each["value"]) for each in found if each]
+
+
+def whole_text(bench: Bench, *nodes: str) -> str:
+    machines = [bench.world.hall.get(node) for node in nodes]
+    return "".join(page([each for each in machines if each is not None], bench.world.now, more=True))
 
 
 def values(text: str, name: str) -> list[float]:
@@ -125,3 +131,31 @@ def test_counters_only_grow_while_work_comes_and_goes() -> None:
 
 def test_a_page_of_no_machines_is_empty() -> None:
     assert text_of(Bench()) == ""
+
+
+def test_every_field_comes_only_where_it_is_asked_for() -> None:
+    bench = Bench()
+    usual, whole = text_of(bench, "gpu-h100-019"), whole_text(bench, "gpu-h100-019")
+    assert "DCGM_FI_PROF_SM_ACTIVE" not in usual
+    assert values(whole, "DCGM_FI_DEV_PCIE_LINK_WIDTH") == [16.0] * 8
+    assert len(values(whole, "DCGM_FI_DEV_NVLINK_GET_STATE")) == 8 * 18
+    assert {labels["DCGM_FI_DEV_VBIOS_VERSION"] for _, labels, _ in samples(whole)} == {"96.00.89.00.01"}
+
+
+def test_every_sample_of_the_whole_list_is_a_number() -> None:
+    bench = Bench()
+    bench.world.inject(fault(FaultKind.ECC, "gpu-h100-019", gpu=1))
+    for name, _, value in samples(whole_text(bench, "gpu-h100-019", "gpu-l40s-005")):
+        assert float(value) >= -100, name
+
+
+def test_a_hot_gpu_says_why_its_clocks_are_low() -> None:
+    bench = Bench()
+    bench.world.inject(fault(FaultKind.HOT_GPU, "gpu-h100-019", gpu=2))
+    whole = whole_text(bench, "gpu-h100-019")
+    assert values(whole, "DCGM_FI_DEV_CLOCKS_EVENT_REASONS")[2] == 0x48
+    assert values(whole, "DCGM_FI_DEV_GPU_TEMP_LIMIT")[2] < 0
+
+
+def test_a_card_without_links_has_no_link_series() -> None:
+    assert "NVLINK" not in whole_text(Bench(), "gpu-l40s-005")
