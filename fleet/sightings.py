@@ -13,6 +13,8 @@ from datetime import datetime
 from fleet.health import same_boot
 from fleet.node import Node, NodeKey
 from fleet.node_past import LONGEST, condition_turned, held, judged
+from fleet.observation import Listed, NodeGone, NodeSeen, Observation, TelemetrySeen
+from fleet.store import FleetStore
 from fleet.telemetry import NodeTelemetry
 from fleet.text import clean
 from fleet.timeline import Entry, EntryKind, Weight
@@ -33,6 +35,7 @@ class Sightings:
         self._in_all = in_all
         self._nodes: OrderedDict[NodeKey, deque[Entry]] = OrderedDict()
         self._kept = 0
+        self._silent: set[NodeKey] = set()  # their telemetry ended while they were watched
 
     def __len__(self) -> int:
         return self._kept
@@ -56,19 +59,37 @@ class Sightings:
             _, forgotten = self._nodes.popitem(last=False)
             self._kept -= len(forgotten)
 
-    def node_changed(self, before: Node, after: Node, now: datetime) -> None:
-        """A node was seen to differ."""
-        self.note(after.key, changes(before, after, now))
+    def hear(self, store: FleetStore, observation: Observation, now: datetime) -> None:
+        """Compare a fact with what the store has; to be called before the store takes it in. A first sight is no change."""
+        rows = store.rows_by_key
+        match observation:
+            case TelemetrySeen(key, telemetry):
+                if (row := rows.get(key)) is not None:
+                    self._telemetry(key, row.telemetry, telemetry, now)
+            case NodeSeen(node):
+                row = rows.get(node.key)
+                if row is not None and row.node != node:
+                    self.note(node.key, changes(row.node, node, now))
+            case NodeGone(key):
+                self._gone([key] if key in rows else [], now)
+            case Listed(source, names):
+                self._gone([key for key in rows if key.source == source and key.name not in names], now)
 
-    def telemetry_changed(
-        self, node: NodeKey, before: NodeTelemetry | None, after: NodeTelemetry | None, now: datetime
+    def _telemetry(
+        self, key: NodeKey, before: NodeTelemetry | None, after: NodeTelemetry | None, now: datetime
     ) -> None:
-        """A node's telemetry was read anew."""
-        self.note(node, telemetry_changes(before, after, now))
+        if before is None or after is None:
+            if before is after or (before is None and key not in self._silent):
+                return
+            (self._silent.add if after is None else self._silent.discard)(key)
+        elif before.xid == after.xid and before.gpus_seen == after.gpus_seen:
+            return
+        self.note(key, telemetry_changes(before, after, now))
 
-    def gone(self, node: NodeKey, now: datetime) -> None:
-        """A node is no longer there."""
-        self.note(node, [_state(now, f"gone from {node.source}", Weight.NOTE)])
+    def _gone(self, keys: Iterable[NodeKey], now: datetime) -> None:
+        for key in keys:
+            self._silent.discard(key)
+            self.note(key, [_state(now, f"gone from {key.source}", Weight.NOTE)])
 
 
 def changes(before: Node, after: Node, now: datetime) -> Iterator[Entry]:

@@ -21,9 +21,10 @@ from fleet.node import NodeKey
 from fleet.observation import Observation
 from fleet.plan import Options, Request, Verb
 from fleet.policy import Policy
-from fleet.ports import Clock, Journal, Reader
+from fleet.ports import Chronicler, Clock, Journal, Reader
 from fleet.remark import Remark
 from fleet.runner import OperationRun
+from fleet.sightings import Sightings
 from fleet.store import FeedKey, FleetStore
 from fleet.telemetry import GpuTelemetry
 from tui.settings import Settings
@@ -56,6 +57,7 @@ class Deck:
     `by` is who acts (`user@host`); `new_id` gives an operation's id. `follow` runs the feeds until it is cancelled; it never
     raises for
     what fails outside (that is a feed's state). `feeds` are those it will speak of. `by_gpu` reads raw rows of a few nodes, now.
+    `sightings` remembers how nodes changed meanwhile; `chroniclers` tell of a node's past when asked.
     `drill_ground` gives a new walk, on a source, ground of its own; None where nothing may be changed.
     """
 
@@ -81,6 +83,8 @@ class Deck:
     provisions: bool = False
     examine: Callable[[], Awaitable[Sequence[Remark]]] | None = None
     drill_ground: Callable[[str, Drill], DrillGround] | None = None
+    sightings: Sightings = field(default_factory=Sightings)
+    chroniclers: Sequence[Chronicler] = ()
     _fleet_listeners: list[Listener] = field(default_factory=list)
     _run_listeners: list[Callable[[OperationRun], None]] = field(default_factory=list)
 
@@ -92,8 +96,10 @@ class Deck:
 
     def report(self, observations: Sequence[Observation]) -> None:
         """Where every feed reports: into the store, and then a word to whoever paints it."""
-        before = self.store.revision
-        self.store.apply_all(observations)
+        before, now = self.store.revision, self.clock.now()
+        for observation in observations:
+            self.sightings.hear(self.store, observation, now)
+            self.store.apply(observation)
         if self.store.revision != before:
             for listener in self._fleet_listeners:
                 listener()

@@ -14,7 +14,9 @@ from fleet.journal import Kind, Record
 from fleet.journal_past import told_by_journal
 from fleet.node import Admission, Condition, NodeKey, Readiness, Software, Stage
 from fleet.node_past import told_by_node, told_by_telemetry
+from fleet.observation import Listed, NodeGone, NodeSeen, TelemetrySeen
 from fleet.sightings import Sightings, changes, telemetry_changes
+from fleet.store import FleetStore
 from fleet.timeline import Entry, EntryKind, Timeline, Weight, timeline
 from tests.builders import NOW, node, telemetry
 
@@ -240,3 +242,28 @@ def test_hostile_texts_are_made_fit_to_keep() -> None:
         assert len(entry.says) <= 400
         assert "\x1b" not in entry.says + entry.by
         assert "\n" not in entry.says + entry.by
+
+
+def test_what_is_seen_to_change_is_remembered_and_a_first_sight_is_no_change() -> None:
+    store, kept = FleetStore(), Sightings()
+    facts = (
+        NodeSeen(node()),
+        TelemetrySeen(KEY, telemetry()),
+        Listed("demo", frozenset({"gpu-001"})),
+        TelemetrySeen(KEY, telemetry(util=3.0)),
+        TelemetrySeen(KEY, None),
+        TelemetrySeen(KEY, telemetry(xid=79)),
+        NodeSeen(replace(node(), stage=Stage.DRAINED, admission=Admission.CORDONED)),
+        NodeSeen(replace(node(), stage=Stage.DRAINED, admission=Admission.CORDONED)),
+        Listed("demo", frozenset()),
+        NodeGone(KEY),
+    )
+    for fact in facts:
+        kept.hear(store, fact, NOW)
+        store.apply(fact)
+    assert [entry.says for entry in kept.of(KEY)] == [
+        "GPU telemetry ended",
+        "GPU telemetry began",
+        "drained, cordoned (in-service, open before)",
+        "gone from demo",
+    ]
