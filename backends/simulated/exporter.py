@@ -1,14 +1,15 @@
 """The pages a dcgm-exporter would serve for simulated machines, in Prometheus' text format.
 
 Families, types and HELP texts are those of dcgm-exporter's default-counters.csv (commit d5e5f51); the driver version is
-a label, as there. What a product lacks shows as DCGM's blank, or not at all for NVLink. Who asks for every field gets
-`MORE_FAMILIES` beside them, as from an exporter with a list of counters of its own.
+a label, as there. What a product lacks shows as DCGM's blank, or not at all for NVLink. `Fields` says whether a
+page has more than these, as from an exporter with a list of counters of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from itertools import islice
 
 from backends.simulated.machines import Machine
@@ -38,6 +39,14 @@ _XID_MESSAGES = {
     95: "Uncontained ECC error",
     119: "GSP RPC timeout",
 }
+
+
+class Fields(Enum):
+    """How much an exporter was told to export: what it does by default, more of each GPU, or each NVLink too."""
+
+    DEFAULT = ""
+    MORE = "more"
+    ALL = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +203,6 @@ MORE_FAMILIES = (
     _Family(_NVLINK_ERRORS[1], "counter", "Total number of NVLink data CRC errors.", lambda _: "0"),
     _Family(_NVLINK_ERRORS[2], "counter", "Total number of NVLink retries.", _whole("nvlink_replays")),
     _Family(_NVLINK_ERRORS[3], "counter", "Total number of NVLink recovery errors.", lambda _: "0"),
-    _Family(_LINK_STATE, "gauge", "NVLink state, 1 where the link is up.", lambda _: "1"),
     _Family("DCGM_FI_DEV_PCIE_LINK_GEN", "gauge", "PCIe current link generation.", _whole("pcie_gen")),
     _Family("DCGM_FI_DEV_PCIE_LINK_WIDTH", "gauge", "PCIe current link width.", _whole("pcie_width")),
     _Family("DCGM_FI_DEV_PCIE_MAX_LINK_WIDTH", "gauge", "PCIe max link width.", lambda _: "16"),
@@ -203,6 +211,8 @@ MORE_FAMILIES = (
     ),
     _Family("DCGM_FI_DEV_PERSISTENCE_MODE", "gauge", "Whether persistence mode is on.", lambda _: "1"),
 )
+
+_LINKS = _Family(_LINK_STATE, "gauge", "NVLink state, 1 where the link is up.", lambda _: "1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,27 +225,30 @@ class Row:
     nvlinks: int
 
 
-def page(machines: Iterable[Machine], at: float, *, more: bool = False) -> Iterator[str]:
+def page(machines: Iterable[Machine], at: float, *, fields: Fields = Fields.DEFAULT) -> Iterator[str]:
     """The page of those machines' GPUs at `at` simulated seconds, in pieces of some hundred lines."""
-    return render([row for machine in machines for row in rows(machine, at, more=more)], more=more)
+    return render([row for machine in machines for row in rows(machine, at, fields=fields)], fields=fields)
 
 
-def rows(machine: Machine, at: float, *, more: bool = False) -> Iterator[Row]:
+def rows(machine: Machine, at: float, *, fields: Fields = Fields.DEFAULT) -> Iterator[Row]:
     """What a machine's exporter knows at that moment, GPU by GPU."""
     working = machine.working_gpus
     for gpu in range(machine.category.gpus):
         xid = machine.xids.get(gpu, 0)
         if gpu in working:
             yield Row(
-                _labels(machine, gpu, more), read_gpu(machine, gpu, at), xid, machine.category.model.nvlinks
+                _labels(machine, gpu, fields), read_gpu(machine, gpu, at), xid, machine.category.model.nvlinks
             )
         elif xid:
-            yield Row(_labels(machine, gpu, more), None, xid, 0)
+            yield Row(_labels(machine, gpu, fields), None, xid, 0)
 
 
-def render(known: Sequence[Row], *, more: bool = False) -> Iterator[str]:
-    """The page of those rows, family by family, in pieces of some hundred lines; with `more`, every family there is."""
-    for family in (*FAMILIES, *MORE_FAMILIES) if more else FAMILIES:
+def render(known: Sequence[Row], *, fields: Fields = Fields.DEFAULT) -> Iterator[str]:
+    """The page of those rows, family by family, in pieces of some hundred lines."""
+    families = FAMILIES if fields is Fields.DEFAULT else (*FAMILIES, *MORE_FAMILIES)
+    if fields is Fields.ALL:
+        families = (*families, _LINKS)
+    for family in families:
         samples = _samples(family, known)
         piece = list(islice(samples, _LINES_A_CHUNK))
         if piece:
@@ -259,13 +272,13 @@ def _samples(family: _Family, known: Sequence[Row]) -> Iterator[str]:
             yield f"{family.name}{{{row.labels}}} {family.value(row.reading)}\n"
 
 
-def _labels(machine: Machine, gpu: int, more: bool) -> str:
+def _labels(machine: Machine, gpu: int, fields: Fields) -> str:
     driver = machine.category.image(machine.image).driver
     labels = (
         f'gpu="{gpu}",UUID="{machine.gpu_uuid(gpu)}",pci_bus_id="{machine.bus_id(gpu)}",device="nvidia{gpu}",'
         f'modelName="{machine.category.model.name}",Hostname="{machine.name}",DCGM_FI_DRIVER_VERSION="{driver}"'
     )
-    if more:
+    if fields is not Fields.DEFAULT:
         labels += f',DCGM_FI_DEV_VBIOS_VERSION="{machine.category.model.vbios}"'
     holder = machine.holders[gpu]
     if holder is None:

@@ -6,7 +6,7 @@ import asyncio
 
 from aiohttp import web
 
-from backends.simulated.exporter import CONTENT_TYPE, Row, page, render, rows
+from backends.simulated.exporter import CONTENT_TYPE, Fields, Row, page, render, rows
 from backends.simulated.objects import NODES
 from backends.simulated.world import World
 
@@ -15,7 +15,7 @@ _PIECES_A_WRITE = 4
 
 
 class ExporterPages:
-    """Serves `/metrics`, `/metrics/NODE` and `/targets` for a world; with `?fields=all` every field, not the default ones."""
+    """Serves `/metrics`, `/metrics/NODE` and `/targets` for a world; `?fields=more` or `all` for a longer list."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -31,15 +31,15 @@ class ExporterPages:
     async def _all(self, request: web.Request) -> web.StreamResponse:
         """Every exporter that answers, on one page; a node whose exporter is gone is not on it."""
         self._world.catch_up()
-        at, known, more = self._world.now, list[Row](), _all_fields(request)
+        at, known, fields = self._world.now, list[Row](), _fields(request)
         for turn, machine in enumerate(list(self._world.exporting())):
-            known.extend(rows(machine, at, more=more))
+            known.extend(rows(machine, at, fields=fields))
             if turn % _MACHINES_A_TURN == 0:
                 await asyncio.sleep(0)
         response = web.StreamResponse(headers={"Content-Type": CONTENT_TYPE})
         await response.prepare(request)
         waiting: list[str] = []
-        for piece in render(known, more=more):
+        for piece in render(known, fields=fields):
             waiting.append(piece)
             if len(waiting) == _PIECES_A_WRITE:
                 await response.write("".join(waiting).encode())
@@ -58,13 +58,13 @@ class ExporterPages:
             return web.Response(status=404, text="no such node\n")
         if not self._world.exports(name):
             return web.Response(status=503, text="no exporter answers on this node\n")
-        text = "".join(page([machine], self._world.now, more=_all_fields(request)))
+        text = "".join(page([machine], self._world.now, fields=_fields(request)))
         return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE})
 
     async def _targets(self, request: web.Request) -> web.Response:
         """What Prometheus' http_sd_configs reads: one target per node, present whether its exporter answers or not."""
         groups = []
-        asked = {"__param_fields": "all"} if _all_fields(request) else {}
+        asked = {"__param_fields": _fields(request).value} if _fields(request).value else {}
         for node in self._world.store.list(NODES):
             name = node["metadata"]["name"]
             labels = {"__metrics_path__": f"/metrics/{name}", "node": name, "instance": name, **asked}
@@ -72,5 +72,6 @@ class ExporterPages:
         return web.json_response(groups)
 
 
-def _all_fields(request: web.Request) -> bool:
-    return request.query.get("fields") == "all"
+def _fields(request: web.Request) -> Fields:
+    asked = request.query.get("fields", "")
+    return next((fields for fields in Fields if fields.value == asked), Fields.DEFAULT)

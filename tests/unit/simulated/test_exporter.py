@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
-from backends.simulated.exporter import page
+from backends.simulated.exporter import Fields, page
 from backends.simulated.faults import FaultKind, fault
 from backends.simulated.sensors import NOT_SUPPORTED, read_gpu
 from tests.unit.simulated.worlds import Bench
@@ -28,7 +28,7 @@ def samples(text: str) -> list[Sample]:
 
 def whole_text(bench: Bench, *nodes: str) -> str:
     machines = [bench.world.hall.get(node) for node in nodes]
-    return "".join(page([each for each in machines if each is not None], bench.world.now, more=True))
+    return "".join(page([each for each in machines if each is not None], bench.world.now, fields=Fields.ALL))
 
 
 def values(text: str, name: str) -> list[float]:
