@@ -148,6 +148,7 @@ class Node:
     owner: str = ""
     operation: str = ""  # our operation that made or holds it, as written on the node
     upgrade: str = ""  # another controller's work under way on it, in its own words
+    known_as: tuple[tuple[str, str], ...] = ()  # by label, annotation or pod: what a join rule may know its machine by
 
     @property
     def holder(self) -> Hold | None:

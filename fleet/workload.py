@@ -42,13 +42,16 @@ class NodeWork:
     """The facet of a node that says how busy it is: what the fleet table shows.
 
     `gpus_used` counts GPUs requested by live work (whole devices; a MIG instance counts as one of `mig_used`).
-    `workloads` leaves out what belongs to the node itself (DaemonSet and mirror pods).
+    `workloads` leaves out what belongs to the node itself (DaemonSet and mirror pods). `hosts` are nodes of another source that
+    run in pods here (slurmd), and `host_gpus` what of `gpus_used` those pods hold.
     """
 
     gpus_used: int = 0
     mig_used: int = 0
     pods: int = 0
     workloads: tuple[WorkloadId, ...] = ()
+    hosts: tuple[str, ...] = ()
+    host_gpus: int = 0
 
 
 class Keeper(Enum):
@@ -87,7 +90,8 @@ class Placement:
 
     `gone_alone` is false where taking it away ends more than itself (a gang). `budgets` names the budgets that cover it.
     `grace` is how long it may take to stop. `loses_scratch` says it keeps node-local scratch (emptyDir). `waits` says that it ends
-    in its own time (a batch job): a drain waits for it, unless it was told to requeue.
+    in its own time (a batch job): a drain waits for it, unless it was told to requeue. `host` names the node of another source
+    that it is (slurmd in a pod).
     """
 
     namespace: str
@@ -105,6 +109,7 @@ class Placement:
     user: str = ""
     time_left: timedelta | None = None
     waits: bool = False
+    host: str = ""
 
     @property
     def label(self) -> str:
