@@ -8,6 +8,7 @@ from datetime import timedelta
 from functools import partial
 
 from fleet.category import Category
+from fleet.machine import JoinRule
 from fleet.xid import Severity, catalogue, lookup
 
 DEFAULT_FORBIDDEN_XIDS = frozenset(code for code, xid in catalogue().items() if xid.severity is Severity.FAIL)
@@ -36,6 +37,7 @@ class Policy:
     telemetry_fresh: timedelta = timedelta(minutes=2)
     max_parallel: int = 10
     read_only: bool = False
+    joins: tuple[JoinRule, ...] = ()
 
     def __post_init__(self) -> None:
         named = self.xid_severity

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fleet.machine import Pair, together
 from fleet.naming import natural
 from fleet.node import Node, NodeKey
 from fleet.policy import Policy
@@ -19,7 +20,8 @@ class FleetRow:
 
     `pending` says what was asked of the node and is not seen yet, empty if nothing is. `revision` is the store's when the
     row last changed. The rest is derived: `order` sorts by name (numbers as numbers), `severity` leaves the time out,
-    `tally` and `hottest` are the node's share of its groups' totals.
+    `tally` and `hottest` are the node's share of its groups' totals. Where the node is one side of a machine, `pair` is the other,
+    and `work` that of both; `own_work` is this side's alone.
     """
 
     node: Node
@@ -32,10 +34,22 @@ class FleetRow:
     tally: int
     hottest: int | None
     alerts: tuple[Alert, ...] = ()
+    own_work: NodeWork | None = None
+    pair: Pair | None = None
 
     @property
     def key(self) -> NodeKey:
         return self.node.key
+
+    @property
+    def shown(self) -> bool:
+        """Whether this row stands for its machine; the other side of a pair is neither listed nor counted."""
+        return self.pair is None or self.pair.shown
+
+    @property
+    def twin(self) -> Node | None:
+        """The machine's node in the other source; None where there is none, or several claim to be it."""
+        return self.pair.twin if self.pair is not None else None
 
 
 def order_of(key: NodeKey) -> str:
@@ -53,18 +67,22 @@ def row_of(
     pending: str = "",
     order: str = "",
     alerts: tuple[Alert, ...] = (),
+    pair: Pair | None = None,
 ) -> FleetRow:
     """A row with all that is derived. `order` may be handed in where it is known from the row before."""
-    severity = standing(node, telemetry, policy, alerts)
+    severity = standing(node, telemetry, policy, alerts, pair)
+    does = together(work, pair)
     return FleetRow(
         node=node,
-        work=work,
+        work=does,
         telemetry=telemetry,
         revision=revision,
         pending=pending,
         order=order or order_of(node.key),
         severity=severity,
-        tally=tally_of(node, work, telemetry, severity, policy),
+        tally=tally_of(node, does, telemetry, severity, policy, pair),
         hottest=hottest_of(telemetry),
         alerts=alerts,
+        own_work=work,
+        pair=pair,
     )

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from fleet.health import Verdict
-from fleet.node import Admission, Readiness, Stage
+from fleet.holder import Hold
+from fleet.node import Admission, NodeKey, Readiness, Stage
 from fleet.row import FleetRow
 from fleet.severity import Severity
 
@@ -70,6 +71,20 @@ def image_names(reference: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((reference, last, tag)))
 
 
+def _sides(row: FleetRow) -> list[NodeKey]:
+    """The node, and its machine's node in another source."""
+    return [row.node.key, row.twin.key] if row.twin is not None else [row.node.key]
+
+
+def _categories(row: FleetRow) -> Iterable[str]:
+    sides = (row.node,) if row.twin is None else (row.node, row.twin)
+    return [side.category for side in sides if side.category]
+
+
+def _holds(row: FleetRow) -> Iterable[Hold]:
+    return (*row.node.holds, *row.twin.holds) if row.twin is not None else row.node.holds
+
+
 def _image(row: FleetRow) -> Iterable[str]:
     running = row.node.image.running
     return image_names(running) if running else ()
@@ -120,9 +135,9 @@ def _work_count(row: FleetRow) -> float | None:
 
 
 _ALL: tuple[Field, ...] = (
-    TextField("name", "the node's name", lambda row: row.node.key.name),
-    TextField("source", "the orchestrator that reports it", lambda row: row.node.key.source),
-    TextField("category", "its category", lambda row: row.node.category),
+    ListField("name", "the node's name, in either source", lambda row: [key.name for key in _sides(row)]),
+    ListField("source", "the orchestrators that report it", lambda row: [key.source for key in _sides(row)]),
+    ListField("category", "its category, in either source", _categories),
     ListField("image", "the image it runs: whole, last part or tag", _image),
     ListField("desired_image", "the image its category wants", _desired),
     ChoiceField(
@@ -154,10 +169,8 @@ _ALL: tuple[Field, ...] = (
         tuple(severity.name.lower() for severity in Severity),
         ordered=True,
     ),
-    ListField("holder", "who keeps it closed", lambda row: [hold.by for hold in row.node.holds if hold.by]),
-    ListField(
-        "reason", "why it is closed", lambda row: [hold.reason for hold in row.node.holds if hold.reason]
-    ),
+    ListField("holder", "who keeps it closed", lambda row: [hold.by for hold in _holds(row) if hold.by]),
+    ListField("reason", "why it is closed", lambda row: [hold.reason for hold in _holds(row) if hold.reason]),
     ListField("workload", "the name of work on it", _workloads),
     NumberField("workloads", "how many workloads are on it", _work_count),
     NumberField("gpus", "GPUs it has", lambda row: row.node.gpus_capacity),

@@ -221,7 +221,12 @@ def _contains(wanted: str) -> Match:
         running = node.image.running
         if running is not None and within[running]:
             return True
-        for hold in node.holds:
+        holds = node.holds
+        if (twin := row.twin) is not None:
+            if wanted in twin.key.name.lower() or within[twin.category]:
+                return True
+            holds = (*holds, *twin.holds)
+        for hold in holds:
             if within[hold.by] or within[hold.reason]:
                 return True
         if row.work is not None:

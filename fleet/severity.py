@@ -13,6 +13,7 @@ from typing import Protocol
 
 from fleet.category import WARM_CELSIUS
 from fleet.health import Verdict
+from fleet.machine import Pair, disagree, kind_of, truths
 from fleet.node import Admission, Node, Readiness, Stage
 from fleet.policy import Policy
 from fleet.telemetry import Alert, NodeTelemetry
@@ -46,6 +47,8 @@ class _Row(Protocol):
     def telemetry(self) -> NodeTelemetry | None: ...
     @property
     def alerts(self) -> tuple[Alert, ...]: ...
+    @property
+    def pair(self) -> Pair | None: ...
 
 
 class _JudgedRow(_Row, Protocol):
@@ -66,14 +69,18 @@ def concerns(row: _Row, now: datetime | None, policy: Policy) -> tuple[Concern, 
     With `now` None, what depends on the time (a drain past its deadline, telemetry grown old) is left out: those
     are the concerns that change only when the node does.
     """
-    return _concerns(row.node, row.telemetry, now, policy, row.alerts)
+    return _concerns(row.node, row.telemetry, now, policy, row.alerts, row.pair)
 
 
 def standing(
-    node: Node, telemetry: NodeTelemetry | None, policy: Policy, alerts: tuple[Alert, ...] = ()
+    node: Node,
+    telemetry: NodeTelemetry | None,
+    policy: Policy,
+    alerts: tuple[Alert, ...] = (),
+    pair: Pair | None = None,
 ) -> Severity:
     """The worst concern of a node, whatever the time is."""
-    found = _concerns(node, telemetry, None, policy, alerts)
+    found = _concerns(node, telemetry, None, policy, alerts, pair)
     return found[0].severity if found else Severity.OK
 
 
@@ -95,8 +102,10 @@ def _concerns(
     now: datetime | None,
     policy: Policy,
     alerts: tuple[Alert, ...],
+    pair: Pair | None,
 ) -> tuple[Concern, ...]:
     found = [
+        *(_of_pair(node, pair) if pair is not None else ()),
         *_of_state(node),
         *_of_evidence(node, telemetry, policy),
         *_of_gpus(node, telemetry, policy),
@@ -128,6 +137,27 @@ def _of_state(node: Node) -> list[Concern]:
     if node.label_stage and node.label_stage != node.stage.value:
         found.append(Concern(Severity.NOTICE, "label", f"labelled {node.label_stage}, is {node.stage.value}"))
     return found
+
+
+def _of_pair(node: Node, pair: Pair) -> Iterator[Concern]:
+    """What the machine's other side adds: two truths, an agent that is not heard of, a bad condition there."""
+    other = pair.twin
+    if other is None:
+        named = ", ".join(str(key) for key in pair.rivals[:3])
+        yield Concern(Severity.SUSPECT, "pair", f"several nodes claim one machine: {named}")
+        return
+    who = kind_of(other.key, pair.slurm)
+    if disagree(node, other):
+        yield Concern(Severity.SUSPECT, "pair", truths(node, other, pair.slurm))
+    elif other.stage is _QUARANTINED and node.stage is not _QUARANTINED:
+        yield Concern(Severity.FAULT, "pair", f"{who}: {_with_reason(other.stage.value, other)}")
+    for concern in _of_state(other):
+        if concern.about in ("ready", "deleting", "upgrade"):
+            yield Concern(concern.severity, concern.about, f"{who}: {concern.text}")
+    for condition in other.bad_conditions:
+        if condition.type not in ("Ready", "State"):
+            reason = f": {condition.reason}" if condition.reason else ""
+            yield Concern(Severity.SUSPECT, "condition", f"{who}: {condition.type}{reason}")
 
 
 def _of_alert(alert: Alert) -> Concern:

@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeVar
 
 from fleet.feeds import FeedState
 from fleet.groups import FleetGroups, group_of
+from fleet.machine import Pair
 from fleet.node import Node, NodeKey
 from fleet.observation import (
     AlertsSeen,
@@ -26,6 +27,7 @@ from fleet.observation import (
     TelemetrySeen,
     WorkSeen,
 )
+from fleet.pairs import Pairs
 from fleet.policy import Policy
 from fleet.row import FleetRow, row_of
 from fleet.telemetry import Alert, NodeTelemetry
@@ -85,6 +87,7 @@ class FleetStore:
     def __init__(self, policy: Policy | None = None, *, remembered: int = REMEMBERED) -> None:
         self._policy = policy or Policy()
         self._rows: dict[NodeKey, FleetRow] = {}
+        self._pairs = Pairs(self._policy.joins)
         self._feeds: dict[FeedKey, FeedState] = {}
         self._groups = FleetGroups()
         self._revision = 0
@@ -196,18 +199,22 @@ class FleetStore:
         self._revision += 1
         self._structure = self._revision
         self._log.clear()
+        self._pairs = Pairs(policy.joins)
+        for row in self._rows.values():
+            self._pairs.put(row.node, row.own_work)
         for key, row in self._rows.items():
             self._rows[key] = row_of(
                 row.node,
-                row.work,
+                row.own_work,
                 row.telemetry,
                 policy,
                 revision=self._revision,
                 pending=row.pending,
                 order=row.order,
                 alerts=row.alerts,
+                pair=self._pair_of(key),
             )
-        self._groups = FleetGroups.of(self._rows.values())
+        self._groups = FleetGroups.of(row for row in self._rows.values() if row.shown)
 
     def _node_seen(self, node: Node) -> None:
         key = node.key
@@ -218,13 +225,13 @@ class FleetStore:
             self._put(None, row_of(node, work, telemetry, self._policy, revision=self._revision + 1))
         elif row.node != node:
             pending = row.pending if _enforced(row.node) == _enforced(node) else ""
-            self._change(row, node, row.work, row.telemetry, pending)
+            self._change(row, node, row.own_work, row.telemetry, pending)
 
     def _work_seen(self, key: NodeKey, work: NodeWork | None) -> None:
         row = self._rows.get(key)
         if row is None:
             self._keep(self._early_work, key, work)
-        elif row.work != work:
+        elif row.own_work != work:
             self._change(row, row.node, work, row.telemetry, row.pending)
 
     def _telemetry_seen(self, key: NodeKey, telemetry: NodeTelemetry | None) -> None:
@@ -233,9 +240,9 @@ class FleetStore:
             self._keep(self._early_telemetry, key, telemetry)
         elif row.telemetry is None or telemetry is None:
             if row.telemetry is not telemetry:
-                self._change(row, row.node, row.work, telemetry, row.pending)
+                self._change(row, row.node, row.own_work, telemetry, row.pending)
         elif _measured(row.telemetry) != _measured(telemetry):
-            self._change(row, row.node, row.work, telemetry, row.pending)
+            self._change(row, row.node, row.own_work, telemetry, row.pending)
         elif row.telemetry.at != telemetry.at:
             self._rows[key] = replace(row, telemetry=telemetry)
 
@@ -243,16 +250,18 @@ class FleetStore:
         """Whoever tells of alerts knows the nodes first, so those of an unknown node are nobody's."""
         row = self._rows.get(key)
         if row is not None and row.alerts != alerts:
-            self._change(row, row.node, row.work, row.telemetry, row.pending, alerts=alerts)
+            self._change(row, row.node, row.own_work, row.telemetry, row.pending, alerts=alerts)
 
     def _gone(self, key: NodeKey) -> None:
         row = self._rows.pop(key, None)
         if row is None:
             return
         # The work feed goes on speaking of a node that is made anew; telemetry of another boot must not colour it.
-        self._keep(self._early_work, key, row.work)
-        self._groups.replace(row, None)
+        self._keep(self._early_work, key, row.own_work)
+        self._groups.replace(row if row.shown else None, None)
         self._note(key, structural=True)
+        if self._pairs:
+            self._tie(self._pairs.drop(key))
 
     def _remove_absent(self, source: str, names: frozenset[str]) -> None:
         for key in [key for key in self._rows if key.source == source and key.name not in names]:
@@ -292,14 +301,54 @@ class FleetStore:
             pending=pending,
             order=row.order,
             alerts=row.alerts if alerts is None else alerts,
+            pair=row.pair,
         )
         self._put(row, changed)
 
     def _put(self, old: FleetRow | None, new: FleetRow) -> None:
+        self._lay(old, new)
+        if self._pairs and (old is None or old.node is not new.node or old.own_work is not new.own_work):
+            self._tie(self._pairs.put(new.node, new.own_work))
+
+    def _lay(self, old: FleetRow | None, new: FleetRow) -> None:
         # The first key object stays: rows of one node share it.
         self._rows[new.node.key] = new
-        self._groups.replace(old, new)
-        self._note(new.node.key, structural=old is None or group_of(old) != group_of(new))
+        self._groups.replace(old if old is not None and old.shown else None, new if new.shown else None)
+        moved = old is None or old.shown is not new.shown or group_of(old) != group_of(new)
+        self._note(new.node.key, structural=moved)
+
+    def _tie(self, keys: Iterable[NodeKey]) -> None:
+        """Bring rows up to date with what their machines' other sides are now."""
+        for key in keys:
+            row = self._rows.get(key)
+            if row is None or (pair := self._pair_of(key)) == row.pair:
+                continue
+            tied = row_of(
+                row.node,
+                row.own_work,
+                row.telemetry,
+                self._policy,
+                revision=self._revision + 1,
+                pending=row.pending,
+                order=row.order,
+                alerts=row.alerts,
+                pair=pair,
+            )
+            self._lay(row, tied)
+
+    def _pair_of(self, key: NodeKey) -> Pair | None:
+        """The other side of a node's machine; without a twin where more than one names it, or is named; None where none is."""
+        partners = [each for each in self._pairs.partners(key) if each in self._rows] if self._pairs else []
+        if not partners:
+            return None
+        back = {each for partner in partners for each in self._pairs.partners(partner) if each in self._rows}
+        rule = self._pairs.rule_of(key, partners[0])
+        slurm = rule.slurm if rule is not None else ""
+        if len(partners) > 1 or back != {key}:
+            return Pair(slurm=slurm, rivals=tuple(sorted({*partners, *back} - {key})))
+        twin = self._rows[partners[0]]
+        shown = rule is None or rule.shown == key.source
+        return Pair(twin.node, twin.own_work, shown=shown, slurm=slurm)
 
     def _note(self, key: NodeKey | FeedKey, *, structural: bool) -> None:
         self._revision += 1

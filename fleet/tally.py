@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
 
+from fleet.machine import Pair
 from fleet.node import Admission, Node, Readiness, Stage
 from fleet.policy import Policy
 from fleet.severity import Severity, expected_gpus
@@ -93,31 +94,38 @@ class Totals:
 
 
 def tally_of(
-    node: Node, work: NodeWork | None, telemetry: NodeTelemetry | None, severity: Severity, policy: Policy
+    node: Node,
+    work: NodeWork | None,
+    telemetry: NodeTelemetry | None,
+    severity: Severity,
+    policy: Policy,
+    pair: Pair | None = None,
 ) -> int:
-    """One node's share."""
+    """One node's share. Of a machine in two sources it is the machine's: in service by both sides, closed by either."""
     tally: int = _ONE["nodes"] + _SEVERITY[severity]
-    if _takes_work(node):
+    sides = (node,) if pair is None or pair.twin is None else (node, pair.twin)
+    usable = all(map(_takes_work, sides))
+    if usable:
         tally += _ONE["in_service"]
-    elif node.stage is _QUARANTINED:
+    elif any(side.stage is _QUARANTINED for side in sides):
         tally += _ONE["quarantined"]
-    if node.admission is not _OPEN:
+    if any(side.admission is not _OPEN for side in sides):
         tally += _ONE["closed"]
-    if node.readiness is not _READY:
+    if any(side.readiness is not _READY for side in sides):
         tally += _ONE["not_ready"]
     drifted = node.image.drifted
     if drifted is None:
         tally += _ONE["drift_unknown"]
     elif drifted:
         tally += _ONE["drifted"]
-    return tally + _gpus(node, work) + _reported(node, telemetry, policy)
+    return tally + _gpus(node, work, usable=usable) + _reported(node, telemetry, policy)
 
 
 def _takes_work(node: Node) -> bool:
     return node.stage is _IN_SERVICE and node.admission is _OPEN and node.readiness is _READY
 
 
-def _gpus(node: Node, work: NodeWork | None) -> int:
+def _gpus(node: Node, work: NodeWork | None, *, usable: bool) -> int:
     tally = 0
     if node.gpus_capacity is None:
         tally += _ONE["gpus_unknown"]
@@ -125,12 +133,12 @@ def _gpus(node: Node, work: NodeWork | None) -> int:
         tally += _clamp(node.gpus_capacity) << _SHIFT["gpus_capacity"]
     allocatable = _clamp(node.gpus_allocatable or 0)
     tally += allocatable << _SHIFT["gpus_allocatable"]
-    usable = allocatable if _takes_work(node) else 0
-    tally += usable << _SHIFT["gpus_usable"]
+    free = allocatable if usable else 0
+    tally += free << _SHIFT["gpus_usable"]
     if work is None:
         return tally + _ONE["work_unknown"]
     used = _clamp(work.gpus_used)
-    return tally + (used << _SHIFT["gpus_used"]) + (max(0, usable - used) << _SHIFT["gpus_free"])
+    return tally + (used << _SHIFT["gpus_used"]) + (max(0, free - used) << _SHIFT["gpus_free"])
 
 
 def _reported(node: Node, telemetry: NodeTelemetry | None, policy: Policy) -> int:

@@ -182,6 +182,8 @@ class FleetView:
         for keys in (changes.keys, changes.removed):
             for key in keys:
                 row = self._store.record(key)
+                if row is not None and not row.shown:
+                    row = None
                 if self._members is not None:
                     self._count(key, row, self._members)
                 if row is not None:
@@ -258,7 +260,8 @@ class FleetView:
         if self._named_at != self._store.structure_revision:
             buckets: dict[GroupKey, list[NodeKey]] = {}
             for row in sorted(self._store.rows(), key=attrgetter("order")):
-                buckets.setdefault(group_of(row), []).append(row.node.key)
+                if row.shown:
+                    buckets.setdefault(group_of(row), []).append(row.node.key)
             self._named = {group: buckets[group] for group in sorted(buckets, key=_group_name)}
             self._named_at = self._store.structure_revision
         return self._named
