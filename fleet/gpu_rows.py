@@ -72,6 +72,11 @@ _ONE_NAME = frozenset(
 METRICS = _ONE_NAME | sentinels.RENAMED.keys()
 """The metrics that a row is made of; a source need ask for no others."""
 
+HOLDER_LABELS = (
+    *("exported_namespace", "exported_pod", "namespace", "pod", "pod_namespace", "pod_name", "hpc_job"),
+)
+"""Labels that tell which pod or batch job has a GPU."""
+
 _TEXT_LIMIT = 120
 _UUIDS = ("UUID", "uuid", "gpu_uuid")  # the last on series of links
 
@@ -150,7 +155,9 @@ def node_from_gpus(
         gpus_seen=sum(any(map(knows, instances)) for instances in grouped),
         gpu_util=sum(utils) / len(utils) if utils else None,
         gpu_util_min=min(utils, default=None),
+        gpu_util_max=max(utils, default=None),
         gpu_temp_max=max((row.temp for row in rows if row.temp is not None), default=None),
+        temp_margin_min=min((row.temp_margin for row in rows if row.temp_margin is not None), default=None),
         fb_used_ratio=_used_ratio(rows),
         power_watts=_total(_most(row.power_watts for row in instances) for instances in grouped),
         xid=_xid(rows, severity_of),
@@ -199,7 +206,7 @@ def _telemetry(row: _Row, at: datetime | None) -> GpuTelemetry:
         vbios=_text(labels, "DCGM_FI_DEV_VBIOS_VERSION"),
         nvlinks_up=sum(row.links.values()) if row.links else None,
         nvlinks_down=sum(not up for up in row.links.values()) if row.links else None,
-        held_by=_holder(labels),
+        held_by=holder_of(labels),
         at=row.at or at,
         **values,
     )
@@ -224,8 +231,11 @@ def _memory(readings: Mapping[str, float]) -> float | None:
     return used + free + readings.get(sentinels.FB_RESERVED, 0.0)
 
 
-def _holder(labels: Labels) -> str:
-    """The pod or batch job that has it. Where Prometheus renamed the exporter's `pod`, the plain one is the exporter itself."""
+def holder_of(labels: Labels) -> str:
+    """Who has a GPU by its labels, one of `HOLDER_LABELS`; empty where nobody is named.
+
+    Where Prometheus renamed the exporter's `pod`, the plain one is the exporter itself.
+    """
     for prefix, suffix in (("exported_", ""), ("", ""), ("", "_name")):
         pod = labels.get(f"{prefix}pod{suffix}", "")
         if pod and not (prefix == "" and "dcgm-exporter" in pod):

@@ -10,21 +10,27 @@ from datetime import datetime
 class NodeTelemetry:
     """One node's GPUs summed up.
 
-    `gpu_util` percent, mean over GPUs; `gpu_util_min` percent; `gpu_temp_max` degrees Celsius; `fb_used_ratio` 0 to 1 of
-    framebuffer used of all; `power_watts` summed; `gpus_seen` how many GPUs reported; `xid` the last nonzero XID of any GPU
-    (its age unknown unless `xid_at`), 0 when every GPU reports none; `at` when it was sampled.
+    `gpu_util` percent, mean over GPUs; `gpu_util_min`, `gpu_util_max` percent; `gpu_temp_max` degrees Celsius;
+    `temp_margin_min` degrees Celsius to the nearest slowdown threshold of any GPU; `fb_used_ratio` 0 to 1 of framebuffer used
+    of all; `power_watts` summed; `gpus_seen` how many GPUs reported; `xid` the last nonzero XID of any GPU (its age unknown
+    unless `xid_at`), 0 when every GPU reports none; `idle_held` GPUs that a pod or job has held for `fleet.idle.IDLE_AFTER`
+    without using them, named in `idle_holder`, None where no holder is told; `at` when it was sampled.
     """
 
     at: datetime
     gpus_seen: int | None = None
     gpu_util: float | None = None
     gpu_util_min: float | None = None
+    gpu_util_max: float | None = None
     gpu_temp_max: float | None = None
+    temp_margin_min: float | None = None
     fb_used_ratio: float | None = None
     power_watts: float | None = None
     xid: int | None = None
     xid_at: datetime | None = None
     row_remap_failure: bool | None = None
+    idle_held: int | None = None
+    idle_holder: str = ""
 
 
 @dataclass(frozen=True, slots=True)

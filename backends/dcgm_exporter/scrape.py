@@ -19,6 +19,7 @@ from yarl import URL
 from backends.dcgm_exporter.convert import Rows, rows_of_node, rows_of_page
 from fleet.errors import Denied, FleetError, Garbled, Missing, Rejected, Throttled, TimedOut, Unreachable
 from fleet.gpu_rows import node_from_gpus
+from fleet.idle import IdleWatch
 from fleet.joining import NodeNames, host_of
 from fleet.node import NodeKey
 from fleet.ports import Clock, TelemetryRead
@@ -83,11 +84,12 @@ class DcgmExporterSource:
         self._slots = asyncio.Semaphore(parallel)
         self._pages: dict[str, _Page] = {}
         self._session: aiohttp.ClientSession | None = None
+        self._idle = IdleWatch()
 
     async def by_node(self) -> TelemetryRead:
         """Every node that a page has rows of; a page that failed is a warning. Raises FleetError where all failed."""
         rows, failures = await self._read(self._wanted())
-        sums = partial(_sums, rows, self._clock.now(), self._severity_of)
+        sums = partial(_sums, rows, self._clock.now(), self._severity_of, self._idle)
         nodes = sums() if len(rows) <= _FEW else await asyncio.to_thread(sums)
         return TelemetryRead(nodes, tuple(str(failure) for failure in failures))
 
@@ -182,8 +184,9 @@ class DcgmExporterSource:
         return rows_of_page(text, page.about, host_of(URL(page.url).host or ""), known, at)
 
 
-def _sums(rows: Rows, at: datetime, severity_of: SeverityOf) -> dict[str, NodeTelemetry]:
-    return {name: node_from_gpus(gpus, at, severity_of) for name, gpus in rows.items()}
+def _sums(rows: Rows, at: datetime, severity_of: SeverityOf, idle: IdleWatch) -> dict[str, NodeTelemetry]:
+    sums = {name: node_from_gpus(gpus, at, severity_of) for name, gpus in rows.items()}
+    return idle.look(sums, rows, at)
 
 
 def _refuse(answer: aiohttp.ClientResponse, about: str) -> None:

@@ -34,6 +34,23 @@ class Row(msgspec.Struct, gc=False):
         return float(self.value[1])
 
 
+class Series(msgspec.Struct, gc=False):
+    """One series of a range: its labels, and its samples in order of time, each (when it was evaluated, the value as text)."""
+
+    metric: dict[str, str]
+    values: list[tuple[float, str]]
+
+
+class _Matrix(msgspec.Struct):
+    result: list[Series] | None = None
+
+
+class _MatrixEnvelope(msgspec.Struct):
+    status: str = ""
+    data: _Matrix | None = None
+    error: str = ""
+
+
 class _Vector(msgspec.Struct):
     result: list[Row] | None = None
 
@@ -60,6 +77,7 @@ class Answer:
 
 
 _rows = msgspec.json.Decoder(list[Row])
+_matrix = msgspec.json.Decoder(_MatrixEnvelope)
 _envelope = msgspec.json.Decoder(_Envelope)
 _failure = msgspec.json.Decoder(_Failure)
 
@@ -86,6 +104,20 @@ def read_answer(body: bytes, about: str) -> Answer:
         raise Garbled("its answer has no result", about=about)
     rows += last.data.result
     return Answer(rows, tuple(clean(warning, _SAID) for warning in last.warnings or ()))
+
+
+def read_matrix(body: bytes, about: str) -> Sequence[Series]:
+    """The series in the answer to a range query. Raises Garbled or Rejected."""
+    try:
+        with _one_at_a_time:
+            read = _matrix.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Garbled(f"its answer is not Prometheus' ({clean(str(error), _SAID)})", about=about) from error
+    if read.status != "success":
+        raise Rejected(clean(read.error or "it answers without success", _SAID), about=about)
+    if read.data is None or read.data.result is None:
+        raise Garbled("its answer has no result", about=about)
+    return read.data.result
 
 
 def failure_of(status: int, body: bytes, about: str, location: str = "") -> FleetError:

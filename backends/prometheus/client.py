@@ -6,23 +6,26 @@ import asyncio
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
-from backends.prometheus import queries, recorded
-from backends.prometheus.answers import Answer, Row
+from backends.prometheus import past_xids, queries, recorded
+from backends.prometheus.answers import Answer, Row, Series
 from backends.prometheus.convert import LeftOver, alerts_of, gpus_of, left_over, nodes_of, shape_of
 from backends.prometheus.queries import Shape
 from backends.prometheus.threads import DaemonThreads
 from fleet.errors import FleetError, Rejected, TimedOut
 from fleet.joining import NodeNames, host_of
-from fleet.node import NodeKey
+from fleet.node import Node, NodeKey
 from fleet.ports import Clock, TelemetryRead
 from fleet.telemetry import Alert, GpuTelemetry
+from fleet.timeline import Entry
 from fleet.xid import SeverityOf, default_severity
+
+T = TypeVar("T")
 
 _AT_ONCE = 4  # Prometheus runs 20 queries at once by default, and others ask it too
 _HOSTS_A_QUERY = 25  # keeps the address of a request below 8 KB
@@ -122,9 +125,30 @@ class PrometheusSource:
 
     async def ask(self, query: str) -> Answer:
         """The answer to one PromQL query of an instant vector, read to its end within the deadline. Raises FleetError."""
+        return await self._in_time(partial(self._asked, query))
+
+    async def ask_range(
+        self, query: str, start: datetime, end: datetime, step: timedelta
+    ) -> Sequence[Series]:
+        """The series of one PromQL query over a span, a sample a step (11,000 at most). Raises FleetError."""
+        return await self._in_time(partial(self._asked_range, query, start, end, step))
+
+    async def past(self, node: Node, since: datetime, until: datetime) -> Sequence[Entry]:
+        """The XIDs that the node's GPUs showed between the two (`past_xids`). Raises FleetError."""
+        known = await self._known()
+        shape = self._shape or (await self._detect(known))[0]
+        host, step = host_of(node.key.name), past_xids.step_of(until - since)
+        if not host or until <= since:
+            return ()
+        asked = past_xids.of_host(shape, host, self._settings.matchers)
+        read = [await self.ask_range(query, since, until, step) for query in asked]
+        series = [each for found in read for each in found]
+        return await self._threads.call(partial(past_xids.told_by, series, shape, known, host, since, step))
+
+    async def _in_time(self, work: Callable[[], T]) -> T:
         try:
             async with asyncio.timeout(self._settings.deadline.total_seconds()):
-                return await self._threads.call(partial(self._asked, query))
+                return await self._threads.call(work)
         except TimeoutError as error:
             seconds = self._settings.deadline.total_seconds()
             raise TimedOut(f"no answer within {seconds:g} s", about=self._settings.about) from error
@@ -204,6 +228,13 @@ class PrometheusSource:
         with self._connecting:
             connection = self._connection = self._connection or self._connected()
         answer: Answer = connection.custom_query(query)
+        return answer
+
+    def _asked_range(self, query: str, start: datetime, end: datetime, step: timedelta) -> Sequence[Series]:
+        with self._connecting:
+            connection = self._connection = self._connection or self._connected()
+        seconds = f"{step.total_seconds():g}"
+        answer: Sequence[Series] = connection.custom_query_range(query, start, end, seconds)
         return answer
 
     def _connected(self) -> Any:

@@ -11,7 +11,8 @@ from typing import Any
 from backends.prometheus.answers import Row
 from backends.prometheus.queries import PRESENCE, XID, Shape
 from fleet import xid
-from fleet.gpu_rows import GpuRows
+from fleet.gpu_rows import GpuRows, holder_of
+from fleet.idle import holders
 from fleet.joining import CANDIDATES, NodeNames, choose_labels, host_of, name_in
 from fleet.sentinels import FB_USED, GPU_UTIL
 from fleet.telemetry import Alert, GpuTelemetry, NodeTelemetry
@@ -23,10 +24,14 @@ _FIRST_BEGAN = 1e9  # a smaller value is no time: the alert's own 1
 
 LeftOver = frozenset[tuple[tuple[str | None, ...], str]]
 
+_TOLD_APART = frozenset({"xid", "idle_held"})
+"""Fields whose rows of one host are not one number."""
+
 _MERGED: Mapping[str, Callable[[float, float], float]] = {
     "at": min,
     "gpu_util": lambda one, other: (one + other) / 2,
     "gpu_util_min": min,
+    "temp_margin_min": min,
 }
 """How two rows of one host come together; the larger one counts where nothing else is said."""
 
@@ -65,7 +70,7 @@ def nodes_of(
     host_of_row = _hosts(shape, nodes)
     fields: dict[str, dict[str, float]] = {}
     for name, rows in answers.items():
-        if name == "xid":
+        if name in _TOLD_APART:
             continue
         for row in rows:
             host, value = host_of_row(row), _number(row)
@@ -75,8 +80,9 @@ def nodes_of(
                 kept = fields.setdefault(host, {})
                 kept[name] = _MERGED.get(name, max)(kept[name], value) if name in kept else value
     codes = _codes(answers.get("xid", ()), host_of_row)
+    idle = _idle(answers.get("idle_held", ()), host_of_row)
     return {
-        host: _node(values, codes.get(host, {}), severity_of)
+        host: _node(values, codes.get(host, {}), idle.get(host), severity_of)
         for host, values in fields.items()
         if "at" in values
     }
@@ -172,8 +178,24 @@ def _codes(rows: Iterable[Row], host_of_row: Callable[[Row], str]) -> dict[str, 
     return codes
 
 
+def _idle(rows: Iterable[Row], host_of_row: Callable[[Row], str]) -> dict[str, dict[str, int]]:
+    """Idle GPUs of each host by who holds them; a host whose holders are all busy has none."""
+    found: dict[str, dict[str, int]] = {}
+    for row in rows:
+        host, count = host_of_row(row), _number(row)
+        if host and count is not None:
+            by_holder = found.setdefault(host, {})
+            if count > 0:
+                holder = holder_of(row.metric)
+                by_holder[holder] = by_holder.get(holder, 0) + int(count)
+    return found
+
+
 def _node(
-    values: Mapping[str, float], codes: Mapping[int, float], severity_of: xid.SeverityOf
+    values: Mapping[str, float],
+    codes: Mapping[int, float],
+    idle: Mapping[str, int] | None,
+    severity_of: xid.SeverityOf,
 ) -> NodeTelemetry:
     seen, failed = values.get("gpus_seen"), values.get("row_remap_failure")
     worst = xid.worst(codes, severity_of)
@@ -181,12 +203,17 @@ def _node(
         worst = None  # a GPU did not say
     read: dict[str, Any] = {
         name: values.get(name)
-        for name in ("gpu_util", "gpu_util_min", "gpu_temp_max", "fb_used_ratio", "power_watts")
+        for name in (
+            *("gpu_util", "gpu_util_min", "gpu_util_max", "gpu_temp_max", "temp_margin_min"),
+            *("fb_used_ratio", "power_watts"),
+        )
     }
     return NodeTelemetry(
         at=datetime.fromtimestamp(values["at"], UTC),
         gpus_seen=None if seen is None else int(seen),
         xid=worst,
         row_remap_failure=None if failed is None else failed > 0,
+        idle_held=None if idle is None else sum(idle.values()),
+        idle_holder=holders(idle or {}),
         **read,
     )

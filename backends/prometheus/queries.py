@@ -11,7 +11,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from fleet import sentinels
-from fleet.gpu_rows import METRICS
+from fleet.gpu_rows import HOLDER_LABELS, METRICS
+from fleet.idle import IDLE_AFTER, IDLE_BELOW
 from fleet.joining import CANDIDATES
 
 XID = "quarterdeck_xid"
@@ -68,11 +69,14 @@ def by_node(shape: Shape, matchers: Mapping[str, str]) -> Mapping[str, str]:
         "gpus_seen": f"count by ({by}) (group by ({gpu}) ({present}))",
         "gpu_util": f"avg by ({by}) ({util})",
         "gpu_util_min": f"min by ({by}) ({util})",
+        "gpu_util_max": f"max by ({by}) ({util})",
         "gpu_temp_max": f"max by ({by}) ({seen[sentinels.GPU_TEMP]})",
+        "temp_margin_min": _margin(seen, by, gpu),
         "fb_used_ratio": f"{used} / ({used} + avg by ({by}) ({free}) + (avg by ({by}) ({reserved}) or {used} * 0))",
         "power_watts": f"sum by ({by}) (max by ({gpu}) ({seen[sentinels.POWER_USAGE]}))",
         "xid": f"count_values by ({by}) ({quoted(XID)}, {seen[sentinels.XID_ERRORS]})",
         "row_remap_failure": f"max by ({by}) ({seen[sentinels.ROW_REMAP_FAILURE]})",
+        "idle_held": _idle(by, gpu, matchers),
     }
 
 
@@ -105,6 +109,40 @@ def _any(metrics: Collection[str], inside: str) -> str:
 def _plausible(metric: str, matchers: Mapping[str, str]) -> str:
     low, high = sentinels.PLAUSIBLE[metric]
     return f"{selector(metric, matchers)} >= {low:g} <= {high:.15g}"
+
+
+def _margin(seen: Mapping[str, str], by: str, gpu: str) -> str:
+    """The margin as it is exported; where only the threshold is, what is left to it."""
+    left = f"min by ({gpu}) ({seen[sentinels.TEMP_SLOWDOWN]}) - max by ({gpu}) ({seen[sentinels.GPU_TEMP]})"
+    return f"min by ({by}) ({seen[sentinels.TEMP_MARGIN]}) or min by ({by}) ({left})"
+
+
+def _idle(by: str, gpu: str, matchers: Mapping[str, str]) -> str:
+    """GPUs whose series has named the same holder all the while and was never above idle; 0 where GPUs are held and busy.
+
+    A blank among its values is a high one, so that such a GPU counts as busy.
+    """
+    who = f"{by},{','.join(HOLDER_LABELS)}"
+    span = f"{IDLE_AFTER.total_seconds():.0f}s"
+    inside = _inside(matchers)
+    of_one = [
+        f"{sentinels.GPU_UTIL}{{{inside}{',' if inside else ''}{held}}}"
+        for held in (
+            'exported_pod!=""',
+            'exported_pod="",pod!="",pod!~".*dcgm-exporter.*"',
+            'pod_name!=""',
+            'hpc_job!=""',
+        )
+    ]
+    idle = " or ".join(
+        f"(max_over_time({held}[{span}]) < {IDLE_BELOW:g} and {held} and {held} offset {span})"
+        for held in of_one
+    )
+    busy = " or ".join(of_one)
+    return (
+        f"count by ({who}) (group by ({gpu},{','.join(HOLDER_LABELS)}) ({idle})) "
+        f"or 0 * count by ({by}) ({busy})"
+    )
 
 
 def _oldest(shape: Shape, by: str, inside: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from backends.prometheus import queries
 from backends.prometheus.answers import Row
 from backends.prometheus.queries import PRESENCE, XID, Shape
+from fleet.gpu_rows import HOLDER_LABELS
 from fleet.joining import CANDIDATES
 
 KEPT = ("cluster", *CANDIDATES)
@@ -25,13 +26,19 @@ _TOGETHER: Mapping[str, str] = {
     "gpus_seen": "sum",
     "gpu_util": "avg",
     "gpu_util_min": "min",
+    "gpu_util_max": "max",
     "gpu_temp_max": "max",
+    "temp_margin_min": "min",
     "fb_used_ratio": "avg",
     "power_watts": "sum",
     "xid": "sum",
     "row_remap_failure": "max",
+    "idle_held": "sum",
 }
 """How several recorded series of one node come together, by the field of NodeTelemetry."""
+
+_APART: Mapping[str, Sequence[str]] = {"xid": (XID,), "idle_held": HOLDER_LABELS}
+"""The labels by which the series of a field stay apart."""
 
 
 def name_of(field: str) -> str:
@@ -49,7 +56,7 @@ def by_node(shape: Shape, matchers: Mapping[str, str]) -> Mapping[str, str]:
     by = ",".join(shape.labels)
     asked = {}
     for field, together in _TOGETHER.items():
-        labels = f"{by},{XID}" if field == "xid" else by
+        labels = ",".join((by, *_APART.get(field, ())))
         asked[field] = f"{together} by ({labels}) ({queries.selector(name_of(field), matchers)})"
     return asked
 

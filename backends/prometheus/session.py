@@ -7,7 +7,7 @@ takes a third of a second to load.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,20 +16,21 @@ import requests
 import urllib3
 from requests.utils import get_environ_proxies
 
-from backends.prometheus.answers import Answer, failure_of, read_answer
+from backends.prometheus.answers import Answer, Series, failure_of, read_answer, read_matrix
 from fleet.errors import Denied, FleetError, Garbled, Rejected, TimedOut, Unreachable
 
 _CHUNK = 1 << 16
+_RANGE = "/query_range"
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What `PrometheusConnect.custom_query` takes for a response; it gets back the whole Answer in place of a list."""
+    """What `PrometheusConnect` takes for a response; it gets back the whole Answer, or a range's series, in place of a list."""
 
     status_code: int
-    answer: Answer
+    answer: Answer | Sequence[Series]
 
-    def json(self) -> Mapping[str, Mapping[str, Answer]]:
+    def json(self) -> Mapping[str, Mapping[str, Answer | Sequence[Series]]]:
         return {"data": {"result": self.answer}}
 
 
@@ -88,7 +89,8 @@ class BoundedSession:
             raise self._failed(error) from error
         if status != requests.codes.ok:
             raise failure_of(status, body, self._about, location)
-        return Heard(status, read_answer(body, self._about))
+        read = read_matrix if url.endswith(_RANGE) else read_answer
+        return Heard(status, read(body, self._about))
 
     def _body(self, response: Any, end: float, timeout: float) -> bytes:
         body = bytearray()

@@ -251,3 +251,9 @@ def test_the_margin_is_reckoned_where_only_the_threshold_is_told() -> None:
 def test_a_batch_job_holds_its_gpu() -> None:
     (row,) = rows_of((sentinels.GPU_UTIL, gpu(0, hpc_job="4711"), 0))
     assert row.held_by == "job 4711"
+
+
+def test_a_node_has_the_range_of_its_utilisation_and_its_worst_margin() -> None:
+    rows = (GpuTelemetry("0", util=20, temp_margin=30), GpuTelemetry("1", util=90, temp_margin=4))
+    node = node_from_gpus(rows, AT)
+    assert (node.gpu_util_min, node.gpu_util_max, node.temp_margin_min) == (20, 90, 4)

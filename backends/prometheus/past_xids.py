@@ -1,0 +1,79 @@
+"""Past XIDs of one node's GPUs, from how the gauge of the last XID went over a span.
+
+The gauge keeps its value until the exporter restarts, so that an XID is seen where the value turns, within a step; a repeat of
+the same code is not seen; and one that the first sample shows already is of unknown age.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+from backends.prometheus.answers import Series
+from backends.prometheus.queries import Shape, one_of, quoted
+from fleet import sentinels
+from fleet.joining import NodeNames, name_in
+from fleet.text import clean
+from fleet.timeline import Entry, EntryKind, Weight
+from fleet.xid import lookup, worst
+
+SOURCE = "prometheus"
+SAMPLES = 1_500
+"""Of each GPU: a day by the minute, a week by seven."""
+SHORTEST = timedelta(seconds=15)
+_MOST = 200
+"""Turns of one node that are told: a gauge that flaps for a month is no timeline."""
+
+
+def step_of(span: timedelta) -> timedelta:
+    """The time between two samples, so that there are not too many."""
+    return max(SHORTEST, timedelta(seconds=math.ceil(span.total_seconds() / SAMPLES)))
+
+
+def of_host(shape: Shape, host: str, matchers: Mapping[str, str]) -> Sequence[str]:
+    """The gauge of the host's GPUs, by each label that may name it."""
+    low, high = sentinels.PLAUSIBLE[sentinels.XID_ERRORS]
+    more = "".join(f",{name}={quoted(value)}" for name, value in matchers.items())
+    return [
+        f"{sentinels.XID_ERRORS}{{{label}=~{quoted(one_of([host]))}{more}}} >= {low:g} <= {high:.15g}"
+        for label in shape.labels
+    ]
+
+
+def told_by(
+    series: Sequence[Series], shape: Shape, nodes: NodeNames, host: str, since: datetime, step: timedelta
+) -> Sequence[Entry]:
+    """The turns of every GPU of the host. Series of one GPU (a code is often a label) are read as one."""
+    gpus: dict[str, dict[float, list[int]]] = {}
+    for each in series:
+        if name_in(each.metric, shape.labels, nodes) != host:
+            continue
+        gpu = gpus.setdefault(each.metric.get("gpu") or each.metric.get("UUID", ""), {})
+        for at, text in each.values:
+            with contextlib.suppress(ValueError, OverflowError):
+                gpu.setdefault(at, []).append(int(float(text)))
+    found = [entry for name, samples in sorted(gpus.items()) for entry in _turns(name, samples, since, step)]
+    return found[-_MOST:]
+
+
+def _turns(
+    gpu: str, samples: Mapping[float, Sequence[int]], since: datetime, step: timedelta
+) -> Iterator[Entry]:
+    where = f" on GPU {clean(gpu, 60)}" if gpu else ""
+    before: tuple[float, int] | None = None
+    for at, codes in sorted(samples.items()):
+        code = worst(codes) or 0
+        if code and before is None:
+            early = at - since.timestamp() <= step.total_seconds()
+            how = f"shown already at {since:%m-%d %H:%M} UTC" if early else "shown by its first sample"
+            yield _entry(None, f"{lookup(code).label}{where}, {how}, age unknown")
+        elif code and before is not None and code != before[1]:
+            within = timedelta(seconds=at - before[0])
+            yield _entry(datetime.fromtimestamp(at, UTC), f"{lookup(code).label}{where}", within)
+        before = at, code
+
+
+def _entry(at: datetime | None, says: str, within: timedelta = timedelta(0)) -> Entry:
+    return Entry(at, EntryKind.XID, says, SOURCE, weight=Weight.BAD, within=within)
