@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from fleet.holder import HolderKind
+from fleet.machine import Pair
 from fleet.node import Admission, Node, NodeKey, Readiness, Stage
 from fleet.policy import Policy
 from fleet.severity import Concern, Severity, concerns
@@ -39,6 +40,8 @@ class Row(Protocol):
     def alerts(self) -> tuple[Alert, ...]: ...
     @property
     def pending(self) -> str: ...
+    @property
+    def pair(self) -> Pair | None: ...
 
 
 class Cell(NamedTuple):
@@ -246,7 +249,10 @@ def _age(row: Row, scene: Scene) -> Cell:
 
 
 def _source(row: Row, scene: Scene) -> Cell:
-    return Cell(printable(row.node.key.source, 60), Tone.MUTED)
+    """The source; of a machine in two, both, its other side after a plus."""
+    pair = row.pair
+    other = f"+{pair.twin.key.source}" if pair is not None and pair.twin is not None else ""
+    return Cell(printable(f"{row.node.key.source}{other}", 60), Tone.MUTED)
 
 
 def _status(row: Row, scene: Scene) -> Cell:
