@@ -114,7 +114,7 @@ class TelemetryFeed:
 
     async def by_gpu(self, keys: Collection[NodeKey]) -> Mapping[NodeKey, Sequence[GpuTelemetry]]:
         """Raw rows of these nodes, read now; a node that no series joins is left out. Raises FleetError."""
-        names = {key: self._name(key) for key in keys}
+        names = {key: self.name_of(key) for key in keys}
         rows = await self._source.by_gpu(sorted(set(names.values())))
         return {key: rows[name] for key, name in names.items() if rows.get(name)}
 
@@ -133,7 +133,8 @@ class TelemetryFeed:
         times = [row.at for row in rows if row.at is not None]
         return Readings(node_from_gpus(rows, min(times)) if times else None, rows, name)
 
-    def _name(self, key: NodeKey) -> str:
+    def name_of(self, key: NodeKey) -> str:
+        """The name that a node's series have, as far as it is known; else its own."""
         return self._join.names.get(key, key.name) if self._join is not None else key.name
 
     async def _rejoin(self) -> Join:

@@ -19,7 +19,7 @@ from backends.prometheus.queries import Shape
 from backends.prometheus.threads import DaemonThreads
 from fleet.errors import FleetError, Rejected, TimedOut
 from fleet.joining import NodeNames, host_of
-from fleet.node import Node, NodeKey
+from fleet.node import NodeKey
 from fleet.ports import Clock, TelemetryRead
 from fleet.telemetry import Alert, GpuTelemetry
 from fleet.timeline import Entry
@@ -133,14 +133,12 @@ class PrometheusSource:
         """The series of one PromQL query over a span, a sample a step (11,000 at most). Raises FleetError."""
         return await self._in_time(partial(self._asked_range, query, start, end, step))
 
-    async def past(self, node: Node, since: datetime, until: datetime) -> Sequence[Entry]:
-        """The XIDs that the node's GPUs showed between the two (`past_xids`). Raises FleetError."""
+    async def xids_of(self, name: str, since: datetime, until: datetime) -> Sequence[Entry]:
+        """The XIDs that the GPUs of one node showed between the two, by the name its series have. Raises FleetError."""
         known = await self._known()
         shape = self._shape or (await self._detect(known))[0]
-        host, step = host_of(node.key.name), past_xids.step_of(until - since)
-        if not host or until <= since:
-            return ()
-        asked = past_xids.of_host(shape, host, self._settings.matchers)
+        host, step = host_of(name), past_xids.step_of(until - since)
+        asked = past_xids.of_host(shape, host, self._settings.matchers) if host and since < until else ()
         read = [await self.ask_range(query, since, until, step) for query in asked]
         series = [each for found in read for each in found]
         return await self._threads.call(partial(past_xids.told_by, series, shape, known, host, since, step))

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 from backends.prometheus.answers import Series
 from backends.prometheus.queries import Shape, one_of, quoted
 from fleet import sentinels
 from fleet.joining import NodeNames, name_in
+from fleet.node import Node, NodeKey
 from fleet.text import clean
 from fleet.timeline import Entry, EntryKind, Weight
 from fleet.xid import lookup, worst
@@ -25,6 +27,24 @@ SAMPLES = 1_500
 SHORTEST = timedelta(seconds=15)
 _MOST = 200
 """Turns of one node that are told: a gauge that flaps for a month is no timeline."""
+
+
+class _Asked(Protocol):
+    async def xids_of(self, name: str, since: datetime, until: datetime) -> Sequence[Entry]: ...
+
+
+class PastXids:
+    """A `fleet.ports.Chronicler` of XIDs. `name_of` gives the name that a node's series have."""
+
+    name = "Prometheus"
+
+    def __init__(self, source: _Asked, name_of: Callable[[NodeKey], str]) -> None:
+        self._source = source
+        self._name_of = name_of
+
+    async def past(self, node: Node, since: datetime, until: datetime) -> Sequence[Entry]:
+        """The XIDs that the node's GPUs showed between the two. Raises FleetError."""
+        return await self._source.xids_of(self._name_of(node.key), since, until)
 
 
 def step_of(span: timedelta) -> timedelta:
