@@ -11,7 +11,7 @@ from fleet.node import Condition, Node
 from fleet.row import FleetRow
 from fleet.telemetry import NodeTelemetry
 from fleet.text import clean
-from fleet.timeline import Entry, EntryKind, Weight
+from fleet.timeline import TELEMETRY, Entry, EntryKind, Weight
 from fleet.xid import lookup
 
 NODE = "node"
@@ -59,7 +59,7 @@ def told_by_telemetry(telemetry: NodeTelemetry | None) -> Iterator[Entry]:
     if telemetry is not None and telemetry.xid:
         age = "" if telemetry.xid_at is not None else ", age unknown"
         says = f"last {lookup(telemetry.xid).label}{age}"
-        yield Entry(telemetry.xid_at, EntryKind.XID, says, "telemetry", weight=Weight.BAD)
+        yield Entry(telemetry.xid_at, EntryKind.XID, says, TELEMETRY, weight=Weight.BAD)
 
 
 def condition_turned(condition: Condition) -> Entry:

@@ -100,15 +100,26 @@ def timeline(
 
 
 def without_repeats(entries: Collection[Entry]) -> list[Entry]:
-    """Entries less those that the journal tells better: a hold of an operation it knows, a verdict it recorded."""
+    """Entries less those that another source tells better.
+
+    The journal knows the holds of its operations and the verdicts it recorded; who saw an XID appear knows its age.
+    """
     told = [entry for entry in entries if entry.source == JOURNAL]
     operations = {entry.operation for entry in told} - {""}
     verdicts = [entry.at for entry in told if entry.kind is EntryKind.GATE and entry.at is not None]
-    return [entry for entry in entries if not _repeats(entry, operations, verdicts)]
+    xids = [entry.says for entry in entries if entry.kind is EntryKind.XID and entry.source != TELEMETRY]
+    return [
+        entry
+        for entry in entries
+        if not _repeats(entry, operations, verdicts) and not _is_dated_elsewhere(entry, xids)
+    ]
 
 
 JOURNAL = "journal"
 """The source of what the journal tells."""
+
+TELEMETRY = "telemetry"
+"""The source of what the latest reading shows."""
 
 
 def _repeats(entry: Entry, operations: Collection[str], verdicts: Iterable[datetime]) -> bool:
@@ -120,6 +131,14 @@ def _repeats(entry: Entry, operations: Collection[str], verdicts: Iterable[datet
     return (
         entry.kind is EntryKind.GATE and at is not None and any(abs(at - told) <= SAME for told in verdicts)
     )
+
+
+def _is_dated_elsewhere(entry: Entry, xids: Iterable[str]) -> bool:
+    """Whether the XID that telemetry shows at an unknown age is one that somebody else tells of."""
+    if entry.source != TELEMETRY or entry.at is not None:
+        return False
+    code = entry.says.removeprefix("last ").removesuffix(", age unknown")
+    return any(says.startswith(code) for says in xids)
 
 
 def _in_window(entry: Entry, since: datetime | None) -> bool:

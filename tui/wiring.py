@@ -25,7 +25,7 @@ from fleet.drill_ground import DrillGround
 from fleet.errors import FleetError
 from fleet.gate import GateChecker
 from fleet.node import NodeKey
-from fleet.ports import Clock, Feed, Reader, Writer
+from fleet.ports import Chronicler, Clock, Feed, Reader, Writer
 from fleet.remark import Remark
 from fleet.runner import OperationRun
 from fleet.store import FeedKey, FleetStore
@@ -78,6 +78,7 @@ class Sources:
     feed_keys: list[FeedKey] = field(default_factory=list)
     telemetry: TelemetryFeed | None = None
     apis: dict[str, Api] = field(default_factory=dict)
+    chroniclers: list[Chronicler] = field(default_factory=list)
     closing: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     examine: Callable[[], Awaitable[Sequence[Remark]]] | None = None
 
@@ -207,6 +208,7 @@ async def _deck(choice: Choice, child: SimulationChild | None) -> Deck:
         provisions=True,
         examine=sources.examine,
         drill_ground=_drill_grounds(sources, settings, clock),
+        chroniclers=sources.chroniclers,
     )
     return deck
 
@@ -262,6 +264,7 @@ def _sources(settings: Settings, clock: Clock, store: FleetStore) -> Sources:
     if settings.nvml:
         return _this_host(clock, settings)
     from backends.kubernetes.node_keys import CATEGORY_LABELS, NodeKeys
+    from backends.kubernetes.past_events import NodeEvents
     from backends.kubernetes.transport import load
 
     load()
@@ -274,6 +277,7 @@ def _sources(settings: Settings, clock: Clock, store: FleetStore) -> Sources:
     if not _slurm_alone(settings):
         for context in settings.kubernetes.contexts or (None,):
             _add_cluster(sources, settings, keys, context, clock)
+        sources.chroniclers.append(NodeEvents(sources.apis))
     _add_telemetry(sources, settings, clock, store)
     return sources
 
@@ -334,6 +338,7 @@ def _add_cluster(
 def _add_telemetry(sources: Sources, settings: Settings, clock: Clock, store: FleetStore) -> None:
     from backends.dcgm_exporter.scrape import DcgmExporterSource
     from backends.prometheus.client import PrometheusSource
+    from backends.prometheus.past_xids import PastXids
 
     def known() -> Collection[NodeKey]:
         return store.rows_by_key.keys()
@@ -349,6 +354,8 @@ def _add_telemetry(sources: Sources, settings: Settings, clock: Clock, store: Fl
     else:
         return
     feed = TelemetryFeed(source, known, clock, every=every, fresh=settings.policy.telemetry_fresh)
+    if isinstance(source, PrometheusSource):
+        sources.chroniclers.append(PastXids(source, feed.name_of))
     sources.telemetry = feed
     sources.feeds.append(feed)
     sources.feed_keys.append(FeedKey(*feed.key))

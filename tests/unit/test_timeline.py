@@ -267,3 +267,11 @@ def test_what_is_seen_to_change_is_remembered_and_a_first_sight_is_no_change() -
         "drained, cordoned (in-service, open before)",
         "gone from demo",
     ]
+
+
+def test_an_xid_of_unknown_age_is_left_out_where_somebody_saw_it_appear() -> None:
+    (now,) = told_by_telemetry(telemetry(xid=79))
+    seen = line(2, "XID 79 (RC_GPU_HAS_FALLEN_OFF_THE_BUS) on GPU 3", EntryKind.XID, source="prometheus")
+    other = line(2, "XID 48 on GPU 3", EntryKind.XID, source="prometheus")
+    assert says(timeline(KEY, [now, seen], NOW)) == [seen.says]
+    assert says(timeline(KEY, [now, other], NOW)) == [now.says, other.says]
