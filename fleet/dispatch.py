@@ -50,6 +50,7 @@ class Dispatcher:
         owner: str,
         capacity: Callable[[], Capacity] = dict,
         stale: Callable[[], Sequence[str]] = tuple,
+        last_known: Callable[[], Collection[str]] = tuple,
         elsewhere: Elsewhere = lambda workloads, nodes: {},
         changed: Callable[[OperationRun], None] = lambda run: None,
     ) -> None:
@@ -62,6 +63,7 @@ class Dispatcher:
         self._owner = owner
         self._capacity = capacity
         self._stale = stale
+        self._last_known = last_known
         self._elsewhere = elsewhere
         self._changed = changed
         self._identity: dict[str, SourceIdentity] = {}
@@ -79,7 +81,12 @@ class Dispatcher:
         return self._runs
 
     async def plan(self, request: Request) -> Plan:
-        """Read the ground fresh and plan `request` over it. Nothing is changed. Raises FleetError."""
+        """Read the ground fresh and plan `request` over it. Nothing is changed. Raises FleetError.
+
+        Blocked where the nodes of a source are only known from an earlier run: nobody chose among what is there now.
+        """
+        for source in sorted({key.source for key in request.nodes} & set(self._last_known())):
+            raise Blocked("its nodes are only last known: wait until it answers", about=source)
         return make_plan(request, await self.ground(request), self._policy, self._clock.now())
 
     async def ground(self, request: Request) -> Ground:

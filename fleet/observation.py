@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from fleet.feeds import FeedState
 from fleet.node import Node, NodeKey
@@ -26,6 +27,14 @@ class Listed:
 
     source: str
     names: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class LastKnown:
+    """What is shown of a source is what an earlier run saw at `at`, until a complete list of it ends. None: not any more."""
+
+    source: str
+    at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,4 +66,4 @@ class FeedChanged:
     state: FeedState
 
 
-Observation = NodeSeen | NodeGone | Listed | WorkSeen | TelemetrySeen | AlertsSeen | FeedChanged
+Observation = NodeSeen | NodeGone | Listed | LastKnown | WorkSeen | TelemetrySeen | AlertsSeen | FeedChanged

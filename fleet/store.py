@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from itertools import islice
 from operator import attrgetter
 from typing import NamedTuple, TypeVar
@@ -20,6 +21,7 @@ from fleet.node import Node, NodeKey
 from fleet.observation import (
     AlertsSeen,
     FeedChanged,
+    LastKnown,
     Listed,
     NodeGone,
     NodeSeen,
@@ -89,6 +91,7 @@ class FleetStore:
         self._rows: dict[NodeKey, FleetRow] = {}
         self._pairs = Pairs(self._policy.joins)
         self._feeds: dict[FeedKey, FeedState] = {}
+        self._last_known: dict[str, datetime] = {}
         self._groups = FleetGroups()
         self._revision = 0
         self._structure = 0
@@ -140,6 +143,11 @@ class FleetStore:
         """Every feed's last state, by source and name."""
         return tuple(self._feeds[key] for key in sorted(self._feeds))
 
+    @property
+    def last_known(self) -> Mapping[str, datetime]:
+        """Sources that have not been listed in this run and are shown as an earlier one saw them, and when it did."""
+        return self._last_known
+
     def pending(self, key: NodeKey) -> str:
         """What was asked of a node and is not seen yet, empty if nothing is."""
         row = self._rows.get(key)
@@ -158,6 +166,9 @@ class FleetStore:
                 self._gone(key)
             case Listed(source, names):
                 self._remove_absent(source, names)
+                self._last_known_at(source, None)
+            case LastKnown(source, at):
+                self._last_known_at(source, at)
             case AlertsSeen(key, alerts):
                 self._alerts_seen(key, alerts)
             case FeedChanged(state):
@@ -266,6 +277,13 @@ class FleetStore:
     def _remove_absent(self, source: str, names: frozenset[str]) -> None:
         for key in [key for key in self._rows if key.source == source and key.name not in names]:
             self._gone(key)
+
+    def _last_known_at(self, source: str, at: datetime | None) -> None:
+        """The dictionary is made anew, so that whoever painted by the old one can tell."""
+        if self._last_known.get(source) != at:
+            kept = {name: when for name, when in self._last_known.items() if name != source}
+            self._last_known = kept if at is None else {**kept, source: at}
+            self._note(FeedKey(source, "nodes"), structural=False)
 
     def _feed_changed(self, state: FeedState) -> None:
         key = FeedKey(state.source, state.name)

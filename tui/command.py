@@ -57,6 +57,7 @@ class Standing:
     targets: tuple[FleetRow, ...] = ()
     read_only: bool = False
     busy: str = ""
+    last_known: str = ""  # a source of the targets that has not answered in this run
     simulated: bool = False
     provisions: bool = False
     drills: bool = False  # a drill could be given ground here

@@ -58,7 +58,8 @@ class Deck:
     raises for
     what fails outside (that is a feed's state). `feeds` are those it will speak of. `by_gpu` reads raw rows of a few nodes, now.
     `sightings` remembers how nodes changed meanwhile; `chroniclers` tell of a node's past when asked.
-    `drill_ground` gives a new walk, on a source, ground of its own; None where nothing may be changed.
+    `drill_ground` gives a new walk, on a source, ground of its own; None where nothing may be changed. `remarks` wait to be said
+    once, as the notice is.
     """
 
     title: str
@@ -83,6 +84,7 @@ class Deck:
     provisions: bool = False
     examine: Callable[[], Awaitable[Sequence[Remark]]] | None = None
     drill_ground: Callable[[str, Drill], DrillGround] | None = None
+    remarks: list[str] = field(default_factory=list)
     sightings: Sightings = field(default_factory=Sightings)
     chroniclers: Sequence[Chronicler] = ()
     _fleet_listeners: list[Listener] = field(default_factory=list)

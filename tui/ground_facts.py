@@ -35,6 +35,11 @@ def stale(store: FleetStore, clock: Clock) -> Sequence[str]:
     ]
 
 
+def last_known(store: FleetStore) -> Collection[str]:
+    """Sources whose nodes were not listed in this run and are shown as an earlier one saw them."""
+    return store.last_known.keys()
+
+
 def elsewhere(
     store: FleetStore, workloads: Collection[WorkloadAt], nodes: Collection[NodeKey]
 ) -> Mapping[WorkloadAt, int]:

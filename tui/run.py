@@ -8,6 +8,7 @@ import gc
 import os
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fleet.errors import FleetError
@@ -145,7 +146,7 @@ async def _open(choice: Choice) -> Deck:
 def _opener() -> Callable[[Choice], Awaitable[Deck]]:
     from tui.wiring import open_deck
 
-    return open_deck
+    return partial(open_deck, remembers=True)
 
 
 async def _headless(choice: Choice, asked: argparse.Namespace) -> int:

@@ -58,7 +58,9 @@ class Session:
 
     def scene(self) -> Scene:
         """What the table's rows are seen against now."""
-        return Scene(self.now, self.deck.policy, self.glyphs, pending_texts(self.deck.dispatcher.running()))
+        deck = self.deck
+        doing = pending_texts(deck.dispatcher.running())
+        return Scene(self.now, deck.policy, self.glyphs, doing, deck.store.last_known)
 
     def standing(self, nodes: tuple[NodeKey, ...] = ()) -> Standing:
         """What commands are judged against when they would act on `nodes`."""
@@ -73,6 +75,7 @@ class Session:
             simulated=deck.faults is not None,
             provisions=deck.provisions,
             drills=deck.drill_ground is not None,
+            last_known=next((row.key.source for row in rows if row.key.source in deck.store.last_known), ""),
         )
 
     def remember(self, reason: str) -> None:

@@ -84,6 +84,7 @@ class Settings:
     theme: str = "dark"
     columns: tuple[str, ...] = ()
     keys: Mapping[str, str] = field(default_factory=dict)
+    last_known: bool = True  # whether the last known fleet is kept, and shown at a start
 
     @property
     def names_a_source(self) -> bool:
@@ -130,6 +131,7 @@ def _settings(file: Path, top: Section) -> Settings:
         prometheus=top.section("prometheus", _prometheus),
         dcgm_url=top.section("dcgm", lambda dcgm: dcgm.text("url", "")),
         policy=_policy(top),
+        last_known=top.section("state", lambda state: state.flag("last_known", default=True)),
     )
     top.finish()
     return settings

@@ -17,10 +17,14 @@ def verb(at: Standing) -> str | None:
         return "no node is under the cursor or marked"
     if at.read_only:
         return "this session is read-only: nothing can be changed"
+    if at.last_known:
+        return f"the nodes of {at.last_known} are only last known: wait until it answers"
     return f"operation {at.busy} works on it: o shows it" if at.busy else None
 
 
 def gate(at: Standing) -> str | None:
+    if at.last_known:
+        return f"the nodes of {at.last_known} are only last known: wait until it answers"
     return "no node is under the cursor or marked" if not at.targets else None
 
 

@@ -13,14 +13,14 @@ import secrets
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fleet.dispatch import Dispatcher
-from fleet.drill import Drill, category_of
+from fleet.drill import Drill
 from fleet.drill_ground import DrillGround
 from fleet.errors import FleetError
 from fleet.gate import GateChecker
@@ -32,10 +32,10 @@ from fleet.store import FeedKey, FleetStore
 from fleet.telemetry import GpuTelemetry
 from fleet.telemetry_feed import TelemetryFeed
 from tui.choice import Choice
+from tui.chosen import for_simulation, notice, slurm_alone, with_drills
 from tui.deck import Deck, FaultDesk
-from tui.drill_file import load_drill, packaged
-from tui.ground_facts import capacity, elsewhere, stale
-from tui.settings import BadSettings, PrometheusSettings, Settings, state_folder
+from tui.ground_facts import capacity, elsewhere, last_known, stale
+from tui.settings import BadSettings, Settings, state_folder
 from tui.simulation_child import SimulationChild
 from tui.simulation_child import start as start_simulation
 from tui.who import lives, owner
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from backends.journal_sqlite import SqliteJournal
     from backends.kubernetes.connection import Api
     from backends.kubernetes.node_keys import NodeKeys
+    from backends.last_known_fleet.files import KeptFiles
+    from backends.last_known_fleet.recall import KeptSource
     from backends.prometheus import client as prometheus
 
 SIMULATED_CONTEXT = "simulated"
@@ -78,6 +80,7 @@ class Sources:
     feed_keys: list[FeedKey] = field(default_factory=list)
     telemetry: TelemetryFeed | None = None
     apis: dict[str, Api] = field(default_factory=dict)
+    kept: list[KeptSource] = field(default_factory=list)
     chroniclers: list[Chronicler] = field(default_factory=list)
     closing: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     examine: Callable[[], Awaitable[Sequence[Remark]]] | None = None
@@ -122,7 +125,7 @@ def _contexts(settings: Settings) -> tuple[str, ...]:
     """The contexts that make up the fleet: those named, else the current one of the kubeconfig."""
     from backends.kubernetes.kubeconfig import ConfigurationError, contexts
 
-    if settings.kubernetes.contexts or _slurm_alone(settings):
+    if settings.kubernetes.contexts or slurm_alone(settings):
         return settings.kubernetes.contexts
     file = settings.kubernetes.kubeconfig
     try:
@@ -134,26 +137,50 @@ def _contexts(settings: Settings) -> tuple[str, ...]:
     return (current,)
 
 
-async def open_deck(choice: Choice) -> Deck:
-    """Everything behind the screens, ready to be followed. Raises BadSettings and FleetError."""
+def _kept_files(choice: Choice, settings: Settings) -> KeptFiles | None:
+    """Where the last known fleet is kept; None where it is not: it was turned off, or the fleet is a demo's own."""
+    from backends.last_known_fleet.files import KeptFiles
+
+    kept = settings.last_known and choice.demo is None
+    return KeptFiles(state_folder() / "last-known") if kept else None
+
+
+def _remember(files: KeptFiles, sources: Sources, deck: Deck) -> None:
+    """Have the deck tell what was last known of its sources, and keep what it sees. A simulated fleet is not kept."""
+    from backends.last_known_fleet.keeper import LastKnownFleet
+
+    kept = [each for each in sources.kept if each.source != SIMULATED_CONTEXT]
+    keeper = LastKnownFleet(files, kept, deck.store, deck.clock, deck.remarks.append)
+    deck.on_fleet(keeper.hear)
+    sources.feeds.insert(0, keeper)
+    sources.closing.insert(0, keeper.close)
+
+
+async def open_deck(choice: Choice, *, remembers: bool = False) -> Deck:
+    """Everything behind the screens, ready to be followed. Raises BadSettings and FleetError.
+
+    One that `remembers` shows the last known fleet until its sources answer, and keeps what it sees: a dashboard does, a command
+    must not take the one for the other.
+    """
     child = await start_simulation(choice.demo) if choice.demo is not None else None
     try:
-        return await _deck(choice, child)
+        return await _deck(choice, child, remembers=remembers)
     except (BadSettings, FleetError):
         if child is not None:
             await child.close()
         raise
 
 
-async def _deck(choice: Choice, child: SimulationChild | None) -> Deck:
+async def _deck(choice: Choice, child: SimulationChild | None, *, remembers: bool) -> Deck:
     clock = SystemClock()
-    settings = _for_simulation(choice.settings, child) if child is not None else choice.settings
-    settings = await asyncio.to_thread(_with_drills, settings, choice)
+    settings = for_simulation(choice.settings, child) if child is not None else choice.settings
+    settings = await asyncio.to_thread(with_drills, settings, choice)
     store = FleetStore(settings.policy)
     sources = await asyncio.to_thread(_sources, settings, clock, store)
+    files = await asyncio.to_thread(_kept_files, choice, settings) if remembers else None
     if settings.slurm.use:
         try:
-            await _add_slurm(sources, settings, clock)
+            await _add_slurm(sources, settings, clock, files)
         except FleetError:
             for end in sources.closing:
                 await end()
@@ -177,6 +204,7 @@ async def _deck(choice: Choice, child: SimulationChild | None) -> Deck:
         owner=owner(),
         capacity=lambda: capacity(store),
         stale=lambda: stale(store, clock),
+        last_known=lambda: last_known(store),
         elsewhere=partial(elsewhere, store),
         changed=changed,
     )
@@ -203,23 +231,16 @@ async def _deck(choice: Choice, child: SimulationChild | None) -> Deck:
         readers=sources.readers,
         joined=sources.telemetry.joined if sources.telemetry is not None else None,
         simulated=child is not None,
-        notice=_notice(choice),
+        notice=notice(choice),
         faults=faults,
         provisions=True,
         examine=sources.examine,
         drill_ground=_drill_grounds(sources, settings, clock),
         chroniclers=sources.chroniclers,
     )
+    if files is not None:
+        _remember(files, sources, deck)
     return deck
-
-
-def _with_drills(settings: Settings, choice: Choice) -> Settings:
-    """The settings with the categories that drills make their nodes in, where the site has none of that name."""
-    telemetry = bool(settings.prometheus.url or settings.dcgm_url)
-    walks = [load_drill(name) for name in packaged()] + ([choice.drill] if choice.drill else [])
-    ours = {drill.category: category_of(drill, telemetry=telemetry) for drill in walks}
-    policy = replace(settings.policy, categories={**ours, **settings.policy.categories})
-    return replace(settings, policy=policy)
 
 
 def _drill_grounds(
@@ -250,15 +271,6 @@ def _drill_grounds(
     return ground
 
 
-def _for_simulation(settings: Settings, child: SimulationChild) -> Settings:
-    """The settings with the child's addresses in place of any cluster, and our own wishes for its categories."""
-    kubernetes = replace(settings.kubernetes, kubeconfig=child.kubeconfig, contexts=())
-    settings = replace(settings, slurm=replace(settings.slurm, use=False))
-    return replace(
-        settings, kubernetes=kubernetes, prometheus=PrometheusSettings(), dcgm_url=child.metrics_url
-    )
-
-
 def _sources(settings: Settings, clock: Clock, store: FleetStore) -> Sources:
     """An adapter for every source. Heavy: it imports the clients, so it runs in a thread. Raises BadSettings."""
     if settings.nvml:
@@ -274,7 +286,7 @@ def _sources(settings: Settings, clock: Clock, store: FleetStore) -> Sources:
         (*settings.kubernetes.category_labels, *CATEGORY_LABELS),
         settings.kubernetes.image_labels,
     )
-    if not _slurm_alone(settings):
+    if not slurm_alone(settings):
         for context in settings.kubernetes.contexts or (None,):
             _add_cluster(sources, settings, keys, context, clock)
         sources.chroniclers.append(NodeEvents(sources.apis))
@@ -282,21 +294,25 @@ def _sources(settings: Settings, clock: Clock, store: FleetStore) -> Sources:
     return sources
 
 
-def _slurm_alone(settings: Settings) -> bool:
-    """Whether Slurm was asked for and no Kubernetes named beside it: the current context is then not part of the fleet."""
-    return settings.slurm.use and not (settings.kubernetes.contexts or settings.kubernetes.kubeconfig)
+async def _add_slurm(sources: Sources, settings: Settings, clock: Clock, files: KeptFiles | None) -> None:
+    """The Slurm cluster of this machine, under its own name, or that which it last had where it does not answer.
 
-
-async def _add_slurm(sources: Sources, settings: Settings, clock: Clock) -> None:
-    """The Slurm cluster of this machine, under its own name. Raises Unreachable, Denied where it does not say its name."""
+    Raises Unreachable, Denied where it does not say its name and none is known.
+    """
+    from backends.last_known_fleet.recall import KeptSource
     from backends.slurm.opening import SlurmSite, open_cluster
     from backends.slurm.remarks import examine
 
     asked = settings.slurm
     site = SlurmSite(asked.conf, asked.category_patterns, asked.image_patterns, asked.set_image, asked.retire)
     chance = random.Random()  # noqa: S311 - jitter
-    cluster = await open_cluster(site, settings.policy, clock, chance, os.environ, sources.readers)
+    address = f"slurm {asked.conf or os.environ.get('SLURM_CONF', 'default slurm.conf')}"
+    name = await asyncio.to_thread(files.name_of, address) if files is not None else ""
+    cluster = await open_cluster(
+        site, settings.policy, clock, chance, os.environ, sources.readers, last_name=name
+    )
     source = cluster.reader.source
+    sources.kept.append(KeptSource(source, address, address, cluster.reader.identity))
     sources.readers[source] = cluster.reader
     if not settings.policy.read_only:
         sources.writers[source] = cluster.writer
@@ -313,6 +329,7 @@ def _add_cluster(
     from backends.kubernetes.feeds import feeds_of
     from backends.kubernetes.kubeconfig import ConfigurationError, find
     from backends.kubernetes.reader import KubernetesReader
+    from backends.last_known_fleet.recall import KeptSource
 
     kubeconfig = settings.kubernetes.kubeconfig
     try:
@@ -333,6 +350,8 @@ def _add_cluster(
     sources.feeds += feeds_of(api, keys, clock=clock, chance=random.Random())  # noqa: S311 - jitter
     sources.feed_keys += [FeedKey(api.source, "nodes"), FeedKey(api.source, "pods")]
     sources.closing.append(api.close)
+    key = f"kubernetes {api.server} {api.source}"
+    sources.kept.append(KeptSource(api.source, key, api.server, reader.identity))
 
 
 def _add_telemetry(sources: Sources, settings: Settings, clock: Clock, store: FleetStore) -> None:
@@ -430,9 +449,3 @@ def _new_id() -> str:
 
 def _title(choice: Choice, sources: Sources) -> str:
     return "demo" if choice.demo is not None else ", ".join(sources.readers)
-
-
-def _notice(choice: Choice) -> str:
-    if choice.unasked:
-        return "no cluster is configured: this is a simulated fleet; name one with --context or --kubeconfig"
-    return ""

@@ -69,11 +69,20 @@ class Scene:
     policy: Policy = field(default_factory=Policy)
     glyphs: Glyphs = UNICODE
     pending: Mapping[NodeKey, str] = field(default_factory=dict)
+    last_known: Mapping[str, datetime] = field(default_factory=dict)
+
+    def last_known_of(self, node: Node) -> str:
+        """`last known 2h ago` of a node that its source has not shown in this run, else empty."""
+        seen = self.last_known.get(node.key.source) if self.last_known else None
+        return "" if seen is None else f"last known {age(seen, self.now)} ago"
 
 
 def cells(row: Row, scene: Scene, columns: Sequence[Column] = DEFAULT_COLUMNS) -> tuple[Cell, ...]:
-    """One cell a column."""
-    return tuple(_PAINTERS[column](row, scene) for column in columns)
+    """One cell a column. Nothing of a node that is only last known stands out as if it were so now."""
+    painted = tuple(_PAINTERS[column](row, scene) for column in columns)
+    if row.node.key.source not in scene.last_known:
+        return painted
+    return tuple(cell._replace(tone=Tone.UNKNOWN, sign_tone=Tone.UNKNOWN) for cell in painted)
 
 
 SEVERITY_TONES: dict[Severity, Tone] = {
@@ -261,6 +270,8 @@ def _status(row: Row, scene: Scene) -> Cell:
     if doing:
         return Cell(printable(doing, 160), Tone.NOTE, sign=scene.glyphs.working, sign_tone=Tone.NOTE)
     found = concerns(row, scene.now, scene.policy)
+    if known := scene.last_known_of(row.node):
+        return _was(known, row, scene, found)
     if not found:
         return NOTHING
     told = [(concern.severity, text) for concern in found[:4] if (text := _in_short(concern, row, scene))]
@@ -270,6 +281,13 @@ def _status(row: Row, scene: Scene) -> Cell:
     tone = SEVERITY_TONES[worst]
     says = f" {scene.glyphs.bullet} ".join([printable(text, 160) for _, text in told])
     return Cell(says, tone, sign=severity_glyph(worst, scene.glyphs), sign_tone=tone)
+
+
+def _was(known: str, row: Row, scene: Scene, found: Sequence[Concern]) -> Cell:
+    """What an earlier run saw; that there is no telemetry now goes without saying."""
+    told = [each for each in found if each.about != "telemetry" or row.telemetry is not None][:4]
+    said = [known, *(printable(text, 160) for each in told if (text := _in_short(each, row, scene)))]
+    return Cell(f" {scene.glyphs.bullet} ".join(said), Tone.UNKNOWN, sign=scene.glyphs.unknown)
 
 
 def _in_short(concern: Concern, row: Row, scene: Scene) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from textual.content import Content
@@ -20,7 +21,10 @@ from widgets.wording import age, percent
 
 @dataclass(frozen=True, slots=True)
 class HeaderFacts:
-    """What the header shows. `names` of the sources; `note` like `simulated fleet`; `shown` nodes that pass the filter."""
+    """What the header shows. `names` of the sources; `note` like `simulated fleet`; `shown` nodes that pass the filter.
+
+    `last_known`: sources that are shown as an earlier run saw them, and when it did.
+    """
 
     names: tuple[str, ...]
     summary: FleetSummary
@@ -30,6 +34,7 @@ class HeaderFacts:
     read_only: bool = False
     shown: int | None = None
     glyphs: Glyphs = UNICODE
+    last_known: Mapping[str, datetime] = field(default_factory=dict)
 
 
 class FleetHeader(Sheet):
@@ -62,6 +67,8 @@ def _names(facts: HeaderFacts) -> LineOf:
         line.append((f"  {facts.note}", Tone.NOTE))
     if facts.read_only:
         line.append(("  read-only", Tone.WARN))
+    if facts.last_known:
+        return [*line, (f"  {facts.glyphs.warn} {_last_known(facts)}", Tone.WARN)]
     for badge in facts.summary.feeds:
         if badge.health not in (FeedHealth.LIVE, FeedHealth.STARTING) and badge.state.why:
             line.append((f"  {facts.glyphs.warn} {badge.state.name}: {badge.state.why}", Tone.BAD))
@@ -69,10 +76,36 @@ def _names(facts: HeaderFacts) -> LineOf:
     return line
 
 
+def _last_known(facts: HeaderFacts) -> str:
+    """`last known 07:12 UTC, 2h ago: connection refused` of the source that was seen the longest ago."""
+    source, seen = min(facts.last_known.items(), key=lambda item: item[1])
+    day = "" if seen.date() == facts.now.date() else f"{seen:%m-%d} "
+    whose = "" if (source,) == facts.names else f"{source} "
+    why = next(
+        (
+            f": {reason(badge.state.why)}"
+            for badge in facts.summary.feeds
+            if badge.state.source == source and badge.state.why
+        ),
+        "",
+    )
+    return f"{whose}last known {day}{seen:%H:%M} UTC, {age(seen, facts.now)} ago{why}"
+
+
+def reason(why: str) -> str:
+    """A feed's trouble without the address that stands before it, which the settings know as well."""
+    address, told, rest = why.partition(": ")
+    return rest if told and "://" in address else why
+
+
 def _badges(facts: HeaderFacts, *, short: bool) -> LineOf:
     badges = facts.summary.feeds
     if not badges:
         return [("no feed", Tone.BAD)]
+    if short and facts.last_known:  # what is said of them fills the line
+        badges = tuple(badge for badge in badges if badge.state.source not in facts.last_known)
+        if not badges:
+            return []
     live = [badge for badge in badges if badge.health is FeedHealth.LIVE]
     if short and len(live) == len(badges):
         return [(f"{facts.glyphs.stages[Stage.IN_SERVICE]} ", Tone.GOOD), ("live", Tone.MUTED)]

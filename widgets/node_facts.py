@@ -60,8 +60,13 @@ def head(view: NodeView) -> list[LineOf]:
         plain("  "),
         (" ".join(part for part in (node.category, node.key.source) if part), Tone.MUTED),
     ]
-    doing = scene.pending.get(node.key) or view.row.pending
-    return [line, [(f"{scene.glyphs.working} {doing}", Tone.NOTE)]] if doing else [line]
+    lines: list[LineOf] = [line]
+    if known := scene.last_known_of(node):
+        says = f"{scene.glyphs.warn} {known}: {node.key.source} has not answered since this program began"
+        lines.append([(says, Tone.WARN)])
+    if doing := scene.pending.get(node.key) or view.row.pending:
+        lines.append([(f"{scene.glyphs.working} {doing}", Tone.NOTE)])
+    return lines
 
 
 def wrong(view: NodeView) -> list[LineOf]:

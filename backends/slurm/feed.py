@@ -33,14 +33,25 @@ _NO_NODES = "No nodes in the system"
 
 
 class SlurmFeed:
-    """A `fleet.ports.Feed` of one cluster: its nodes, and the jobs on them, as the streams `nodes` and `jobs`."""
+    """A `fleet.ports.Feed` of one cluster: its nodes, and the jobs on them, as the streams `nodes` and `jobs`.
+
+    `cluster` is the name it is known by, where that was not asked now: a controller that says another one is not believed.
+    """
 
     def __init__(
-        self, commands: SlurmCommands, clock: Clock, chance: Random, *, source: str, reading: NodeReading
+        self,
+        commands: SlurmCommands,
+        clock: Clock,
+        chance: Random,
+        *,
+        source: str,
+        reading: NodeReading,
+        cluster: str = "",
     ) -> None:
         self._commands = commands
         self._clock = clock
         self._source = source
+        self._named = cluster
         self._roster = Roster(source, reading)
         self._pace = Pace(chance)
         self._cluster: Cluster | None = None
@@ -95,6 +106,9 @@ class SlurmFeed:
         now = self._clock.monotonic()
         if self._cluster is None or now - self._asked > CONFIG_EVERY.total_seconds():
             config = await ask_config(self._commands)
+            if self._named and config.cluster != self._named:
+                says = f"it is the cluster {config.cluster} now, not {self._named}: leave, and open it anew"
+                raise Garbled(says, about=self._source)
             self._cluster = Cluster(config, await ask_topology(self._commands, config))
             self._asked = now
         return self._cluster

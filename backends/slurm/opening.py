@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,12 @@ from backends.slurm.features import NodeReading
 from backends.slurm.feed import SlurmFeed
 from backends.slurm.reader import SlurmReader
 from backends.slurm.retiring import Retirement
+from fleet.errors import Unreachable
 from fleet.policy import Policy
 from fleet.ports import Clock
+
+SOON = 2.0
+"""Seconds that a dashboard waits for the name of a cluster that it knows already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +50,16 @@ async def open_cluster(
     chance: Random,
     environ: Mapping[str, str],
     taken: Collection[str] = (),
+    *,
+    last_name: str = "",
 ) -> SlurmCluster:
-    """The cluster whose scontrol is on the PATH. `taken` are names of other sources. Raises Unreachable, Garbled."""
+    """The cluster whose scontrol is on the PATH. `taken` are names of other sources. Raises Unreachable, Garbled.
+
+    `last_name` is what the cluster of this slurm.conf was called when it was last seen: with it, a controller that does not answer
+    soon is no reason to show nothing. One that then says another name is not believed.
+    """
     commands = SlurmCommands(clock, environ, site.conf)
-    name = (await ask_config(commands)).cluster
+    name = await _name(commands, last_name)
     source = name if name not in taken else f"slurm-{name}"
     reading = NodeReading(policy, site.category_patterns, site.image_patterns)
     reader = SlurmReader(commands, clock, source=source, reading=reading)
@@ -60,4 +71,15 @@ async def open_cluster(
         set_image=site.set_image,
         retirement=Retirement(site.retire),
     )
-    return SlurmCluster(reader, writer, SlurmFeed(commands, clock, chance, source=source, reading=reading))
+    feed = SlurmFeed(commands, clock, chance, source=source, reading=reading, cluster=name)
+    return SlurmCluster(reader, writer, feed)
+
+
+async def _name(commands: SlurmCommands, last_name: str) -> str:
+    if not last_name:
+        return (await ask_config(commands)).cluster
+    try:
+        async with asyncio.timeout(SOON):
+            return (await ask_config(commands)).cluster
+    except (Unreachable, TimeoutError):
+        return last_name

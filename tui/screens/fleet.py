@@ -71,6 +71,7 @@ class FleetScreen(DeckScreen[None]):
         self.view = FleetView(store, session.now, sort=WORST_FIRST)
         self.pane = NodeWatch(self, session)
         self._painted = store.revision
+        self._last_known = store.last_known
         self._live: set[str] = set()
         self._started = False  # whether the cursor has been given its first place
         self._leaving = Leaving(self, session)
@@ -141,8 +142,10 @@ class FleetScreen(DeckScreen[None]):
         """Show what changed since the last time. Lines change places only with `resort`."""
         changes = self.session.deck.store.changes_since(self._painted)
         self._painted = changes.revision
+        known, self._last_known = self._last_known, self.session.deck.store.last_known
         shown = self.view.refresh(changes, self.session.now, resort=resort or not len(self.view))
-        self.show_table(None if changes.everything or shown.moved else shown.dirty)
+        all_differ = changes.everything or shown.moved or known is not self._last_known
+        self.show_table(None if all_differ else shown.dirty)
         self.paint_header()
         if changes.everything or self.pane.node in changes.keys or self.pane.node in changes.removed:
             self.pane.paint()
@@ -173,6 +176,7 @@ class FleetScreen(DeckScreen[None]):
                 read_only=deck.dispatcher.read_only,
                 shown=shown,
                 glyphs=session.glyphs,
+                last_known=deck.store.last_known,
             )
         )
         if shown is not None:
@@ -180,6 +184,8 @@ class FleetScreen(DeckScreen[None]):
 
     def tick(self) -> None:
         """A second went by: ages, staleness, and lines that no longer stand in their order."""
+        if self.session.deck.remarks:
+            self.say(self.session.deck.remarks.pop(0), Tone.WARN)
         self.paint(resort=True)
         self.pane.paint()
 
