@@ -1,4 +1,4 @@
-"""What a choice comes to as settings: those of a simulation's child in place of a cluster's, and the drills' categories."""
+"""What a choice comes to before any adapter is made: a simulation's settings in place of a cluster's, the drills' categories."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 from fleet.drill import category_of
 from tui.choice import Choice
 from tui.drill_file import load_drill, packaged
-from tui.settings import PrometheusSettings, Settings
+from tui.settings import BadSettings, PrometheusSettings, Settings
 from tui.simulation_child import SimulationChild
 
 
@@ -32,6 +32,16 @@ def with_drills(settings: Settings, choice: Choice) -> Settings:
 def slurm_alone(settings: Settings) -> bool:
     """Whether Slurm was asked for and no Kubernetes named beside it: the current context is then not part of the fleet."""
     return settings.slurm.use and not (settings.kubernetes.contexts or settings.kubernetes.kubeconfig)
+
+
+def password_of(asked: PrometheusSettings) -> str:
+    """What Prometheus's password file holds; empty where none is named. Raises BadSettings."""
+    if asked.password_file is None:
+        return ""
+    try:
+        return asked.password_file.read_text().strip()
+    except OSError as error:
+        raise BadSettings(asked.password_file, "", f"the password can't be read: {error}") from error
 
 
 def notice(choice: Choice) -> str:

@@ -32,7 +32,7 @@ from fleet.store import FeedKey, FleetStore
 from fleet.telemetry import GpuTelemetry
 from fleet.telemetry_feed import TelemetryFeed
 from tui.choice import Choice
-from tui.chosen import for_simulation, notice, slurm_alone, with_drills
+from tui.chosen import for_simulation, notice, password_of, slurm_alone, with_drills
 from tui.deck import Deck, FaultDesk
 from tui.ground_facts import capacity, elsewhere, last_known, stale
 from tui.settings import BadSettings, Settings, state_folder
@@ -214,7 +214,7 @@ async def _deck(choice: Choice, child: SimulationChild | None, *, remembers: boo
             await end()
 
     deck = Deck(
-        title=_title(choice, sources),
+        title="demo" if choice.demo is not None else ", ".join(sources.readers),
         sources=tuple(sources.readers),
         feeds=tuple(sources.feed_keys),
         settings=settings,
@@ -408,16 +408,10 @@ def _prometheus(settings: Settings) -> prometheus.PrometheusSettings:
     from backends.prometheus import client as prometheus
 
     asked = settings.prometheus
-    password = ""
-    if asked.password_file is not None:
-        try:
-            password = asked.password_file.read_text().strip()
-        except OSError as error:
-            raise BadSettings(asked.password_file, "", f"the password can't be read: {error}") from error
     return prometheus.PrometheusSettings(
         url=asked.url,
         username=asked.username,
-        password=password,
+        password=password_of(asked),
         token_file=asked.token_file,
         ca_file=asked.ca_file,
     )
@@ -445,7 +439,3 @@ async def _no_gpus(keys: Collection[NodeKey]) -> Mapping[NodeKey, Sequence[GpuTe
 def _new_id() -> str:
     """An operation's id: the day and minute it was asked for, and four bytes of chance."""
     return f"{datetime.now(UTC):%Y%m%d-%H%M}-{secrets.token_hex(4)}"
-
-
-def _title(choice: Choice, sources: Sources) -> str:
-    return "demo" if choice.demo is not None else ", ".join(sources.readers)
