@@ -13,6 +13,7 @@ from typing import Any
 
 from fleet.errors import Blocked, FleetError, Missing
 from fleet.journal import Kind, Record
+from fleet.lock import Locks
 from fleet.node import NodeKey
 from fleet.operation import Operation, OperationState
 from fleet.plan import Ground, NodeFacts, NodePlan, Permission, Plan, Request, SourceIdentity, Verb
@@ -48,6 +49,7 @@ class Dispatcher:
         clock: Clock,
         policy: Policy,
         owner: str,
+        locks: Mapping[str, Locks] | None = None,
         capacity: Callable[[], Capacity] = dict,
         stale: Callable[[], Sequence[str]] = tuple,
         last_known: Callable[[], Collection[str]] = tuple,
@@ -61,6 +63,7 @@ class Dispatcher:
         self._clock = clock
         self._policy = policy
         self._owner = owner
+        self._locks = locks or {}
         self._capacity = capacity
         self._stale = stale
         self._last_known = last_known
@@ -187,6 +190,7 @@ class Dispatcher:
             identity=self._identity,
             stale=self._stale,
             recheck=self._recheck,
+            locks=self._locks,
         )
         run = OperationRun(bench, operation, self._changed)
         self._runs[operation.id] = run

@@ -14,6 +14,7 @@ from enum import Enum
 
 from fleet.health import Finding, GateRecord
 from fleet.holder import Hold
+from fleet.lock import Lock
 from fleet.node import Node, NodeKey, Stage
 from fleet.policy import TYPED_CONFIRMATION_ABOVE
 from fleet.verb import Verb as Verb
@@ -306,6 +307,7 @@ class NodeFacts:
 
     `version` is the orchestrator's version of the node, to guard the next change. `kept_out` names agents (device plugin,
     exporter) whose pods the gate taint would keep out. `unschedulable` is what the orchestrator enforces now.
+    `lock` is whose turn it is there, where somebody took it; `no_lock` says why none may be had, where that is in doubt.
     """
 
     node: Node
@@ -314,6 +316,8 @@ class NodeFacts:
     placements: tuple[Placement, ...] = ()
     kept_out: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    lock: Lock | None = None
+    no_lock: str = ""
 
 
 def plan_hash(promise: Mapping[str, object]) -> str:

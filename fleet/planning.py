@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from fleet.brakes import TAKES_CAPACITY, at_once, bounds, brake_warnings, usable
+from fleet.lock import LOCKED
 from fleet.node import NodeKey
 from fleet.plan import (
     Blocker,
@@ -78,7 +79,20 @@ def plan_node(request: Request, key: NodeKey, ground: Ground, policy: Policy, no
         return NodePlan(key, blockers=(block(key, says, go_on="check the name"),), found=NOT_THERE)
     category = policy.category(facts.node.category)
     question = Question(request, facts, category, policy, now, permission)
-    return replace(_VERBS[request.verb](question), promise=plan_hash(_promise_of(question)))
+    made = replace(_VERBS[request.verb](question), promise=plan_hash(_promise_of(question)))
+    return _with_its_lock(made, question)
+
+
+def _with_its_lock(made: NodePlan, question: Question) -> NodePlan:
+    """The share with whose turn it is on the node: another operation's lock blocks it, and having none to take is said."""
+    request, facts = question.request, question.facts
+    if request.verb not in LOCKED or request.options.check_only or not made.steps:
+        return made
+    lock = facts.lock
+    if lock is not None and lock.operation != request.operation:
+        go_on = "wait until it ended; resume or cancel it if it is yours"
+        return replace(made, blockers=(*made.blockers, block(facts.node.key, str(lock), go_on=go_on)))
+    return replace(made, warnings=(*made.warnings, facts.no_lock)) if facts.no_lock else made
 
 
 def _whole_blockers(ground: Ground, nodes: tuple[NodePlan, ...]) -> tuple[Blocker, ...]:

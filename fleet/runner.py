@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from fleet.checking import Checking
@@ -16,6 +16,7 @@ from fleet.endings import Endings
 from fleet.errors import FleetError, JournalFailed
 from fleet.health import GateRecord
 from fleet.journal import Kind, Record
+from fleet.lock import LOCKED, Locks
 from fleet.node import NodeKey
 from fleet.operation import Operation, OperationState, Outcome, Progress, StepState
 from fleet.performing import ENDED_WELL, Performer
@@ -40,6 +41,7 @@ class Bench:
     identity: Mapping[str, SourceIdentity]
     stale: Callable[[], Sequence[str]]
     recheck: Recheck
+    locks: Mapping[str, Locks] = field(default_factory=dict)
 
 
 class OperationRun:
@@ -152,6 +154,7 @@ class OperationRun:
             plan=self.plan,
             node=node,
             recheck=bench.recheck,
+            locks=bench.locks.get(source) if self._takes_turns else None,
         )
         task = asyncio.create_task(
             steps.go(dict(self._states)), name=f"{self.plan.request.operation} {node.node}"
@@ -180,6 +183,10 @@ class OperationRun:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def _takes_turns(self) -> bool:
+        return self.plan.verb in LOCKED and not self.plan.changes_nothing
 
     def _report(self, progress: Progress) -> None:
         self.progress[progress.node] = progress

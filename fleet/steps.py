@@ -7,14 +7,16 @@ it was shown goes back to be confirmed.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from fleet.checking import Checking
 from fleet.endings import Endings
 from fleet.errors import FleetError
+from fleet.lock import Locks
 from fleet.node import Admission
-from fleet.operation import Effect, Outcome, StepState
+from fleet.operation import Effect, Outcome, Progress, StepState
 from fleet.performing import ENDED_WELL, Performer
 from fleet.plan import AwaitBoot, Check, Close, Create, MoveWork, NodePlan, Plan, Step
 from fleet.ports import Reader
@@ -39,9 +41,17 @@ class NodeSteps:
     plan: Plan
     node: NodePlan
     recheck: Recheck
+    locks: Locks | None = None
 
     async def go(self, states: Mapping[str, StepState]) -> StepState:
-        """Do every step that is not done yet. Returns DONE, FAILED, UNKNOWN or CANCELLED."""
+        """Do every step that is not done yet, with the node's lock. Returns DONE, FAILED, UNKNOWN or CANCELLED."""
+        try:
+            return await self._each(states)
+        finally:
+            if self.locks is not None:
+                await self.locks.give_back(self.node.node, self.plan.request.operation)
+
+    async def _each(self, states: Mapping[str, StepState]) -> StepState:
         left = [step for step in self.node.steps if states.get(step.id) not in ENDED_WELL]
         step, looked = self.node.steps[0], False
         try:
@@ -49,8 +59,9 @@ class NodeSteps:
                 self.performer.stop.heed()
                 state = states.get(step.id, StepState.PENDING)
                 outcome = await self._read_back(step, state)
-                if outcome is None and not looked:
-                    looked, outcome = True, await self._refusal(step, state)
+                if outcome is None:
+                    outcome = await (self._turn_lost(step) if looked else self._refusal(step, state))
+                    looked = True
                 outcome = outcome or await self._do(step, state)
                 if outcome.state not in ENDED_WELL:
                     await self.endings.failed(step, outcome)
@@ -58,6 +69,10 @@ class NodeSteps:
         except Stopped:
             if self.performer.stop.why is not Stop.CANCEL:
                 return StepState.CANCELLED
+            with suppress(
+                FleetError
+            ):  # a lock that a program of ours left when it died is taken to be given back
+                await self._take_turn(step)
             return await self.endings.cancelled(step)
         return StepState.DONE
 
@@ -79,15 +94,11 @@ class NodeSteps:
         return await self.performer.do(step, prepared=state in _UNDER_WAY)
 
     async def _refusal(self, step: Step, state: StepState) -> Outcome | None:
-        """Why the node may not be gone on with, journalled: it is not as it was shown, or not ours any more."""
-        under_way = state in _UNDER_WAY
-        if under_way and isinstance(step.action, Check):
-            return None  # a verdict that was being applied: the check looks at the node itself
-        first = step is self.node.steps[0]
-        look = self.performer.patiently(lambda: self.recheck(self.plan, self.node) if first else self._lost())
-        error = None
+        """Why the node may not be gone on with, journalled: another's turn, not as it was shown, or not ours any more."""
+        under_way, error = state in _UNDER_WAY, None
         try:
-            says = await self.performer.stop.unless(look)
+            await self._take_turn(step)
+            says = await self._changed(step, under_way=under_way)
         except FleetError as failure:
             error, says = failure, str(failure)
         if not says:
@@ -95,6 +106,32 @@ class NodeSteps:
         again = under_way and isinstance(step.action, _DONE_AGAIN)
         ended = StepState.UNKNOWN if again else StepState.FAILED
         return await self.performer.end(step, ended, f"not gone on with: {says}", error)
+
+    async def _changed(self, step: Step, *, under_way: bool) -> str:
+        """What has changed since it was shown or since we were cut off, in words. Raises FleetError, Stopped."""
+        if under_way and isinstance(step.action, Check):
+            return ""  # a verdict that was being applied: the check looks at the node itself
+        first = step is self.node.steps[0]
+        look = self.performer.patiently(lambda: self.recheck(self.plan, self.node) if first else self._lost())
+        return await self.performer.stop.unless(look)
+
+    async def _take_turn(self, step: Step) -> None:
+        """Take the node's lock, or say that there is none. No stop cuts it off, for it would be left behind. Raises FleetError."""
+        if self.locks is None:
+            return
+        request = self.plan.request
+        none = await self.locks.take(step.node, request.operation, request.by)
+        if none:
+            self.performer.progress(Progress(step.id, step.node, none))
+
+    async def _turn_lost(self, step: Step) -> Outcome | None:
+        """Whose turn it is by now, journalled, where it is not ours any more."""
+        try:
+            if self.locks is not None:
+                self.locks.expect(step.node, self.plan.request.operation)
+        except FleetError as error:
+            return await self.performer.end(step, StepState.FAILED, f"not gone on with: {error}", error)
+        return None
 
     async def _lost(self) -> str:
         """What became of a node that we closed, between an interruption and now, that makes it ours no longer."""

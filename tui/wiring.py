@@ -24,6 +24,7 @@ from fleet.drill import Drill
 from fleet.drill_ground import DrillGround
 from fleet.errors import FleetError
 from fleet.gate import GateChecker
+from fleet.lock import Locks
 from fleet.node import NodeKey
 from fleet.ports import Chronicler, Clock, Feed, Reader, Writer
 from fleet.remark import Remark
@@ -76,6 +77,7 @@ class Sources:
 
     readers: dict[str, Reader] = field(default_factory=dict)
     writers: dict[str, Writer] = field(default_factory=dict)
+    locks: dict[str, Locks] = field(default_factory=dict)
     feeds: list[Feed] = field(default_factory=list)
     feed_keys: list[FeedKey] = field(default_factory=list)
     telemetry: TelemetryFeed | None = None
@@ -202,6 +204,7 @@ async def _deck(choice: Choice, child: SimulationChild | None, *, remembers: boo
         clock=clock,
         policy=settings.policy,
         owner=owner(),
+        locks=sources.locks,
         capacity=lambda: capacity(store),
         stale=lambda: stale(store, clock),
         last_known=lambda: last_known(store),
@@ -316,6 +319,7 @@ async def _add_slurm(sources: Sources, settings: Settings, clock: Clock, files: 
     sources.readers[source] = cluster.reader
     if not settings.policy.read_only:
         sources.writers[source] = cluster.writer
+        sources.locks[source] = cluster.locks
     sources.examine = partial(examine, cluster.reader)
     sources.feeds.append(cluster.feed)
     sources.feed_keys += [FeedKey(source, "nodes"), FeedKey(source, "jobs")]

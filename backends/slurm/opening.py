@@ -13,6 +13,7 @@ from backends.slurm.commands import SlurmCommands
 from backends.slurm.controller import ask_config
 from backends.slurm.features import NodeReading
 from backends.slurm.feed import SlurmFeed
+from backends.slurm.locks import ReservationLocks
 from backends.slurm.reader import SlurmReader
 from backends.slurm.retiring import Retirement
 from fleet.errors import Unreachable
@@ -41,6 +42,7 @@ class SlurmCluster:
     reader: SlurmReader
     writer: SlurmWriter
     feed: SlurmFeed
+    locks: ReservationLocks
 
 
 async def open_cluster(
@@ -72,7 +74,7 @@ async def open_cluster(
         retirement=Retirement(site.retire),
     )
     feed = SlurmFeed(commands, clock, chance, source=source, reading=reading, cluster=name)
-    return SlurmCluster(reader, writer, feed)
+    return SlurmCluster(reader, writer, feed, ReservationLocks(commands, clock))
 
 
 async def _name(commands: SlurmCommands, last_name: str) -> str:

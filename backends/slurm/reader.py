@@ -9,6 +9,7 @@ import asyncio
 import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from backends.slurm.commands import SlurmCommands
 from backends.slurm.controller import ControllerConfig, ask_config
@@ -16,10 +17,12 @@ from backends.slurm.convert import Cluster, node_of, seen_of, version_of
 from backends.slurm.errors import nodes_not_found, translate
 from backends.slurm.features import NodeReading
 from backends.slurm.jobs import Job, ask_jobs, ask_shares, placements_of
+from backends.slurm.locks import DETECTED, ask_locks
 from backends.slurm.seen import Seen
 from backends.slurm.show import Shown, read_nodes
 from backends.slurm.topology import ask_topology
-from fleet.errors import Unreachable
+from fleet.errors import Denied, Rejected, Unreachable
+from fleet.lock import Lock
 from fleet.node import Admission, NodeKey
 from fleet.plan import NodeFacts, Permission, SourceIdentity, Verb
 from fleet.ports import Clock
@@ -30,6 +33,7 @@ CONFIG_KEPT = 60.0
 """Seconds for which the controller's configuration and the topology are not asked for again."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
 _ROOT = 0
+NO_LOCK = f"Slurm may refuse this user its lock (a reservation): {DETECTED}"
 
 
 class SlurmReader:
@@ -77,7 +81,9 @@ class SlurmReader:
         cluster = await self._known()
         jobs: list[Job] = []
         shares: Mapping[tuple[str, str], int] = {}
+        locks: Mapping[str, Lock] = {}
         if work:
+            locks = await self.locks()
             jobs = [
                 job
                 for job in await ask_jobs(self._commands, tuple(found))
@@ -85,8 +91,21 @@ class SlurmReader:
             ]
             shares = await ask_shares(self._commands, jobs)
         return {
-            key: self._facts(found[key.name], cluster, jobs, shares) for key in wanted if key.name in found
+            key: replace(
+                self._facts(found[key.name], cluster, jobs, shares),
+                lock=locks.get(key.name),
+                no_lock="" if self._may(cluster.config) is Permission.ALLOWED else NO_LOCK,
+            )
+            for key in wanted
+            if key.name in found
         }
+
+    async def locks(self) -> Mapping[str, Lock]:
+        """Whose turn it is on which node. None where reservations may not be looked at. Raises Unreachable, Garbled."""
+        try:
+            return await ask_locks(self._commands)
+        except (Denied, Rejected):
+            return {}
 
     async def seen(self, names: Sequence[str]) -> Mapping[str, Seen]:
         """Nodes as a change of them must know them; one that is not there is left out. Raises FleetError."""
@@ -94,11 +113,13 @@ class SlurmReader:
 
     async def allowed(self, verbs: Sequence[Verb]) -> Mapping[Verb, Permission]:
         """Root and SlurmUser may; so may whom slurmdbd made an operator, which can't be told. Raises FleetError."""
-        config = (await self._known()).config
-        may = Permission.UNKNOWN if config.has_accounting else Permission.DENIED
-        if self._uid in (_ROOT, config.slurm_uid):
-            may = Permission.ALLOWED
+        may = self._may((await self._known()).config)
         return {verb: Permission.DENIED if verb is Verb.PROVISION else may for verb in verbs}
+
+    def _may(self, config: ControllerConfig) -> Permission:
+        if self._uid in (_ROOT, config.slurm_uid):
+            return Permission.ALLOWED
+        return Permission.UNKNOWN if config.has_accounting else Permission.DENIED
 
     def _facts(
         self, shown: Shown, cluster: Cluster, jobs: Sequence[Job], shares: Mapping[tuple[str, str], int]

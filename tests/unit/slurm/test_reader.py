@@ -24,7 +24,8 @@ class Canned(SlurmCommands):
     def __init__(self, clock: ManualClock, **answers: Completed) -> None:
         super().__init__(clock, {})
         self.asked: list[tuple[str, ...]] = []
-        self._answers = {"config": said(CONFIG), "topology": said(TOPOLOGY), "squeue": said("")} | answers
+        usual = {"config": said(CONFIG), "topology": said(TOPOLOGY), "squeue": said("")}
+        self._answers = usual | {"reservation": said("No reservations in the system\n")} | answers
 
     async def ask(self, *argv: str, about: str = "", deadline: timedelta | None = None) -> Completed:
         self.asked.append(argv)
