@@ -90,7 +90,7 @@ def _with_its_lock(made: NodePlan, question: Question) -> NodePlan:
         return made
     lock = facts.lock
     if lock is not None and lock.operation != request.operation:
-        go_on = "wait until it ended; resume or cancel it if it is yours"
+        go_on = "wait until it ended; resume it if it is yours"
         return replace(made, blockers=(*made.blockers, block(facts.node.key, str(lock), go_on=go_on)))
     return replace(made, warnings=(*made.warnings, facts.no_lock)) if facts.no_lock else made
 

@@ -320,7 +320,7 @@ async def _add_slurm(sources: Sources, settings: Settings, clock: Clock, files: 
     if not settings.policy.read_only:
         sources.writers[source] = cluster.writer
         sources.locks[source] = cluster.locks
-    sources.examine = partial(examine, cluster.reader)
+    sources.examine = partial(examine, cluster.reader, clock)
     sources.feeds.append(cluster.feed)
     sources.feed_keys += [FeedKey(source, "nodes"), FeedKey(source, "jobs")]
 

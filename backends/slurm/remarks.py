@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 
 from backends.slurm.controller import ControllerConfig
-from backends.slurm.reader import SlurmReader
+from backends.slurm.locks import LASTS
+from backends.slurm.reader import NO_LOCK, SlurmReader
+from fleet.lock import Lock
+from fleet.plan import Permission
+from fleet.ports import Clock
 from fleet.remark import Remark
+from fleet.verb import Verb
 
 
-async def examine(reader: SlurmReader) -> Sequence[Remark]:
+async def examine(reader: SlurmReader, clock: Clock) -> Sequence[Remark]:
     """Every remark about one cluster. Raises FleetError."""
-    return tuple(_remarks(reader.source, await reader.config()))
+    config = await reader.config()
+    may = (await reader.allowed([Verb.DRAIN]))[Verb.DRAIN] is Permission.ALLOWED
+    locks = await reader.locks()
+    return (*_remarks(reader.source, config), *_of_locks(reader.source, locks, clock.now(), may=may))
 
 
 def _remarks(source: str, config: ControllerConfig) -> Iterator[Remark]:
@@ -34,5 +43,16 @@ def _remarks(source: str, config: ControllerConfig) -> Iterator[Remark]:
     checks = config.health_check
     says = checks or "not set: no verdict of a health check comes with the Reason"
     yield Remark(f"{source} HealthCheckProgram", True if checks else None, says)
-    says = "Slurm has no compare-and-set: two operators at once are detected and said, not excluded"
-    yield Remark(f"{source} changes", True, says)
+
+
+def _of_locks(source: str, locks: Mapping[str, Lock], now: datetime, *, may: bool) -> Iterator[Remark]:
+    """Whether there are locks to be had, and which nodes an operation is at; of each whether its program keeps its lock up."""
+    says = "one operation at a time works on a node: a reservation is its lock; cordons are read back"
+    yield Remark(f"{source} lock", True if may else None, says if may else NO_LOCK)
+    for name, lock in sorted(locks.items()):
+        quiet = lock.until is not None and lock.until - now < LASTS / 2
+        says = f"{lock}; nobody keeps it up" if quiet else str(lock)
+        mend = (
+            "its program is gone or hangs: resume the operation where it ran, or let the lock lapse"
+        )
+        yield Remark(f"{source} lock of {name}", None if quiet else True, says, mend if quiet else "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -196,6 +197,25 @@ def test_a_drain_that_was_killed_is_resumed_to_its_end(login: Login) -> None:
     assert login.run("resume", left["operation"], "--yes").code == 0
     (shown,) = login.run("nodes", "name=gpu7", "--json").json
     assert (shown["stage"], shown["holder"] is not None) == ("drained", True)
+
+
+def test_a_second_operator_is_told_who_is_at_the_node_and_a_killed_ones_lock_is_found(login: Login) -> None:
+    job = login.lab.submit("gpu5")
+    login.lab.until(lambda: login.lab.job_state(job) == "RUNNING", "the job runs")
+    with login.start("run", "drain", "gpu5", "--reason", "dust", "--yes") as draining:
+        until_told(draining, "to end in its own time")
+        second = login.run("run", "reimage", "gpu5", "--reason", "patch", "--yes")
+        assert second.code == 3, second.err
+        assert re.search(r"operation \S+ of \S+ is at it since", second.out + second.err)
+        assert login.run("run", "cordon", "gpu5", "--reason", "mine too", "--yes").code == 0
+        draining.kill()
+        draining.communicate(timeout=60)
+    assert "lock of gpu5: operation" in login.run("doctor").out
+    (left,) = [each for each in login.run("operations", "--json").json if each["state"] == "interrupted"]
+    assert login.lab.job_state(job) == "RUNNING"
+    login.lab.cancel(job)
+    assert login.run("resume", left["operation"], "--yes").code == 0
+    assert "quarterdeck-gpu5" not in login.lab.scontrol("show", "reservation", "-o")
 
 
 def test_a_drain_that_requeues_says_so_and_starts_the_job_anew(login: Login) -> None:
