@@ -48,12 +48,12 @@ def _entry(record: Record) -> Entry:
         case Kind.STARTED:
             says, weight = _started(record), Weight.NOTE
         case Kind.INTENT:
-            says, weight = f"meant to: {record.says}; its outcome is not known", Weight.BAD
+            says, weight = f"{record.verb}, meant to: {record.says}; its outcome is not known", Weight.BAD
         case Kind.OUTCOME if record.evidence in _VERDICTS:
             kind, weight = EntryKind.GATE, _VERDICTS[record.evidence]
             says = f"gate {record.says}"
         case Kind.OUTCOME:
-            says = f"{record.state}: {record.says}" if record.state != "done" else record.says
+            says = f"{record.verb}: " + (f"{record.state}: " if record.state != "done" else "") + record.says
         case Kind.ENDED:
             says = f"{record.verb} ended: {record.says or record.state}"
         case Kind.RESUMED:

@@ -132,6 +132,20 @@ def _nodes(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     nodes = _command(commands, "nodes", "list nodes, all or those of a selection")
     nodes.add_argument("selection", nargs="*", metavar="SELECTION", help="like category=h100 gpu_temp>85")
     nodes.add_argument("--json", action="store_true")
+    timeline = _command(commands, "timeline", "what happened to a node, from every source that can tell")
+    timeline.add_argument("node", metavar="NODE")
+    timeline.add_argument(
+        "--since",
+        type=_back,
+        default=timedelta(days=7),
+        metavar="SPAN",
+        help="how far back, like 24h or 30d (7d)",
+    )
+    timeline.add_argument("--newest-first", action="store_true", help="the latest on top")
+    timeline.add_argument("--local", action="store_true", help="times of this machine's zone; else UTC")
+    form = timeline.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true")
+    form.add_argument("--markdown", action="store_true", help="for the incident note")
 
 
 def _verbs(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -238,13 +252,21 @@ def _positive(text: str) -> float:
     return number
 
 
+def _back(text: str) -> timedelta:
+    return _span_of(text, "must be more than nothing")
+
+
 def _span(text: str) -> timedelta:
+    return _span_of(text, "must be more than nothing: a drain has a deadline")
+
+
+def _span_of(text: str, nothing: str) -> timedelta:
     try:
         found = span(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
     if found <= timedelta(0):
-        raise argparse.ArgumentTypeError("must be more than nothing: a drain has a deadline")
+        raise argparse.ArgumentTypeError(nothing)
     return found
 
 

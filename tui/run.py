@@ -169,7 +169,7 @@ async def _headless(choice: Choice, asked: argparse.Namespace) -> int:
 
 
 def _command(name: str) -> Headless:
-    from tui.headless import doctor, drill, listing, verbs
+    from tui.headless import doctor, drill, listing, past, verbs
 
     commands: dict[str, Headless] = {
         "nodes": listing.nodes,
@@ -178,6 +178,7 @@ def _command(name: str) -> Headless:
         "gate": verbs.gate,
         "provision": verbs.provision,
         "resume": verbs.resume,
+        "timeline": past.timeline,
         "doctor": doctor.doctor,
         "drill": drill.auto,
     }

@@ -361,3 +361,21 @@ def test_an_xid_is_explained() -> None:
     said = quarterdeck("xid", "79", "--json")
     assert said.code == 0
     assert said.json["keeps_gate_closed"] is True
+
+
+def test_a_nodes_timeline_tells_what_was_done_to_it_and_survives_as_markdown(fleet: Served) -> None:
+    reason = "fan | swap `4711` <b>"
+    assert fleet.run("run", "cordon", "gpu-h100-012", "--reason", reason, "--yes").code == 0
+    told = fleet.run("timeline", "gpu-h100-012", "--json")
+    assert told.code == 0
+    says = [entry["says"] for entry in told.json["entries"]]
+    assert any(line.startswith(f"cordon began: {reason} (plan ") for line in says)
+    assert "cordon ended: done" in says
+    note = fleet.run("timeline", "gpu-h100-012", "--markdown", "--since", "1h").out
+    rows = [line for line in note.splitlines() if line.startswith("| 20")]
+    assert any(r"fan \| swap \`4711\` &lt;b&gt;" in row for row in rows)
+    assert {len(row.replace(r"\|", "").split("|")) for row in rows} == {8}
+    assert "times in UTC" in note
+    nobody = fleet.run("timeline", "gpu-nowhere")
+    assert (nobody.code, "nobody knows" in nobody.err) == (1, True)
+    fleet.run("run", "uncordon", "gpu-h100-012", "--reason", "test", "--yes")

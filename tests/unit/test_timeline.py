@@ -139,8 +139,8 @@ def test_the_journal_tells_an_operation_with_its_plan_its_steps_and_its_end() ->
     )
     assert [(entry.kind, entry.says) for entry in told] == [
         (EntryKind.OPERATION, "drain began: fan swap (plan a1b2c3d4e5f6)"),
-        (EntryKind.OPERATION, "close gpu-001"),
-        (EntryKind.OPERATION, "meant to: evict; its outcome is not known"),
+        (EntryKind.OPERATION, "drain: close gpu-001"),
+        (EntryKind.OPERATION, "drain, meant to: evict; its outcome is not known"),
         (EntryKind.GATE, "gate FAIL: gpus"),
         (EntryKind.OPERATION, "drain ended: 1 of 1 nodes failed"),
     ]

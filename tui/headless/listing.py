@@ -29,12 +29,12 @@ async def nodes(deck: Deck, asked: argparse.Namespace) -> int:
             tell(line)
         return USAGE
     await deck.known(KNOWN_WITHIN)
-    if not _silent(deck):
+    if not silent_sources(deck):
         await deck.known(KNOWN_WITHIN, {feed.name for feed in deck.feeds})
     failed = [state for state in deck.store.feed_states() if state.health is not FeedHealth.LIVE]
     for state in failed:
         tell(feed_words(state))
-    if _silent(deck):
+    if silent_sources(deck):
         return UNREACHABLE
     if all(state.name != GPU for state in failed):
         await deck.metrics_joined()
@@ -48,7 +48,7 @@ async def nodes(deck: Deck, asked: argparse.Namespace) -> int:
     return DONE
 
 
-def _silent(deck: Deck) -> set[FeedKey]:
+def silent_sources(deck: Deck) -> set[FeedKey]:
     """Sources whose nodes are not known."""
     live = {
         FeedKey(state.source, state.name)

@@ -45,7 +45,7 @@ async def provision(deck: Deck, asked: argparse.Namespace) -> int:
 async def gate(deck: Deck, asked: argparse.Namespace) -> int:
     """`gate NODE...`: exit 0 on PASS or WARN, 1 on FAIL, 3 on UNKNOWN."""
     await deck.known(KNOWN_WITHIN)
-    keys = [_key(deck, name) for name in asked.nodes]
+    keys = [key_of(deck, name) for name in asked.nodes]
     request = deck.request(Verb.GATE, keys, asked.reason, Options(check_only=asked.check))
     return await _run(deck, asked, request)
 
@@ -76,7 +76,7 @@ async def _request(deck: Deck, asked: argparse.Namespace, verb: Verb, reason: st
         image=asked.to,
         take_over=tuple(asked.take_over or ()),
     )
-    return deck.request(verb, [_key(deck, name) for name in asked.nodes], reason, options)
+    return deck.request(verb, [key_of(deck, name) for name in asked.nodes], reason, options)
 
 
 def _grace(seconds: int | None) -> timedelta | None:
@@ -225,7 +225,7 @@ def _show(found: Plan, *, json: bool) -> None:
         print(line)  # noqa: T201 - the plan is what was asked for
 
 
-def _key(deck: Deck, name: str) -> NodeKey:
+def key_of(deck: Deck, name: str) -> NodeKey:
     """The node that `name` or `source/name` means. Raises Missing where several sources have one of that name."""
     source, slash, rest = name.partition("/")
     if slash and source in deck.sources:
