@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from fleet.category import Category
 from fleet.health import Finding
+from fleet.history import NodeHistory, Span
 from fleet.journal import Record
 from fleet.node import Node, NodeKey
 from fleet.observation import Observation
@@ -127,6 +128,15 @@ class TelemetrySource(Protocol):
 
     async def by_gpu(self, names: Collection[str]) -> Mapping[str, Sequence[GpuTelemetry]]:
         """Raw rows of the nodes named (full or short names, as `by_node` gave them). Raises FleetError."""
+        ...
+
+
+@runtime_checkable
+class RemembersGpus(Protocol):
+    """A telemetry source that knows the past."""
+
+    async def history(self, name: str, span: Span) -> NodeHistory:
+        """The GPUs of the node that the series call so, up to now. Raises FleetError."""
         ...
 
 

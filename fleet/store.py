@@ -42,12 +42,16 @@ _measured = attrgetter(
     "gpus_seen",
     "gpu_util",
     "gpu_util_min",
+    "gpu_util_max",
     "gpu_temp_max",
+    "temp_margin_min",
     "fb_used_ratio",
     "power_watts",
     "xid",
     "xid_at",
     "row_remap_failure",
+    "idle_held",
+    "idle_holder",
 )
 _Facet = TypeVar("_Facet", NodeWork, NodeTelemetry)
 _enforced = attrgetter("uid", "stage", "admission", "readiness", "holds", "deleting")

@@ -14,11 +14,13 @@ from datetime import datetime, timedelta
 from fleet.errors import Denied, FleetError, Garbled, Throttled
 from fleet.feeds import FeedHealth, FeedState
 from fleet.gpu_rows import node_from_gpus
+from fleet.history import NodeHistory, Span
 from fleet.joining import Join, join
 from fleet.node import NodeKey
 from fleet.observation import AlertsSeen, FeedChanged, Observation, TelemetrySeen
-from fleet.ports import Clock, Report, TelemetryRead, TelemetrySource
+from fleet.ports import Clock, RemembersGpus, Report, TelemetryRead, TelemetrySource
 from fleet.telemetry import Alert, GpuTelemetry, NodeTelemetry
+from fleet.trails import Trails
 
 FEED = "gpu"
 """The name of this feed in `FeedState`."""
@@ -69,6 +71,7 @@ class TelemetryFeed:
         self._joined_alerts: tuple[frozenset[str], frozenset[NodeKey], Mapping[NodeKey, str]] | None = None
         self._state = FeedState(source.name, FEED, FeedHealth.STARTING, clock.now(), promises=fresh)
         self._failures = 0
+        self.trails = Trails()
 
     @property
     def state(self) -> FeedState:
@@ -113,10 +116,19 @@ class TelemetryFeed:
         return self._every
 
     async def by_gpu(self, keys: Collection[NodeKey]) -> Mapping[NodeKey, Sequence[GpuTelemetry]]:
-        """Raw rows of these nodes, read now; a node that no series joins is left out. Raises FleetError."""
+        """Raw rows of these nodes, read now and remembered; a node that no series joins is left out. Raises FleetError."""
         names = {key: self.name_of(key) for key in keys}
         rows = await self._source.by_gpu(sorted(set(names.values())))
-        return {key: rows[name] for key, name in names.items() if rows.get(name)}
+        found = {key: rows[name] for key, name in names.items() if rows.get(name)}
+        for key, gpus in found.items():
+            self.trails.note_gpus(key, gpus, self._clock.now())
+        return found
+
+    async def history(self, key: NodeKey, span: Span) -> NodeHistory:
+        """One node's past: the source's where it has one, else as far as it was read here. Raises FleetError."""
+        if isinstance(self._source, RemembersGpus):
+            return await self._source.history(self.name_of(key), span)
+        return self.trails.history(key, span, self._clock.now())
 
     async def readings(self, key: NodeKey) -> Readings:
         """What the source says of one node now, for a check. A source that can't be read is a reading that says why."""
@@ -147,6 +159,8 @@ class TelemetryFeed:
         ):
             beside = len(known) > _BATCH  # ten thousand names take longer than a frame
             self._join = await asyncio.to_thread(join, names, known) if beside else join(names, known)
+            if known != self._joined_nodes:
+                self.trails.keep(known)
             self._joined_nodes = known
         return self._join
 
@@ -162,6 +176,7 @@ class TelemetryFeed:
                 read = nodes.get(names.get(key, ""))
                 if read is not None and now - read.at > self._fresh:
                     read = None
+                self.trails.note(key, read, now)
                 if self._told.get(key) != read:
                     news.append(TelemetrySeen(key, read))
                     self._remember(key, read)

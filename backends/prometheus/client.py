@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
-from backends.prometheus import past_xids, queries, recorded
+from backends.prometheus import past_xids, queries, ranges, recorded
 from backends.prometheus.answers import Answer, Row, Series
 from backends.prometheus.convert import LeftOver, alerts_of, gpus_of, left_over, nodes_of, shape_of
 from backends.prometheus.queries import Shape
 from backends.prometheus.threads import DaemonThreads
 from fleet.errors import FleetError, Rejected, TimedOut
+from fleet.history import Line, Metric, NodeHistory, Span
 from fleet.joining import NodeNames, host_of
 from fleet.node import NodeKey
 from fleet.ports import Clock, TelemetryRead
@@ -31,6 +32,10 @@ _AT_ONCE = 4  # Prometheus runs 20 queries at once by default, and others ask it
 _HOSTS_A_QUERY = 25  # keeps the address of a request below 8 KB
 _TRUSTED_FOR = timedelta(minutes=10)  # then recorded series are compared with the raw ones again
 _DISTRUSTED_FOR = timedelta(minutes=1)  # a node that came or went makes them differ for a moment
+
+
+_SAME_CLOCK = 20.0
+"""Seconds by which an answer may be away from our clock and still be of the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,7 @@ class PrometheusSource:
         self._shaped_for_nodes = False
         self._strangers: LeftOver = frozenset()  # joins no node, whichever label is tried
         self._uses_rules = False
+        self._behind = timedelta()  # how far Prometheus' clock is behind ours
         self._judged: float | None = None  # until when that is not asked again
 
     async def by_node(self) -> TelemetryRead:
@@ -122,6 +128,33 @@ class PrometheusSource:
         sampled = [row for answer in answers[1::2] for row in answer.rows]
         found = await self._threads.call(partial(gpus_of, raw, sampled, shape, known, self._clock.now()))
         return {hosts[host]: rows for host, rows in found.items() if host in hosts}
+
+    async def history(self, name: str, span: Span) -> NodeHistory:
+        """One node's GPUs over `span`, up to now. Raises FleetError; a node without series has no lines.
+
+        Where Prometheus has no single GPUs of that time, what its rules recorded of the node stands in.
+        """
+        known = await self._known()
+        shape, now = self._shape or (await self._detect(known))[0], self._clock.now()
+        if not shape.labels:
+            return NodeHistory(span, now, source=self.name)
+        host, matchers = host_of(name), self._settings.matchers
+        threshold = await self.ask(ranges.slowdown(shape, host, matchers))
+        end = now - self._behind
+        lines = await self._lines(ranges.of_gpus(shape, host, matchers, span), end, span)
+        if not any(lines.values()):
+            lines = await self._lines(ranges.of_node(shape, host, matchers, span), end, span)
+        return NodeHistory(span, now, lines, self.name, slowdown=ranges.number_of(threshold.rows))
+
+    async def _lines(
+        self, asked: Mapping[Metric, str], end: datetime, span: Span
+    ) -> Mapping[Metric, tuple[Line, ...]]:
+        start = end - (span.steps - 1) * span.step
+        told = await _together([self.ask_range(query, start, end, span.step) for query in asked.values()])
+        return {
+            metric: ranges.lines_of(metric, series, end, span)
+            for metric, series in zip(asked, told, strict=True)
+        }
 
     async def ask(self, query: str) -> Answer:
         """The answer to one PromQL query of an instant vector, read to its end within the deadline. Raises FleetError."""
@@ -179,8 +212,15 @@ class PrometheusSource:
             partial(nodes_of, rows, shape, known, self._clock.now(), self._severity_of)
         )
         left = await self._threads.call(partial(left_over, rows["gpus_seen"], shape, known))
+        self._reckon(rows["gpus_seen"])
         alerts, unread = await self._firing(known)
         return TelemetryRead(nodes, (*told, *unread), alerts), left
+
+    def _reckon(self, rows: Sequence[Row]) -> None:
+        """Tell how far apart the clocks are from when an answer was made; some seconds are the way it took."""
+        if rows:
+            apart = self._clock.now().timestamp() - rows[0].value[0]
+            self._behind = timedelta(seconds=round(apart)) if abs(apart) > _SAME_CLOCK else timedelta()
 
     async def _firing(self, known: NodeNames) -> tuple[Mapping[str, tuple[Alert, ...]], tuple[str, ...]]:
         """Alerts by host, with a warning where they can't be read: telemetry goes without them."""
@@ -214,13 +254,7 @@ class PrometheusSource:
         return shape, answer.warnings
 
     async def _ask_all(self, asked: Sequence[str]) -> Sequence[Answer]:
-        told = await asyncio.gather(*map(self.ask, asked), return_exceptions=True)
-        answers = []
-        for each in told:
-            if isinstance(each, BaseException):
-                raise each
-            answers.append(each)
-        return answers
+        return await _together(list(map(self.ask, asked)))
 
     def _asked(self, query: str) -> Answer:
         with self._connecting:
@@ -262,6 +296,16 @@ class PrometheusSource:
             timeout=settings.deadline.total_seconds(),
             retry=Retry(total=0),
         )
+
+
+async def _together(asked: Sequence[Awaitable[T]]) -> list[T]:
+    """Every answer, or the first error once all have ended: none is left to end unheard."""
+    answers: list[T] = []
+    for each in await asyncio.gather(*asked, return_exceptions=True):
+        if isinstance(each, BaseException):
+            raise each
+        answers.append(each)
+    return answers
 
 
 def _is_address(url: str) -> bool:

@@ -1,0 +1,139 @@
+"""The range queries behind a node's charts, and their answers as lines on one grid.
+
+One node, four metrics, some hundred points each: 8 GPUs over an hour take Prometheus 10 ms. What a GPU can't be is left out
+inside the query, as in `queries`. A step longer than a scrape is the mean of what lies in it (the maximum for a temperature),
+so that a short peak shows; a step in which nothing was scraped has no point.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from backends.prometheus import recorded
+from backends.prometheus.answers import Row, Series
+from backends.prometheus.queries import Shape, one_of, quoted
+from fleet import sentinels
+from fleet.history import Line, Metric, Span
+from fleet.text import clean
+
+_SCRAPES = 15
+"""Seconds between the points that a longer step is made of."""
+
+_BY = ("gpu", "UUID", "uuid", "GPU_I_ID")
+_MOST_LINES = 128  # 8 GPUs of 7 instances are 64
+_TEXT_LIMIT = 60
+
+_RECORDED = {
+    Metric.UTIL: ("gpu_util", "mean", 1),
+    Metric.TEMP: ("gpu_temp_max", "hottest", 1),
+    Metric.POWER: ("power_watts", "all", 1),
+    Metric.MEMORY: ("fb_used_ratio", "all", 100),
+}
+"""What of a node is recorded, the line's name, and its factor; for a Prometheus that keeps no raw series so long."""
+
+
+def of_gpus(shape: Shape, host: str, matchers: Mapping[str, str], span: Span) -> Mapping[Metric, str]:
+    """PromQL of each metric by GPU and MIG instance of one host."""
+    by = ",".join(_BY)
+
+    def seen(metric: str, more: str = "") -> str:
+        low, high = sentinels.PLAUSIBLE[metric]
+        each = [
+            f"{metric}{{{_inside(matchers, label, host)}{more}}} >= {low:g} <= {high:.15g}"
+            for label in shape.labels
+        ]
+        return f"max by ({by}) ({' or '.join(each)})"
+
+    used, free = seen(sentinels.FB_USED), seen(sentinels.FB_FREE)
+    reserved = f"({seen(sentinels.FB_RESERVED)} or {used} * 0)"
+    engine = seen(sentinels.ENGINE_ACTIVE, ',GPU_I_ID!=""')
+    asked = {
+        Metric.UTIL: f"{seen(sentinels.GPU_UTIL)} or 100 * {engine}",
+        Metric.TEMP: seen(sentinels.GPU_TEMP),
+        Metric.POWER: seen(sentinels.POWER_USAGE),
+        Metric.MEMORY: f"100 * {used} / ({used} + {free} + {reserved})",
+    }
+    return {metric: _over(query, metric, span) for metric, query in asked.items()}
+
+
+def of_node(shape: Shape, host: str, matchers: Mapping[str, str], span: Span) -> Mapping[Metric, str]:
+    """PromQL of each metric of one host as the site records it."""
+    asked = {}
+    for metric, (field, _, factor) in _RECORDED.items():
+        how = "max" if metric is not Metric.POWER else "sum"
+        each = [f"{recorded.name_of(field)}{{{_inside(matchers, label, host)}}}" for label in shape.labels]
+        asked[metric] = _over(f"{how} ({' or '.join(each)}) * {factor}", metric, span)
+    return asked
+
+
+def lines_of(metric: Metric, series: Iterable[Series], end: datetime, span: Span) -> tuple[Line, ...]:
+    """Lines by GPU in order, or the node's one line by what is recorded.
+
+    Two series of one GPU (a leftover and its follower) are one line.
+    """
+    lines: dict[str, list[float | None]] = {}
+    for each in series:
+        name = _name(each.metric) or _RECORDED[metric][1]
+        if name not in lines and len(lines) >= _MOST_LINES:
+            continue
+        points = lines.setdefault(name, [None] * span.steps)
+        for at, text in each.values:
+            place = span.steps - 1 - round((end.timestamp() - at) / span.step.total_seconds())
+            value = _number(text)
+            if value is not None and 0 <= place < span.steps:
+                points[place] = value
+    return tuple(Line(name, tuple(lines[name])) for name in sorted(lines, key=_order))
+
+
+def slowdown(shape: Shape, host: str, matchers: Mapping[str, str]) -> str:
+    """Where the node's most delicate GPU slows down."""
+    low, high = sentinels.PLAUSIBLE[sentinels.TEMP_SLOWDOWN]
+    each = [
+        f"{sentinels.TEMP_SLOWDOWN}{{{_inside(matchers, label, host)}}} >= {low:g} <= {high:g}"
+        for label in shape.labels
+    ]
+    return f"min ({' or '.join(each)})"
+
+
+def number_of(rows: Sequence[Row]) -> float | None:
+    """The one value of an answer, if it has one."""
+    return next((value for row in rows if (value := _number(row.value[1])) is not None), None)
+
+
+def _over(query: str, metric: Metric, span: Span) -> str:
+    seconds = int(span.step.total_seconds())
+    if seconds <= _SCRAPES:
+        return query
+    how = "max" if metric is Metric.TEMP else "avg"
+    return f"{how}_over_time(({query})[{seconds}s:{_SCRAPES}s])"
+
+
+def _inside(matchers: Mapping[str, str], label: str, host: str) -> str:
+    others = "".join(f",{name}={quoted(value)}" for name, value in matchers.items())
+    return f"{label}=~{quoted(one_of((host,)))}{others}"
+
+
+def _name(labels: Mapping[str, str]) -> str:
+    gpu = labels.get("gpu") or labels.get("UUID") or labels.get("uuid", "")
+    instance = labels.get("GPU_I_ID", "")
+    return clean(f"{gpu}.{instance}" if instance else gpu, _TEXT_LIMIT)
+
+
+def _order(name: str) -> tuple[bool, int, int, str]:
+    gpu, _, instance = name.partition(".")
+    return (
+        not gpu.isdecimal(),
+        int(gpu) if gpu.isdecimal() else 0,
+        int(instance) if instance.isdecimal() else -1,
+        name,
+    )
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
