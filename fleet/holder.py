@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+
+from fleet.verb import Verb
 
 
 class HolderKind(Enum):
@@ -32,3 +35,17 @@ class Hold:
     found: str = ""
     step: str = ""
     plan_hash: str = ""
+
+    @property
+    def at_work(self) -> bool:
+        """Whether an operation of ours that takes the node away, or makes it, may still be under way; a failure names its step."""
+        return self.kind is HolderKind.OURS and self.verb in _TAKES_AWAY and not self.step
+
+
+_TAKES_AWAY = (Verb.REIMAGE.value, Verb.RETIRE.value, Verb.PROVISION.value)
+
+
+def begun_since(holds: Iterable[Hold], shown: Iterable[Hold], operation: str) -> Hold | None:
+    """The hold of another operation at work on a node that was not there when the holds were `shown` to the operator."""
+    known = {hold.operation for hold in shown} | {operation}
+    return next((hold for hold in holds if hold.at_work and hold.operation not in known), None)

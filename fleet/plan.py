@@ -162,7 +162,12 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Remove:
-    """Delete the node from its orchestrator's truth, by uid, only while no work is bound to it."""
+    """Delete the node from its orchestrator's truth, by uid, only while no work is bound to it and no other operation is at it.
+
+    `operation` is whose removal it is.
+    """
+
+    operation: str = ""
 
 
 @dataclass(frozen=True, slots=True)

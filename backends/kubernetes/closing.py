@@ -23,7 +23,8 @@ from fleet.plan import ApplyVerdict, Close, Mark, Release, Verb
 ForeignHolds = Callable[[NodeObject], tuple[Hold, ...]]
 """Holds of others on a Node, from the keys they left: controllers by name, and one unnamed for a cordon that nobody signed."""
 
-_KEEPS_AWAY = (Verb.DRAIN.value, Verb.REIMAGE.value, Verb.RETIRE.value)
+KEEPS_AWAY = (Verb.DRAIN.value, Verb.REIMAGE.value, Verb.RETIRE.value)
+"""Verbs whose hold keeps autoscalers away, for they take the node's work or the node itself."""
 _AT_THE_GATE = (Stage.PROVISIONING, Stage.GATED, Stage.REIMAGING, Stage.QUARANTINED)
 
 
@@ -59,7 +60,7 @@ def close(node: NodeObject, action: Close, keys: OurKeys) -> Change:
         )
         held = held if kept == mine else held.swap(mine, kept)
     _write_holds(draft, held)
-    _shut(draft, gate=action.gate, keep_away=entry.verb in _KEEPS_AWAY, stage=action.stage)
+    _shut(draft, gate=action.gate, keep_away=entry.verb in KEEPS_AWAY, stage=action.stage)
     return _change(draft, "closed" if not node.closed(keys) else "held", "already so")
 
 
@@ -77,7 +78,7 @@ def release(node: NodeObject, action: Release, keys: OurKeys, foreign: ForeignHo
         draft.open_gate()
     if others:
         _keep_shut(draft)
-        if action.stage is not None and not any(entry.verb in _KEEPS_AWAY for entry in held.entries):
+        if action.stage is not None and not any(entry.verb in KEEPS_AWAY for entry in held.entries):
             draft.labels[keys.lifecycle] = action.stage.value
         return _change(
             draft, f"lifted; stays closed: {_named(others)}", f"nothing of ours; held by {_named(others)}"
@@ -123,7 +124,7 @@ def _admit(draft: Draft, action: ApplyVerdict, foreign: ForeignHolds) -> str:
     others = _others(draft, foreign, ())
     draft.open_gate()
     stage = Stage.IN_SERVICE
-    if any(entry.verb in _KEEPS_AWAY for entry in left.entries):
+    if any(entry.verb in KEEPS_AWAY for entry in left.entries):
         emptied = mine is not None and mine.verb == Verb.REIMAGE.value
         stage = Stage.DRAINED if emptied else Stage.DRAINING
     draft.labels[draft.keys.lifecycle] = stage.value
@@ -171,7 +172,7 @@ def entry_of(node: NodeObject, action: Close, keys: OurKeys) -> Entry:
     if node.unschedulable:
         found = Admission.CORDONED
     restore: dict[str, str | None] = {}
-    if action.hold.verb in _KEEPS_AWAY:
+    if action.hold.verb in KEEPS_AWAY:
         restore = {key: node.annotations.get(key) for key in KEEP_AWAY}
     return msgspec.structs.replace(
         Entry.of(action.hold),

@@ -8,13 +8,15 @@ from datetime import timedelta
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from backends.kubernetes.closing import Change
+from backends.kubernetes.closing import KEEPS_AWAY, Change
 from backends.kubernetes.connection import MERGE_PATCH, Api, Query
+from backends.kubernetes.held_by import holds_of
 from backends.kubernetes.node_edit import NodeObject, read_node
 from backends.kubernetes.our_keys import FIELD_MANAGER, OurKeys
 from fleet.errors import Conflict
+from fleet.holder import begun_since
 from fleet.operation import Outcome, StepState
-from fleet.plan import Action, ApplyVerdict, Check, Close, Create, PutImage, Release, Step
+from fleet.plan import Action, ApplyVerdict, Check, Close, Create, PutImage, Release, Remove, Step
 from fleet.ports import Clock
 
 NODES = "/api/v1/nodes"
@@ -39,7 +41,7 @@ def operation_of(action: Action) -> str:
     match action:
         case Close(hold=hold) | PutImage(hold=hold) | Create(hold=hold):
             return hold.operation
-        case Check(operation=operation) | ApplyVerdict(operation=operation):
+        case Check(operation=operation) | ApplyVerdict(operation=operation) | Remove(operation=operation):
             return operation
         case Release(operations=(operation, *_)):
             return operation
@@ -55,6 +57,25 @@ def expect_same(step: Step, node: NodeObject, keys: OurKeys) -> None:
         raise Conflict("another machine has this name now than the one that was planned for", about=node.name)
     if node.metadata.deletion_timestamp and not made_by_us:
         raise Conflict("it is being deleted", about=node.name)
+
+
+def expect_alone(step: Step, node: NodeObject, keys: OurKeys) -> None:
+    """Raise Conflict where a step would take a node away that another operation has begun to work on, unseen by our operator.
+
+    A hold that names what failed is written whoever else is there.
+    """
+    match step.action:
+        case Close(hold=hold) if hold.verb not in KEEPS_AWAY or hold.step:
+            return
+        case Close() | PutImage() | Remove():
+            operation = operation_of(step.action)
+        case _:
+            return
+    held = holds_of(node.annotations.get(keys.held_by), node.annotations.get(keys.unreadable))
+    if operation and (other := begun_since(held, step.before.holds, operation)) is not None:
+        why = f": {other.reason}" if other.reason else ""
+        says = f"operation {other.operation} ({other.verb}) of {other.by} began on it since it was shown{why}"
+        raise Conflict(f"{says}; plan it anew", about=node.name)
 
 
 def denial_may_pass(clock: Clock, allowed_at: float | None) -> bool:
@@ -94,6 +115,7 @@ class NodeEditor:
         for _ in range(TRIES):
             node = await self.read(name)
             expect_same(step, node, self._keys)
+            expect_alone(step, node, self._keys)
             change = edit(node)
             if change.patch is None:
                 return Outcome(step.id, step.node, StepState.SKIPPED, change.says)

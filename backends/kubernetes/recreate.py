@@ -19,6 +19,7 @@ from backends.kubernetes.guarded import (
     NODES,
     TRIES,
     NodeEditor,
+    expect_alone,
     expect_same,
     node_path,
     operation_of,
@@ -146,6 +147,7 @@ class Recreate:
 
     async def _may_go(self, step: Step, node: NodeObject) -> NodeFacts:
         """The facts that let the Node be deleted. Raises Blocked or Conflict where they don't."""
+        expect_alone(step, node, self._keys)
         facts = (await self._reader.read([step.node])).get(step.node)
         if facts is None or facts.node.uid != node.metadata.uid:
             raise Conflict("it changed under us", about=node.name)

@@ -139,8 +139,16 @@ def outlasting(node: Node, operation: str) -> tuple[Hold, ...]:
 
 def held_warnings(question: Question, then: str) -> tuple[str, ...]:
     """Who else holds the node, and what that means once the verb is done."""
-    holds = outlasting(question.node, question.request.operation)
-    return tuple(f"held by {describe_hold(hold)}; {then}" for hold in holds)
+    ours = question.request.operation
+    holds = outlasting(question.node, ours)
+    at_work = [hold for hold in question.node.holds if hold.at_work and hold.operation != ours]
+    return (
+        *(f"held by {describe_hold(hold)}; {then}" for hold in holds),
+        *(
+            f"operation {hold.operation} ({hold.verb}) of {describe_hold(hold)} may still be under way: see that it has ended"
+            for hold in at_work
+        ),
+    )
 
 
 def behind_the_gate(node: Node) -> bool:

@@ -22,7 +22,7 @@ def plan_retire(question: Question) -> NodePlan:
         )
     actions = [
         *close_and_move(question, Stage.RETIRING),
-        (Remove(), f"remove {node.key.name} from {node.key.source}"),
+        (Remove(question.request.operation), f"remove {node.key.name} from {node.key.source}"),
     ]
     return NodePlan(
         node.key,

@@ -395,6 +395,16 @@ def test_a_plan_for_a_node_that_a_colleague_holds_says_so(verb: Verb, then: str)
     assert f"held by other@desk: cable swap; {then}" in planned(request(verb), held).nodes[0].warnings
 
 
+@pytest.mark.parametrize("verb", [Verb.REIMAGE, Verb.DRAIN, Verb.RETIRE, Verb.GATE])
+def test_a_plan_for_a_node_that_another_operation_works_on_says_so(verb: Verb) -> None:
+    at_work = Hold(by="other@desk", reason="patch", verb="reimage", operation="op-0")
+    closed = node(admission=Admission.CORDONED, stage=Stage.DRAINING)
+    says = "operation op-0 (reimage) of other@desk: patch may still be under way: see that it has ended"
+    assert says in planned(request(verb), replace(closed, holds=(at_work,))).nodes[0].warnings
+    failed = replace(at_work, step="4-putimage")
+    assert says not in planned(request(verb), replace(closed, holds=(failed,))).nodes[0].warnings
+
+
 def test_a_hold_that_a_gate_lifts_is_not_warned_of() -> None:
     failed = Hold(by="other@desk", reason="xid", verb="gate", operation="op-0")
     held = node(admission=Admission.GATED, stage=Stage.QUARANTINED, holds=(failed,))
