@@ -34,7 +34,7 @@ class Checking:
         performer.progress(Progress(step.id, step.node, step.says))
         while True:
             try:
-                facts, findings = await performer.stop.unless(self._look(step))
+                facts, findings = await performer.stop.unless(self.look(step, check))
             except FleetError as error:
                 if self.clock.monotonic() >= until:
                     return await performer.end(step, StepState.FAILED, f"can't be checked: {error}", error)
@@ -51,7 +51,7 @@ class Checking:
         )
         self.judged(step.node, record)
         if check.write:
-            applied = await performer.attempt(replace(step, action=_apply(check, record, facts)))
+            applied = await self.apply(step, check, record, facts)
             if applied.state not in ENDED_WELL:
                 return await performer.ended(applied)
         if verdict.admits:
@@ -61,12 +61,17 @@ class Checking:
             says += "; FAIL leaves it open: cordon it"
         return await performer.end(step, StepState.FAILED, says, evidence=verdict.value)
 
-    async def _look(self, step: Step) -> tuple[NodeFacts, tuple[Finding, ...]]:
+    async def look(self, step: Step, check: Check) -> tuple[NodeFacts, tuple[Finding, ...]]:
+        """The node read fresh, and what its category's checks find. Raises FleetError."""
         facts = (await self.reader.read([step.node])).get(step.node)
         if facts is None:
             raise Missing("it is not there any more", about=step.node.name)
         category = self.policy.category(facts.node.category)
         return facts, tuple(await self.checker.findings(facts, category))
+
+    async def apply(self, step: Step, check: Check, record: GateRecord, facts: NodeFacts) -> Outcome:
+        """Write the verdict on the node, with what follows from it. The outcome is not journalled yet. Raises Stopped."""
+        return await self.performer.attempt(replace(step, action=verdict_step(check, record, facts)))
 
 
 def _passed(step: Step, check: Check, verdict: Verdict, facts: NodeFacts) -> Outcome:
@@ -85,7 +90,7 @@ def _named(hold: Hold) -> str:
     return (hold.by or "somebody unnamed") + (f" ({hold.reason})" if hold.reason else "")
 
 
-def _apply(check: Check, record: GateRecord, facts: NodeFacts) -> ApplyVerdict:
+def verdict_step(check: Check, record: GateRecord, facts: NodeFacts) -> ApplyVerdict:
     """What the verdict does. A node that is open by now is only flagged, whatever was planned: work may have landed there."""
     flag_only = check.flag_only or facts.node.admission is Admission.OPEN
     fails = record.verdict is Verdict.FAIL

@@ -14,6 +14,7 @@ from typing import Any
 from fleet.errors import Blocked, FleetError, Missing
 from fleet.journal import Kind, Record
 from fleet.lock import Locks
+from fleet.machine import Tie
 from fleet.node import NodeKey
 from fleet.operation import Operation, OperationState
 from fleet.plan import Ground, NodeFacts, NodePlan, Permission, Plan, Request, SourceIdentity, Verb
@@ -54,6 +55,7 @@ class Dispatcher:
         stale: Callable[[], Sequence[str]] = tuple,
         last_known: Callable[[], Collection[str]] = tuple,
         elsewhere: Elsewhere = lambda workloads, nodes: {},
+        ties: Callable[[NodeKey], Tie | None] = lambda node: None,
         changed: Callable[[OperationRun], None] = lambda run: None,
     ) -> None:
         self._readers = readers
@@ -68,6 +70,7 @@ class Dispatcher:
         self._stale = stale
         self._last_known = last_known
         self._elsewhere = elsewhere
+        self._ties = ties
         self._changed = changed
         self._identity: dict[str, SourceIdentity] = {}
         self._runs: dict[str, OperationRun] = {}
@@ -90,31 +93,69 @@ class Dispatcher:
         """
         for source in sorted({key.source for key in request.nodes} & set(self._last_known())):
             raise Blocked("its nodes are only last known: wait until it answers", about=source)
+        request = self._by_machine(request)
         return make_plan(request, await self.ground(request), self._policy, self._clock.now())
 
     async def ground(self, request: Request) -> Ground:
         """Everything the plan stands on, read now from each source that the request names."""
         permissions: dict[tuple[str, Verb], Permission] = {}
         for source in dict.fromkeys(key.source for key in request.nodes):
-            reader = self._reader(source)
-            self._identity[source] = await reader.identity()
-            for verb, permission in (await reader.allowed([request.verb])).items():
-                permissions[source, verb] = permission
-        found = await self._ground(request, permissions)
+            permissions.update(await self._known(source, request.verb))
+        ties = self._tied(request)
+        for source in _twins(ties):
+            try:
+                permissions.update(await self._known(source, request.verb))
+            except FleetError as error:
+                ties = _untold(ties, source, error)
+        found = await self._ground(request, permissions, ties)
         work = {
             (key.source, item.workload) for key, facts in found.facts.items() for item in facts.placements
         }
         return replace(found, elsewhere=self._elsewhere(work, request.nodes)) if work else found
 
-    async def _ground(self, request: Request, permissions: Mapping[tuple[str, Verb], Permission]) -> Ground:
+    async def _known(self, source: str, verb: Verb) -> Mapping[tuple[str, Verb], Permission]:
+        """Which cluster a source is, kept, and what may be done there. Raises FleetError."""
+        reader = self._reader(source)
+        self._identity[source] = await reader.identity()
+        return {(source, each): found for each, found in (await reader.allowed([verb])).items()}
+
+    def _by_machine(self, request: Request) -> Request:
+        """The request with each machine named once, by the side that stands for it."""
+        named = [tie.shown if (tie := self._ties(key)) is not None else key for key in request.nodes]
+        return replace(request, nodes=tuple(dict.fromkeys(named)))
+
+    def _tied(self, request: Request) -> Mapping[NodeKey, Tie]:
+        """What the rules make of the nodes; nothing of one that is yet to be made."""
+        if request.verb is Verb.PROVISION:
+            return {}
+        return {key: tie for key in request.nodes if (tie := self._ties(key)) is not None}
+
+    async def _ground(
+        self,
+        request: Request,
+        permissions: Mapping[tuple[str, Verb], Permission],
+        ties: Mapping[NodeKey, Tie],
+    ) -> Ground:
         facts: dict[NodeKey, NodeFacts] = {}
+        twins: dict[NodeKey, NodeFacts] = {}
+        work = request.verb not in _MOVE_NO_WORK
         sources = list(dict.fromkeys(key.source for key in request.nodes))
         for source in sources:
             keys = [key for key in request.nodes if key.source == source]
-            facts.update(await self._reader(source).read(keys, work=request.verb not in _MOVE_NO_WORK))
+            facts.update(await self._reader(source).read(keys, work=work))
+        for source in _twins(ties):
+            keys = [twin for key, tie in ties.items() if (twin := tie.twin_of(key)) and twin.source == source]
+            try:
+                twins.update(await self._reader(source).read(keys, work=work))
+            except FleetError as error:
+                ties = _untold(ties, source, error)
         return Ground(
             facts=facts,
-            identity={name: self._identity[name] for name in sources},
+            twins=twins,
+            ties=ties,
+            identity={
+                name: self._identity[name] for name in (*sources, *_twins(ties)) if name in self._identity
+            },
             permissions=permissions,
             capacity=self._capacity(),
             missing=tuple(key for key in request.nodes if key not in facts),
@@ -150,7 +191,9 @@ class Dispatcher:
                 raise Missing("there is no such operation in the journal", about=operation.id)
             if written.state in (OperationState.DONE, OperationState.CANCELLED):
                 raise Blocked(f"it is {written.state.value}: nothing is left to do", about=operation.id)
-            self._same_cluster(written, await self.ground(written.plan.request))
+            for began in written.plan.sources:
+                self._identity[began.source] = await self._reader(began.source).identity()
+            self._same_cluster(written, self._identity)
             self._refuse_busy(written.plan)
             run = self._launch(replace(written, owner=self._owner), resumed=True)
             launched = True
@@ -177,7 +220,9 @@ class Dispatcher:
 
     def busy(self, node: NodeKey) -> OperationRun | None:
         """The operation of this program that works on `node` now."""
-        return next((run for run in self.running() if node in run.plan.request.nodes), None)
+        return next(
+            (run for run in self.running() if any(node in share.keys for share in run.plan.nodes)), None
+        )
 
     def _launch(self, operation: Operation, *, resumed: bool) -> OperationRun:
         bench = Bench(
@@ -221,14 +266,14 @@ class Dispatcher:
             about = first.node.name if first.node else ""
             raise Blocked(first.says + (f" ({first.go_on})" if first.go_on else ""), about=about)
         self._refuse_busy(plan)
-        for key in plan.request.nodes:
+        for key in [key for share in plan.nodes for key in share.keys]:
             if key.source not in self._writers and not plan.changes_nothing:
                 raise Blocked(f"nothing may be changed in {key.source}", about=key.name)
 
     def _refuse_busy(self, plan: Plan) -> None:
         if self._leaving:
             raise Blocked("this program is leaving")
-        for key in plan.request.nodes:
+        for key in [key for share in plan.nodes for key in share.keys]:
             if (other := self.busy(key)) is not None:
                 says = f"operation {other.operation.id} ({other.plan.verb.value}) runs on it"
                 raise Blocked(says, about=key.name)
@@ -239,10 +284,10 @@ class Dispatcher:
         return self._readers[source]
 
     @staticmethod
-    def _same_cluster(operation: Operation, ground: Ground) -> None:
+    def _same_cluster(operation: Operation, found: Mapping[str, SourceIdentity]) -> None:
         """Refuse to resume on a cluster that only has the same name. Each node is looked at when its turn comes."""
         for began in operation.plan.sources:
-            now = ground.identity.get(began.source)
+            now = found.get(began.source)
             if now is None or (began.identity and now.identity != began.identity):
                 raise Blocked(f"{began.source} is another cluster than it began on", about=operation.id)
 
@@ -252,7 +297,7 @@ class Dispatcher:
         Permissions are not asked again for each node: the call itself is refused, and that stops the operation.
         """
         request = replace(plan.request, nodes=(shown.node,))
-        ground = await self._ground(request, {})
+        ground = await self._ground(request, {}, self._tied(request))
         now = make_plan(request, ground, self._policy, self._clock.now())
         fresh = now.nodes[0]
         if fresh.blockers:
@@ -275,6 +320,25 @@ class Dispatcher:
             self._clock.now(), Kind.REFUSED, request.operation, request.by, request.verb.value, says=why
         )
         await self._journal.append([record])
+
+
+def _twins(ties: Mapping[NodeKey, Tie]) -> Sequence[str]:
+    """The sources of the other sides that can be told."""
+    twins = [tie.twin_of(key) for key, tie in ties.items() if not tie.says]
+    return tuple(dict.fromkeys(twin.source for twin in twins if twin is not None))
+
+
+def _untold(ties: Mapping[NodeKey, Tie], source: str, error: FleetError) -> Mapping[NodeKey, Tie]:
+    """The ties, without those into a source that does not answer."""
+
+    def told(key: NodeKey, tie: Tie) -> Tie:
+        twin = tie.twin_of(key)
+        if tie.says or twin is None or twin.source != source:
+            return tie
+        says = f"its other side {twin} can't be read: {error}"
+        return replace(tie, says=says, go_on=f"wait until {source} answers")
+
+    return {key: told(key, tie) for key, tie in ties.items()}
 
 
 def _tell_bugs(task: asyncio.Task[Any]) -> None:

@@ -49,11 +49,15 @@ class Endings:
         FAILED where it could not be put back, else CANCELLED. Doing it twice is doing it once.
         """
         await self.performer.end(step, StepState.CANCELLED, "cancelled")
+        return await self.after_cancel(step)
+
+    async def after_cancel(self, step: Step, *, stays_closed: bool = False) -> StepState:
+        """What a cancel does to the node of `step`, once it is journalled. With `stays_closed` nothing is put back."""
         try:
-            node = await self._held_for_sure(step)
+            node = await self.held_for_sure(step)
             if node is None:
                 return StepState.CANCELLED
-            if self.plan.verb is Verb.DRAIN and not _fails_its_gate(node):
+            if self.plan.verb is Verb.DRAIN and not stays_closed and not fails_its_gate(node):
                 return await self._put_back(step)
             await self._name(step, "cancelled", self._stage_before_retiring(step))
         except FleetError as error:
@@ -101,8 +105,8 @@ class Endings:
             return None
         return facts.node
 
-    async def _held_for_sure(self, step: Step) -> Node | None:
-        """As `_held`, tried again for as long as an outcome is read back."""
+    async def held_for_sure(self, step: Step) -> Node | None:
+        """The node, where our hold stands on it; tried again for as long as an outcome is read back. Raises FleetError."""
         clock = self.performer.clock
         until = clock.monotonic() + READ_BACK_FOR.total_seconds()
         while True:
@@ -138,5 +142,6 @@ class Endings:
         return found if found in (*_BEHIND_THE_GATE, Stage.DRAINED) else Stage.DRAINING
 
 
-def _fails_its_gate(node: Node) -> bool:
+def fails_its_gate(node: Node) -> bool:
+    """Whether the last gate's verdict on the node is FAIL."""
     return node.gate is not None and node.gate.verdict is Verdict.FAIL

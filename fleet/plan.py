@@ -15,6 +15,7 @@ from enum import Enum
 from fleet.health import Finding, GateRecord
 from fleet.holder import Hold
 from fleet.lock import Lock
+from fleet.machine import Tie
 from fleet.node import Node, NodeKey, Stage
 from fleet.policy import TYPED_CONFIRMATION_ABOVE
 from fleet.verb import Verb as Verb
@@ -129,6 +130,7 @@ class Check:
 
     With `flag_only` the verdict is recorded and the node's admission left alone (a node in service); `write` False writes nothing.
     For as long as `settle` a node that does not pass yet is asked again: after a boot its agents and telemetry come late.
+    `sides` are both nodes of a machine of two sources, in the order in which they are opened: one verdict over both.
     """
 
     operation: str
@@ -136,6 +138,7 @@ class Check:
     flag_only: bool = False
     write: bool = True
     settle: timedelta = timedelta(0)
+    sides: tuple[NodeKey, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +235,10 @@ class Radius:
 
 @dataclass(frozen=True, slots=True)
 class NodePlan:
-    """One node's share of a plan. `already` says what is so already and needs no step; `promise` is its part of the hash."""
+    """One node's share of a plan. `already` says what is so already and needs no step; `promise` is its part of the hash.
+
+    `sides` are both nodes of a machine of two sources, Slurm's first; the steps then name the side that each is done to.
+    """
 
     node: NodeKey
     steps: tuple[Step, ...] = ()
@@ -242,6 +248,12 @@ class NodePlan:
     moves: tuple[Placement, ...] = ()
     found: str = ""  # stage, admission and image in words, as found
     promise: str = ""
+    sides: tuple[NodeKey, ...] = ()
+
+    @property
+    def keys(self) -> tuple[NodeKey, ...]:
+        """Every node that it works on."""
+        return self.sides or (self.node,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,7 +367,8 @@ class Ground:
 
     `facts` by node; `missing` are nodes asked for that are not there; `permissions` by verb; `capacity` by category: (usable
     GPUs, all GPUs, nodes, nodes unavailable) for the radius and the brakes. `elsewhere`: on how many nodes beside those asked for
-    a workload runs, as last seen; it changes all the time, so no hash covers it.
+    a workload runs, as last seen; it changes all the time, so no hash covers it. `ties` says of nodes that a rule joins what
+    their machine is, and `twins` has the facts of the other sides, which count no GPU and no node of their own.
     """
 
     facts: Mapping[NodeKey, NodeFacts]
@@ -365,3 +378,5 @@ class Ground:
     missing: tuple[NodeKey, ...] = ()
     stale_feeds: tuple[str, ...] = ()
     elsewhere: Mapping[WorkloadAt, int] = field(default_factory=dict)
+    ties: Mapping[NodeKey, Tie] = field(default_factory=dict)
+    twins: Mapping[NodeKey, NodeFacts] = field(default_factory=dict)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
+from fleet.both_sides import plan_machine
 from fleet.brakes import TAKES_CAPACITY, at_once, bounds, brake_warnings, usable
 from fleet.lock import LOCKED
 from fleet.node import NodeKey
@@ -66,6 +67,18 @@ def plan(request: Request, ground: Ground, policy: Policy, now: datetime) -> Pla
 
 
 def plan_node(request: Request, key: NodeKey, ground: Ground, policy: Policy, now: datetime) -> NodePlan:
+    """One node's share, and where it is a machine of two sources both sides' together."""
+    tie = ground.ties.get(key)
+    if tie is None:
+        return _plan_side(request, key, ground, policy, now)
+
+    def side(each: NodeKey, over: Ground) -> NodePlan:
+        return _plan_side(request, each, over, policy, now)
+
+    return plan_machine(request, key, tie, ground, side)
+
+
+def _plan_side(request: Request, key: NodeKey, ground: Ground, policy: Policy, now: datetime) -> NodePlan:
     """One node's share, planned by its verb. A node that is not there is a blocker, never an error."""
     permission = ground.permissions.get((key.source, request.verb), Permission.UNKNOWN)
     facts = ground.facts.get(key)

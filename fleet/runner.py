@@ -17,6 +17,9 @@ from fleet.errors import FleetError, JournalFailed
 from fleet.health import GateRecord
 from fleet.journal import Kind, Record
 from fleet.lock import LOCKED, Locks
+from fleet.machine_checking import MachineChecking
+from fleet.machine_endings import MachineEndings
+from fleet.machine_steps import MachineSteps
 from fleet.node import NodeKey
 from fleet.operation import Operation, OperationState, Outcome, Progress, StepState
 from fleet.performing import ENDED_WELL, Performer
@@ -24,6 +27,7 @@ from fleet.plan import NodePlan, Plan, SourceIdentity, Step, Verb
 from fleet.policy import FAILURES_THAT_STOP, TYPED_CONFIRMATION_ABOVE, Policy
 from fleet.ports import Checker, Clock, Journal, Reader, Writer
 from fleet.read_only import NoWriter
+from fleet.routed import RoutedReader, RoutedWriter, SideLocks
 from fleet.steps import NodeSteps, Recheck
 from fleet.stopping import Stop, StopSignal
 
@@ -140,11 +144,19 @@ class OperationRun:
         return not self._brake
 
     def _start(self, node: NodePlan) -> None:
+        steps = self._steps_of_machine(node) if node.sides else self._steps_of(node)
+        task = asyncio.create_task(
+            steps.go(dict(self._states)), name=f"{self.plan.request.operation} {node.node}"
+        )
+        self._tasks[task] = node.node
+        self.node_states[node.node] = StepState.INTENDED
+
+    def _steps_of(self, node: NodePlan) -> NodeSteps:
         bench, source = self._bench, node.node.source
         reader = bench.readers[source]
         writer = bench.writers.get(source) or NoWriter(source)
         performer = Performer(writer, bench.clock, self._journal, self._report, self._signal)
-        steps = NodeSteps(
+        return NodeSteps(
             reader=reader,
             performer=performer,
             checking=Checking(
@@ -156,11 +168,29 @@ class OperationRun:
             recheck=bench.recheck,
             locks=bench.locks.get(source) if self._takes_turns else None,
         )
-        task = asyncio.create_task(
-            steps.go(dict(self._states)), name=f"{self.plan.request.operation} {node.node}"
+
+    def _steps_of_machine(self, node: NodePlan) -> NodeSteps:
+        """The steps of a machine of two sources, each done at its own; what is told of either side is told of the machine."""
+        bench, source = self._bench, node.node.source
+        reader, writer = RoutedReader(bench.readers, source), RoutedWriter(bench.writers, source)
+
+        def report(progress: Progress) -> None:
+            self._report(replace(progress, node=node.node))
+
+        performer = Performer(writer, bench.clock, self._journal, report, self._signal)
+        return MachineSteps(
+            reader=reader,
+            performer=performer,
+            checking=MachineChecking(
+                reader, bench.checker, bench.clock, bench.policy, performer, self.records.__setitem__
+            ),
+            endings=MachineEndings(reader, performer, self.plan, node),
+            plan=self.plan,
+            node=node,
+            recheck=bench.recheck,
+            locks=SideLocks(bench.locks, node.sides) if self._takes_turns else None,
+            begun=dict(self._states),
         )
-        self._tasks[task] = node.node
-        self.node_states[node.node] = StepState.INTENDED
 
     def _reap(self) -> None:
         """Take in what ended. A journal that fails stops every node where it is: nothing more can be written down."""

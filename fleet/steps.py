@@ -62,7 +62,7 @@ class NodeSteps:
                 if outcome is None:
                     outcome = await (self._turn_lost(step) if looked else self._refusal(step, state))
                     looked = True
-                outcome = outcome or await self._do(step, state)
+                outcome = outcome or await self.do(step, state)
                 if outcome.state not in ENDED_WELL:
                     await self.endings.failed(step, outcome)
                     return outcome.state
@@ -88,7 +88,8 @@ class NodeSteps:
         says = "outcome unknown: it could not be read back"
         return await self.performer.end(step, StepState.UNKNOWN, says)
 
-    async def _do(self, step: Step, state: StepState) -> Outcome:
+    async def do(self, step: Step, state: StepState) -> Outcome:
+        """Do one step that is to be done, and journal its outcome. Raises Stopped."""
         if isinstance(step.action, Check):
             return await self.checking.go(step, step.action)
         return await self.performer.do(step, prepared=state in _UNDER_WAY)
