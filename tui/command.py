@@ -31,6 +31,8 @@ class Place(Enum):
     NODE = "node"
     OPERATIONS = "operations"
     OPERATION = "operation"
+    TIMELINE = "timeline"
+    DRIFT = "drift"
     CONFIRM = "confirm"
     READING = "reading"  # audit and help: long texts to scroll
 

@@ -14,6 +14,7 @@ from tui.command import Command, Danger, Kind, Place
 
 _SAFE, _TYPED = Danger.REVERSIBLE, Danger.TYPED
 _FLEET, _VERBS, _LOOK, _MARK, _PROGRAM = Place.FLEET, Kind.VERBS, Kind.LOOKING, Kind.MARKING, Kind.PROGRAM
+_TIMELINE, _DRIFT = Place.TIMELINE, Place.DRIFT
 
 GATE = Command(
     "verb.gate",
@@ -289,6 +290,83 @@ READ_BACK = Command(
     "reading.back", "escape,q", "Back", "Back to where you were.", Place.READING, _PROGRAM, footer=9
 )
 
+TIMELINE = Command(
+    "fleet.timeline",
+    "T",
+    "Timeline",
+    "What happened to the node under the cursor, from every source that can tell.",
+    _FLEET,
+    _LOOK,
+    why_not=why_not.one_node,
+    footer=16,
+)
+TIMELINE_KINDS = Command(
+    "timeline.kinds", "f", "Kind", "Show lines of one kind alone, or all.", _TIMELINE, _LOOK, footer=1
+)
+TIMELINE_SPAN = Command(
+    "timeline.span", "s", "Span", "The last day, week or month.", _TIMELINE, _LOOK, footer=2
+)
+TIMELINE_ORDER = Command(
+    "timeline.order", "r", "Turn round", "Newest or oldest first.", _TIMELINE, _LOOK, footer=3
+)
+TIMELINE_LOCAL = Command(
+    "timeline.local", "l", "Local time", "Times in UTC or of this machine's zone.", _TIMELINE, _LOOK, footer=4
+)
+TIMELINE_WRITE = Command(
+    "timeline.write",
+    "w",
+    "Write",
+    "Write what is shown as Markdown to a new file in the current folder.",
+    _TIMELINE,
+    _LOOK,
+    footer=5,
+)
+TIMELINE_BACK = Command(
+    "timeline.back", "escape,q", "Back", "Back to where you were.", _TIMELINE, _LOOK, footer=9
+)
+
+DRIFT = Command(
+    "fleet.drift",
+    "v",
+    "Drift",
+    "Versions by category, the odd ones marked; and who fails again and again.",
+    _FLEET,
+    _LOOK,
+    footer=17,
+)
+DRIFT_OPEN = Command(
+    "drift.open",
+    "enter",
+    "These nodes",
+    "Show in the fleet the nodes that this cell is odd on; the timeline of an offender.",
+    _DRIFT,
+    _LOOK,
+    footer=1,
+)
+DRIFT_MARK = Command(
+    "drift.mark", "space", "Mark them", "Mark the nodes that this cell is odd on.", _DRIFT, _LOOK, footer=2
+)
+DRIFT_NEXT = Command(
+    "drift.next", "w", "Next odd", "To the next cell with an odd one.", _DRIFT, _LOOK, footer=3
+)
+DRIFT_TURN = Command(
+    "drift.turn", "tab", "Offenders", "Between the matrix and the repeat offenders.", _DRIFT, _LOOK, footer=4
+)
+DRIFT_READ = Command(
+    "drift.read",
+    "ctrl+r",
+    "Read again",
+    "Ask for the versions and the journal anew.",
+    _DRIFT,
+    _LOOK,
+    footer=5,
+)
+DRIFT_UP = Command("drift.up", "up,k", "Up", "The category above.", _DRIFT, _MARK)
+DRIFT_DOWN = Command("drift.down", "down,j", "Down", "The category below.", _DRIFT, _MARK)
+DRIFT_LEFT = Command("drift.left", "left,h", "Left", "The version before.", _DRIFT, _MARK)
+DRIFT_RIGHT = Command("drift.right", "right,l", "Right", "The version after.", _DRIFT, _MARK)
+DRIFT_BACK = Command("drift.back", "escape,q", "Back", "Back to the fleet.", _DRIFT, _LOOK, footer=9)
+
 PALETTE = Command(
     "app.palette",
     "ctrl+p,colon",
@@ -338,6 +416,9 @@ ALL: tuple[Command, ...] = (
     *(OPEN, FILTER, SORT, REVERSE, WORST, PANE, FAULT),
     *(UP, DOWN, PAGE_UP, PAGE_DOWN, FIRST, LAST, FOLD, UNFOLD, MARK, MARK_ALL, CLEAR),
     *(OPERATIONS, AUDIT, OPERATIONS_UP, OPERATIONS_DOWN, SHOW_OPERATION, RESUME, CANCEL, BACK),
+    *(TIMELINE, TIMELINE_KINDS, TIMELINE_SPAN, TIMELINE_ORDER, TIMELINE_LOCAL, TIMELINE_WRITE, TIMELINE_BACK),
+    *(DRIFT, DRIFT_OPEN, DRIFT_MARK, DRIFT_NEXT, DRIFT_TURN, DRIFT_READ, DRIFT_BACK),
+    *(DRIFT_UP, DRIFT_DOWN, DRIFT_LEFT, DRIFT_RIGHT),
     *(FILTER_LEAVE, FILTER_COMPLETE),
     *(RUN, OPTIONS, LEAVE_OUT, RETRY, REFUSE, PLAN_UP, PLAN_DOWN, PLAN_PAGE_UP, PLAN_PAGE_DOWN),
     *(OPERATION_BACK, NODE_BACK, READ_BACK, PALETTE, THEME, HELP),
@@ -349,6 +430,7 @@ BOUND_BY_WIDGETS = frozenset(
     for command in ALL
     if command.id.startswith(("table.", "filter."))
     or command in (OPERATIONS_UP, OPERATIONS_DOWN, SHOW_OPERATION, CANCEL)
+    or command in (DRIFT_UP, DRIFT_DOWN, DRIFT_LEFT, DRIFT_RIGHT)
 )
 """Ids of commands whose binding is the widget's own; its messages lead back to them."""
 

@@ -28,6 +28,10 @@ def gate(at: Standing) -> str | None:
     return "no node is under the cursor or marked" if not at.targets else None
 
 
+def one_node(at: Standing) -> str | None:
+    return "no node is under the cursor or marked" if not at.targets else None
+
+
 def has_imager(row: FleetRow, policy: Policy) -> bool:
     """Whether anything could put an image on the node."""
     imager = policy.category(row.node.category).imager

@@ -88,6 +88,7 @@ class FleetScreen(DeckScreen[None]):
             commands.FAULT.id: self.choose_fault,
             commands.OPERATIONS.id: self.show_operations,
             commands.AUDIT.id: lambda: self.app.push_screen(AuditScreen(session)),
+            commands.TIMELINE.id: self.show_timeline,
             commands.THEME.id: self.next_theme,
             commands.DRILL.id: lambda: self.post_message(Asked(commands.DRILL.id)),
             commands.QUIT.id: lambda: ask_to_leave(self._leaving),
@@ -385,6 +386,14 @@ class FleetScreen(DeckScreen[None]):
     def show_operations(self) -> None:
         self.remove_class("with-banner")
         self.app.push_screen(OperationsScreen(self.session))
+
+    def show_timeline(self) -> None:
+        """What happened to the node under the cursor."""
+        from tui.screens.timeline import TimelineScreen
+
+        at = self.table.cursor_key
+        node = at if isinstance(at, NodeKey) else self.targets[0]
+        self.app.push_screen(TimelineScreen(self.session, node))
 
     async def _find_interrupted(self) -> None:
         left = readings.interrupted(await readings.read_operations(self.session.deck))

@@ -17,6 +17,7 @@ from tui.commands import BY_VERB
 from tui.messages import FleetChanged, RunsChanged
 from tui.screens.base import DeckScreen, bindings_of
 from tui.screens.node_watch import NodeWatch
+from tui.screens.timeline import TimelineScreen
 from tui.session import Session
 from widgets.node_pane import NodePane
 
@@ -27,7 +28,7 @@ class NodeScreen(DeckScreen[Verb | None]):
     """Dismissed with the verb that was pressed here, for the fleet screen to ask about; with None to go back."""
 
     PLACE = Place.NODE
-    BINDINGS: ClassVar[list[BindingType]] = bindings_of(Place.NODE, *VERBS)
+    BINDINGS: ClassVar[list[BindingType]] = bindings_of(Place.NODE, *VERBS, commands.TIMELINE)
 
     def __init__(self, session: Session, node: NodeKey) -> None:
         super().__init__(session)
@@ -35,11 +36,13 @@ class NodeScreen(DeckScreen[Verb | None]):
         self.watch_node = NodeWatch(self, session)
         self.deeds = {
             **{command.id: partial(self.dismiss, command.verb) for command in VERBS},
+            commands.TIMELINE.id: lambda: self.app.push_screen(TimelineScreen(session, node)),
             commands.NODE_BACK.id: lambda: self.dismiss(None),
         }
 
     def commands(self) -> Iterator[Command]:
         yield from VERBS
+        yield commands.TIMELINE
         yield from super().commands()
 
     def compose(self) -> ComposeResult:
