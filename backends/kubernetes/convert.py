@@ -17,6 +17,7 @@ from backends.kubernetes.node_keys import (
     category_of,
     image_of,
     is_replaceable,
+    known_as,
     owner_of,
     topology_of,
 )
@@ -87,6 +88,7 @@ def node_of(shape: NodeShape, source: str, keys: NodeKeys) -> Node:
         owner=owner_of(shape),
         operation=_operation(notes.get(ours.operation, ""), holds),
         upgrade=upgrade_of(shape),
+        known_as=known_as(shape, keys),
     )
 
 

@@ -14,8 +14,9 @@ from backends.kubernetes.convert import node_of
 from backends.kubernetes.node_keys import NodeKeys
 from backends.kubernetes.pods import PodShape
 from backends.kubernetes.shapes import NodeShape, Page, Reading, WatchEvent
+from backends.kubernetes.slurmd_pods import SlurmdPods
 from backends.kubernetes.watch import ListWatch
-from backends.kubernetes.work import Roster, WorkIndex
+from backends.kubernetes.work import NO_SLURMD, Roster, WorkIndex
 from fleet.node import NodeKey
 from fleet.observation import Listed, NodeGone, NodeSeen, Observation, WorkSeen
 from fleet.ports import Clock
@@ -47,7 +48,7 @@ def feeds_of(
         "/api/v1/pods",
         "pods",
         PODS,
-        PodsIntake(api.source, roster),
+        PodsIntake(api.source, roster, SlurmdPods.of(keys.policy.joins, api.source)),
         clock=clock,
         chance=chance,
         selector=_LIVE_PODS,
@@ -115,10 +116,11 @@ class NodesIntake:
 class PodsIntake:
     """The work on each node, told when it changes; of every node once the list is complete."""
 
-    def __init__(self, source: str, roster: Roster) -> None:
+    def __init__(self, source: str, roster: Roster, slurmd: SlurmdPods = NO_SLURMD) -> None:
         self._source = source
         self._roster = roster
-        self._next = WorkIndex()
+        self._slurmd = slurmd
+        self._next = WorkIndex(slurmd)
         self._unreadable: dict[str, str] = {}
 
     @property
@@ -126,7 +128,7 @@ class PodsIntake:
         return _note(self._unreadable, "pod")
 
     def begin(self) -> None:
-        self._next = WorkIndex()
+        self._next = WorkIndex(self._slurmd)
         self._unreadable = {}
 
     def page(self, page: Page[PodShape]) -> Sequence[Observation]:

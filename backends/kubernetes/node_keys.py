@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from backends.kubernetes.our_keys import KWOK, OurKeys, same_image, slug
 from backends.kubernetes.shapes import NodeShape
+from fleet.machine import JoinBy
 from fleet.node import Image, Topology
 from fleet.policy import Policy
 from fleet.text import clean
@@ -65,6 +66,15 @@ class NodeKeys:
     @property
     def ours(self) -> OurKeys:
         return OurKeys(self.policy.prefix)
+
+
+def known_as(node: NodeShape, keys: NodeKeys) -> tuple[tuple[str, str], ...]:
+    """What a join rule may know the node's machine by: the labels and annotations that the rules name."""
+    if not keys.policy.joins:
+        return ()
+    places = {JoinBy.LABEL: node.labels, JoinBy.ANNOTATION: node.annotations}
+    found = [(rule.key, places[rule.by].get(rule.key, "")) for rule in keys.policy.joins if rule.by in places]
+    return tuple(dict.fromkeys((key, clean(value, 253)) for key, value in found if value))
 
 
 def category_of(labels: Mapping[str, str], keys: NodeKeys, ours: OurKeys) -> tuple[str, str]:

@@ -9,6 +9,8 @@ from backends.kubernetes.budgets import BudgetsByNamespace, budgets_over
 from backends.kubernetes.convert import time_of
 from backends.kubernetes.our_keys import GATE_EFFECT, GATE_VALUE, OurKeys
 from backends.kubernetes.pods import PodShape, PodSpec, gpus_of, keeper_of, workload_of
+from backends.kubernetes.slurmd_pods import SlurmdPods
+from backends.kubernetes.work import NO_SLURMD
 from fleet.text import clean
 from fleet.workload import Keeper, Placement
 
@@ -19,7 +21,9 @@ _AGENTS = ("device-plugin", "dcgm-exporter")
 _NO_SPEC = PodSpec()
 
 
-def placement_of(pod: PodShape, budgets: BudgetsByNamespace) -> Placement:
+def placement_of(
+    pod: PodShape, budgets: BudgetsByNamespace, slurmd: SlurmdPods = NO_SLURMD
+) -> Placement:
     """One pod on its node. Budgets are named where the eviction API would ask them: not for pods that wait, ended or go."""
     meta, spec = pod.metadata, pod.spec or _NO_SPEC
     namespace, keeper = meta.namespace or "", keeper_of(meta)
@@ -38,6 +42,7 @@ def placement_of(pod: PodShape, budgets: BudgetsByNamespace) -> Placement:
         grace=_grace(spec),
         loses_scratch=any(volume.empty_dir is not None for volume in spec.volumes or ()),
         budgets=budgets_over(budgets, namespace, pod.labels) if asked else (),
+        host=slurmd.node_of(pod),
     )
 
 

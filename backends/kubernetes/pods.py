@@ -83,6 +83,8 @@ class PodSpec(msgspec.Struct, gc=False, rename="camel"):
     volumes: list[Volume] | None = None
     tolerations: list[Toleration] | None = None
     termination_grace_period_seconds: int | None = None
+    hostname: str | None = None
+    host_network: bool | None = None
 
 
 class PodStatus(msgspec.Struct, gc=False):

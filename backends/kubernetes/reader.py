@@ -23,6 +23,7 @@ from backends.kubernetes.permissions import allowed
 from backends.kubernetes.placements import kept_out, placement_of
 from backends.kubernetes.pods import PodShape
 from backends.kubernetes.shapes import KubeObject, NodeShape, Reading
+from backends.kubernetes.slurmd_pods import SlurmdPods
 from backends.kubernetes.together import together
 from fleet.errors import Denied, Garbled, Missing, Unreachable
 from fleet.node import NodeKey
@@ -44,6 +45,7 @@ class KubernetesReader:
     def __init__(self, api: Api, keys: NodeKeys) -> None:
         self._api = api
         self._keys = keys
+        self._slurmd = SlurmdPods.of(keys.policy.joins, api.source)
 
     @property
     def source(self) -> str:
@@ -94,7 +96,7 @@ class KubernetesReader:
             node=node_of(shape, self.source, self._keys),
             version=shape.metadata.resource_version or "",
             unschedulable=shape.unschedulable,
-            placements=tuple(placement_of(pod, budgets) for pod in pods),
+            placements=tuple(placement_of(pod, budgets, self._slurmd) for pod in pods),
             kept_out=kept_out(pods, self._keys.ours),
         )
 

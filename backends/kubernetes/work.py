@@ -9,35 +9,41 @@ from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from backends.kubernetes.pods import PodShape, gpus_of, keeper_of, workload_of
+from backends.kubernetes.slurmd_pods import SlurmdPods
 from fleet.text import clean
 from fleet.workload import Keeper, NodeWork, WorkloadId
 
 _SPARE = 1000
+NO_SLURMD = SlurmdPods()
 _SHOWN = 200
 """Of one node's workloads no more than this are named."""
 
 
 class _Held(NamedTuple):
-    """What one live pod is to its node. `workload` is None where the pod belongs to the node itself."""
+    """What one live pod is to its node. `workload` is None where the pod belongs to the node itself; `host` for slurmd's pods."""
 
     node: str
     gpus: int
     mig: int
     workload: WorkloadId | None
+    host: str = ""
 
 
 class _Tally:
     """One node's sums."""
 
-    __slots__ = ("gpus", "mig", "pods", "workloads")
+    __slots__ = ("gpus", "hosts", "mig", "pods", "workloads")
 
     def __init__(self) -> None:
         self.gpus = self.mig = self.pods = 0
         self.workloads: dict[WorkloadId, int] = {}
+        self.hosts: list[tuple[str, int]] = []
 
     def add(self, held: _Held, sign: int) -> None:
         self.gpus += sign * held.gpus
         self.mig += sign * held.mig
+        if held.host:
+            (self.hosts.append if sign > 0 else self.hosts.remove)((held.host, held.gpus))
         if held.workload is None:
             return
         self.pods += sign
@@ -51,7 +57,8 @@ class _Tally:
 class WorkIndex:
     """Live pods by uid, and what they sum up to on each node. Finished pods and those bound nowhere count nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, slurmd: SlurmdPods = NO_SLURMD) -> None:
+        self._slurmd = slurmd
         self._held: dict[str, _Held] = {}
         self._tallies: dict[str, _Tally] = {}
         self._names: dict[str, str] = {}
@@ -88,7 +95,14 @@ class WorkIndex:
         if tally is None:
             return NodeWork()
         named = tuple(sorted(tally.workloads)[:_SHOWN])
-        return NodeWork(gpus_used=tally.gpus, mig_used=tally.mig, pods=tally.pods, workloads=named)
+        return NodeWork(
+            gpus_used=tally.gpus,
+            mig_used=tally.mig,
+            pods=tally.pods,
+            workloads=named,
+            hosts=tuple(sorted({host for host, _ in tally.hosts})),
+            host_gpus=sum(gpus for _, gpus in tally.hosts),
+        )
 
     def _hold(self, pod: PodShape) -> _Held | None:
         node = pod.spec.node_name if pod.spec is not None else None
@@ -96,14 +110,15 @@ class WorkIndex:
             return None
         gpus, mig = gpus_of(pod.spec)
         belongs = keeper_of(pod.metadata) in (Keeper.DAEMON, Keeper.MIRROR)
-        if belongs and not gpus and not mig:
+        host = self._slurmd.node_of(pod)
+        if belongs and not gpus and not mig and not host:
             return None
         name = clean(node, 253)
         workload = None
         if not belongs:
             made = workload_of(pod.metadata)
             workload = self._workloads.setdefault(made, made)
-        return _Held(self._names.setdefault(name, name), gpus, mig, workload)
+        return _Held(self._names.setdefault(name, name), gpus, mig, workload, host)
 
     def _replace(self, uid: str, new: _Held | None, touched: set[str]) -> None:
         old = self._held.get(uid)

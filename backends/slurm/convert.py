@@ -17,12 +17,20 @@ from backends.slurm.seen import Seen
 from backends.slurm.show import Shown
 from backends.slurm.states import State, read_state
 from backends.slurm.versions import differs
+from fleet.machine import POD_NODE
 from fleet.node import Admission, Condition, Node, NodeKey, Readiness, Software, Stage, Topology
 from fleet.text import clean
 from fleet.workload import NodeWork, WorkloadId
 
 _NO_NOTE = Note()
 _CLOSED_STAGES = frozenset(Stage) - {Stage.IN_SERVICE}
+
+
+class _Pod(msgspec.Struct, frozen=True, rename="camel"):
+    """Where slurm-operator runs a node's slurmd."""
+
+    node: str = ""
+    pod_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +69,7 @@ def node_of(shown: Shown, source: str, reading: NodeReading, cluster: Cluster) -
         reboots=bool(cluster.config.reboot_program),
         operation=next((hold.operation for hold in reversed(holds) if hold.operation), ""),
         upgrade=_upgrade(state, note, shown),
+        known_as=_known_as(shown),
     )
 
 
@@ -191,6 +200,19 @@ def _software(shown: Shown, gpus: Gpus) -> Software:
         agent=clean(shown.version, 60),
         gpu_product=clean(",".join(gpus.types), 120),
     )
+
+
+def _known_as(shown: Shown) -> tuple[tuple[str, str], ...]:
+    """The Kubernetes node that slurm-operator says the node's pod is on: JSON with `podName` and `node` in Comment or Extra."""
+    for text in (shown.comment, shown.extra):
+        if '"node"' in text and '"podName"' in text:
+            try:
+                pod = msgspec.json.decode(text, type=_Pod)
+            except (msgspec.DecodeError, UnicodeEncodeError):
+                continue
+            if pod.node:
+                return ((POD_NODE, clean(pod.node, 253)),)
+    return ()
 
 
 def _upgrade(state: State, note: Note, shown: Shown) -> str:

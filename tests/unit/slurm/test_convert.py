@@ -42,6 +42,19 @@ def test_a_node_stands_where_the_topology_says_and_boots_by_its_program() -> Non
     assert not node(shown(), cluster=Cluster()).reboots
 
 
+@pytest.mark.parametrize("field", ["Comment", "Extra"])
+def test_slinky_says_on_which_kubernetes_node_the_pod_is(field: str) -> None:
+    said = '{"namespace":"slurm","podName":"slinky-0","node":"gke-gpu-7"}'
+    assert node(shown(after=f"{field}={said}")).known_as == (("pod", "gke-gpu-7"),)
+
+
+@pytest.mark.parametrize(
+    "said", ['{"podName":"slinky-0"}', '{"podName":"slinky-0","node":7}', '"podName" "node" {', "[]"]
+)
+def test_a_comment_that_says_no_node_ties_nothing(said: str) -> None:
+    assert node(shown(after=f"Comment={said}")).known_as == ()
+
+
 # Category and image.
 
 
