@@ -87,5 +87,5 @@ def brake_warnings(verb: Verb, found: tuple[Bound, ...]) -> Iterator[str]:
 
 
 def usable(node: Node) -> bool:
-    """Whether a node is in service: open, and heard of."""
-    return node.admission is Admission.OPEN and node.readiness is Readiness.READY
+    """Whether a node is in service: open, and heard of, or asleep until work wakes it."""
+    return node.admission is Admission.OPEN and (node.readiness is Readiness.READY or bool(node.asleep))

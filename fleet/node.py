@@ -116,6 +116,7 @@ class Node:
 
     `gpus_capacity` and `gpus_allocatable` count whole devices (MIG instances count in `mig_allocatable`); None is unknown.
     `label_stage` is what a lifecycle label claims, kept apart from `stage`, which is what is enforced.
+    `asleep` is what would wake it, where its orchestrator powered it down until work wants it, or is about to: it has not failed.
     `never_gated` is true of an open node that carries no gate verdict.
     `replaceable` says that the imager `recreate` may serve it (KWOK or simulated), `reboots` that `slurm_reboot` may. `owner`
     names the Machine, NodeClaim or node group that owns it, empty where nobody does. `version` is not part of equality of meaning:
@@ -148,6 +149,7 @@ class Node:
     owner: str = ""
     operation: str = ""  # our operation that made or holds it, as written on the node
     upgrade: str = ""  # another controller's work under way on it, in its own words
+    asleep: str = ""
     known_as: tuple[tuple[str, str], ...] = ()  # by label, annotation or pod: what a join rule may know its machine by
 
     @property

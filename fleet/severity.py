@@ -126,7 +126,9 @@ def _of_state(node: Node) -> list[Concern]:
         found.append(Concern(severity, "stage", _with_reason(node.stage.value, node)))
     elif node.admission is not _OPEN:
         found.append(Concern(Severity.CLOSED, "admission", _with_reason(node.admission.value, node)))
-    if node.readiness is not _READY:
+    if node.asleep and node.readiness is Readiness.UNKNOWN:
+        found.append(Concern(Severity.NOTICE, "asleep", "asleep: powered down until work wants it"))
+    elif node.readiness is not _READY:
         away = node.stage.value in _AWAY
         text = "not ready" if node.readiness is Readiness.NOT_READY else "not heard of"
         found.append(Concern(Severity.CLOSED if away else Severity.FAULT, "ready", text))
@@ -214,7 +216,7 @@ def _passed_since(node: Node, fault: datetime | None) -> bool:
 
 def _of_gpus(node: Node, telemetry: NodeTelemetry | None, policy: Policy) -> Iterator[Concern]:
     expected = expected_gpus(node, policy)
-    if not expected:
+    if not expected or node.asleep:
         return
     if node.mig_allocatable == 0:
         if node.gpus_allocatable is None:

@@ -111,7 +111,7 @@ def tally_of(
         tally += _ONE["quarantined"]
     if any(side.admission is not _OPEN for side in sides):
         tally += _ONE["closed"]
-    if any(side.readiness is not _READY for side in sides):
+    if any(side.readiness is not _READY and not side.asleep for side in sides):
         tally += _ONE["not_ready"]
     drifted = node.image.drifted
     if drifted is None:
@@ -122,7 +122,8 @@ def tally_of(
 
 
 def _takes_work(node: Node) -> bool:
-    return node.stage is _IN_SERVICE and node.admission is _OPEN and node.readiness is _READY
+    heard = node.readiness is _READY or bool(node.asleep)  # work wakes one that sleeps
+    return node.stage is _IN_SERVICE and node.admission is _OPEN and heard
 
 
 def _gpus(node: Node, work: NodeWork | None, *, usable: bool) -> int:

@@ -123,7 +123,9 @@ _STAGE_TONES = {
 def _stage(row: Row, scene: Scene) -> Cell:
     """The stage; of a node in service that takes no work or is not ready, that instead."""
     node, stage = row.node, row.node.stage
-    if stage is Stage.IN_SERVICE and node.readiness is not Readiness.READY:
+    if stage is Stage.IN_SERVICE and node.asleep and node.admission is Admission.OPEN:
+        return Cell("asleep", Tone.NOTE, sign=scene.glyphs.note, sign_tone=Tone.NOTE)
+    if stage is Stage.IN_SERVICE and node.readiness is not Readiness.READY and not node.asleep:
         return Cell(_admission(row, scene).text, Tone.BAD, sign=scene.glyphs.bad, sign_tone=Tone.BAD)
     if stage is Stage.IN_SERVICE and node.admission is not Admission.OPEN:
         return Cell(
@@ -138,7 +140,7 @@ def _admission(row: Row, scene: Scene) -> Cell:
     node = row.node
     if node.readiness is Readiness.NOT_READY:
         return Cell("NotReady", Tone.BAD)
-    if node.readiness is Readiness.UNKNOWN:
+    if node.readiness is Readiness.UNKNOWN and not node.asleep:
         return Cell("not heard", Tone.BAD)
     return Cell(node.admission.value, Tone.MUTED if node.admission is Admission.OPEN else Tone.WARN)
 

@@ -140,7 +140,9 @@ def what_it_is(view: NodeView) -> list[LineOf]:
     ]
     if node.owner:
         lines.append(fact("owned by", plain(node.owner)))
-    if node.readiness is not Readiness.READY:
+    if node.asleep:
+        lines.insert(0, fact("power", plain("asleep, until work wants it")))
+    elif node.readiness is not Readiness.READY:
         lines.insert(0, fact("agent says", (node.readiness.value, Tone.BAD)))
     return lines
 

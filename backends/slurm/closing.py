@@ -23,6 +23,8 @@ from fleet.text import clean
 _AT_THE_GATE = (Stage.PROVISIONING, Stage.GATED, Stage.REIMAGING, Stage.QUARANTINED)
 NOT_RESPONDING = "Not responding"
 """Slurm's own Reason for a dead slurmd: by it ReturnToService=1 knows which nodes to take back (22.05.8)."""
+ASLEEP = "asleep"
+"""What stands for the boot of a node that sleeps and whose boot Slurm forgot: any boot is another one."""
 _REASON = 240
 _SAVED = 200
 
@@ -154,6 +156,9 @@ def mark(seen: Seen, action: Mark) -> Change:
 def want_image(seen: Seen, image: str) -> Change:
     """Write which image the next boot is to bring, where the node, or what boots it, may read it."""
     note = msgspec.structs.replace(seen.note, image=image, boot=seen.boot)
+    if seen.asleep:  # waking makes Slurm forget the Reason
+        theirs = _saved(seen) if seen.held_by_reason else None
+        note = msgspec.structs.replace(note, boot=seen.boot or ASLEEP, saved=theirs)
     return Change(seen, note, says=f"wants {image}")
 
 
@@ -173,6 +178,21 @@ def shut_again(seen: Seen) -> Change:
     """Set the DRAIN that Slurm took away when it gave a reboot up, keeping what the Reason says."""
     return Change(
         seen, seen.note, "" if seen.drain else "DRAIN", "" if seen.drain else seen.reason, "closed again"
+    )
+
+
+def lost_reason(seen: Seen) -> bool:
+    """Whether it is drained by us and Slurm forgot the Reason, as it does when it wakes a node."""
+    return seen.drain and not seen.reason and bool(seen.note.holds)
+
+
+def reason_again(seen: Seen) -> Change:
+    """Give the Reason that Slurm forgot: somebody else's where it was theirs, so that their hold is seen; else ours."""
+    if not lost_reason(seen):
+        return Change(seen, seen.note)
+    theirs = seen.note.saved
+    return Change(
+        seen, seen.note, reason=theirs.text if theirs else reason_of(seen.note), says="its Reason given again"
     )
 
 

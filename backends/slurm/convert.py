@@ -69,6 +69,7 @@ def node_of(shown: Shown, source: str, reading: NodeReading, cluster: Cluster) -
         reboots=bool(cluster.config.reboot_program),
         operation=next((hold.operation for hold in reversed(holds) if hold.operation), ""),
         upgrade=_upgrade(state, note, shown),
+        asleep=f"scontrol update NodeName={clean(shown.name, 253)} State=POWER_UP" if state.asleep else "",
         known_as=_known_as(shown),
     )
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from backends.slurm.closing import Change, shut_again, want_image
+from backends.slurm.closing import Change, lost_reason, reason_again, shut_again, want_image
 from backends.slurm.closing import mark as marked
 from backends.slurm.editing import NodeEditor
 from backends.slurm.our_note import REASON_PREFIX
@@ -60,14 +60,15 @@ class Rebooting:
             await self.editor.command(*argv, about=name)
         seen = await self.editor.see(name)
         self._expect_ready(seen, action)
-        report(Progress(step.id, step.node, "asking Slurm to reboot it"))
-        await self.editor.command(*reboot_argv(seen, action), about=name)
+        report(Progress(step.id, step.node, f"asking Slurm to {'wake' if seen.asleep else 'reboot'} it"))
+        await self.editor.command(*boot_argv(seen, action), about=name)
         now = await self.editor.see(name)
         if not now.drain:
             raise Conflict(
                 f"its DRAIN is gone ({now.state}): somebody else rebooted or opened it", about=name
             )
-        return Outcome(step.id, step.node, StepState.DONE, f"reboot asked for ({now.state})", now.reason)
+        what = "woken" if seen.asleep else "reboot asked for"
+        return Outcome(step.id, step.node, StepState.DONE, f"{what} ({now.state})", now.reason)
 
     async def effect(self, step: Step, action: PutImage) -> Effect:
         """Whether the reboot was taken up: it is under way, gave up, or has brought another boot."""
@@ -92,6 +93,8 @@ class Rebooting:
                 facts = await self.reads.facts(step.node, work=False)
                 seen = await self.editor.see(step.node.name)
                 await self._keep_closed(step, seen)
+                if lost_reason(seen):
+                    await self.editor.change(step, reason_again)
                 waiting = watch.look(seen, facts)
             except (Denied, Blocked, Conflict, Rejected, TimedOut, Missing):
                 raise
@@ -115,7 +118,7 @@ class Rebooting:
         """The node with its boot known: after a RESUME Slurm forgets it until the node registers again, within seconds."""
         seen = await self.editor.see(name)
         for pause in PAUSES:
-            if (seen.boot and seen.responds) or seen.rebooting or seen.down:
+            if (seen.boot and seen.responds) or seen.rebooting or seen.down or seen.asleep:
                 break
             await self.clock.sleep(timedelta(seconds=pause))
             seen = await self.editor.see(name)
@@ -151,7 +154,11 @@ class Rebooting:
             raise Conflict(f"it is not drained ({seen.state}): it is not rebooted", about=seen.name)
         if seen.busy:
             raise Conflict(f"work is on it still ({seen.state}): it is not rebooted", about=seen.name)
-        if not seen.responds or not seen.boot:
+        if seen.power_moves:
+            raise Conflict(
+                f"it goes to sleep, or wakes ({seen.state}): try again once it has", about=seen.name
+            )
+        if not seen.asleep and not (seen.responds and seen.boot):
             raise Conflict(
                 f"its slurmd does not answer ({seen.state}): it can't be rebooted", about=seen.name
             )
@@ -162,7 +169,7 @@ class Rebooting:
     def _under_way(seen: Seen, action: PutImage) -> bool:
         """Whether a reboot that we asked for is under way: our note wants this image, and our hold is there."""
         return (
-            seen.rebooting
+            (seen.rebooting or seen.waking)
             and seen.note.image == action.image
             and seen.note.of(action.hold.operation) is not None
         )
@@ -171,7 +178,7 @@ class Rebooting:
         if self._under_way(seen, action):
             return True
         wanted = seen.note.image == action.image
-        return wanted and (_another(seen.boot, step.before.boot_id) or seen.gave_up_reboot)
+        return wanted and (_booted_since(seen, step) or seen.gave_up_reboot)
 
 
 @dataclass(slots=True)
@@ -191,6 +198,9 @@ class _Watch:
             self.quiet = 0
             asked = REBOOT_REQUESTED in seen.flags
             return (Waiting(name, "its reboot: " + ("Slurm has yet to issue it" if asked else "issued")),)
+        if seen.waking:
+            self.quiet = 0
+            return (Waiting(name, f"its waking: it is {seen.state}"),)
         if not _booted_since(seen, self.step):
             self._expect_a_boot(seen)
             wants.append("another boot than the one recorded")
@@ -220,8 +230,13 @@ def _another(boot: str, recorded: str) -> bool:
     return bool(boot and recorded) and not same_boot(boot, recorded)
 
 
-def reboot_argv(seen: Seen, action: PutImage) -> tuple[str, ...]:
-    """The command. Somebody else's Reason is kept by giving none: Slurm then adds to theirs."""
+def boot_argv(seen: Seen, action: PutImage) -> tuple[str, ...]:
+    """The command. Somebody else's Reason is kept by giving none: Slurm then adds to theirs.
+
+    A node that sleeps is woken, which boots it: Slurm drops a reboot of it without a word (22.05.8).
+    """
+    if seen.asleep:
+        return ("scontrol", "update", f"NodeName={seen.name}", "State=POWER_UP")
     if seen.held_by_reason:
         return ("scontrol", "reboot", seen.name)
     reason = clean(

@@ -12,10 +12,12 @@ from fleet.holder import Hold
 REBOOT_REQUESTED = "REBOOT_REQUESTED"
 REBOOT_ISSUED = "REBOOT_ISSUED"
 _REBOOTING = frozenset({REBOOT_REQUESTED, REBOOT_ISSUED})
+_WAKING = frozenset({"POWER_UP", "POWERING_UP"})
+_FALLING_ASLEEP = frozenset({"POWER_DOWN", "POWERING_DOWN"})
 _BUSY = frozenset({"ALLOCATED", "MIXED", "ERROR"})
 _CLOSING = frozenset({"DRAIN", "FAIL"})
-TIMED_OUT = "reboot timed out"
-"""What Slurm adds to the Reason of a node that did not come back within ResumeTimeout."""
+GAVE_UP = ("reboot timed out", "ResumeTimeout reached")
+"""What Slurm writes into the Reason of a node that did not come back, or did not wake, within ResumeTimeout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +71,23 @@ class Seen:
         return "NOT_RESPONDING" not in self.flags
 
     @property
+    def waking(self) -> bool:
+        return not self.flags.isdisjoint(_WAKING)
+
+    @property
+    def power_moves(self) -> bool:
+        """Whether it goes to sleep, or wakes: it is left alone until it has."""
+        return self.waking or not self.flags.isdisjoint(_FALLING_ASLEEP)
+
+    @property
+    def asleep(self) -> bool:
+        """Whether Slurm powered it down, and nothing wakes it yet."""
+        return "POWERED_DOWN" in self.flags and not self.waking
+
+    @property
     def gave_up_reboot(self) -> bool:
         """Whether Slurm waited for its boot in vain. Slurm takes DRAIN away with that."""
-        return self.down and not self.rebooting and TIMED_OUT in self.reason
+        return self.down and not self.rebooting and any(text in self.reason for text in GAVE_UP)
 
     @property
     def reason_is_ours(self) -> bool:

@@ -59,7 +59,7 @@ class Question:
 def found(facts: NodeFacts) -> str:
     """The node as found, in the fleet's words: `in-service, open, ready, v1`."""
     node = facts.node
-    words = [node.stage.value, node.admission.value, node.readiness.value]
+    words = [node.stage.value, node.admission.value, "asleep" if node.asleep else node.readiness.value]
     if node.image.running:
         words.append(node.image.running)
     return ", ".join(words)
@@ -167,5 +167,5 @@ def keeps_its_stage(node: Node) -> bool:
 
 
 def unreachable(node: Node) -> bool:
-    """Whether the node's agent is not heard of, so that nothing there ever finishes."""
-    return node.readiness is Readiness.UNKNOWN
+    """Whether the node's agent is not heard of, so that nothing there ever finishes; one that sleeps has no work."""
+    return node.readiness is Readiness.UNKNOWN and not node.asleep

@@ -52,6 +52,8 @@ def plan_uncordon(question: Question) -> NodePlan:
     warnings = [f"takes over the hold of {describe_hold(hold)}" for hold in taken]
     if node.stage is Stage.DRAINING:
         warnings.append("a drain did not end here: uncordon gives it up; evicted work does not come back")
+    if node.asleep:
+        warnings.append("it sleeps, and stays asleep until work wants it")
     if node.gate is not None and node.gate.verdict is Verdict.FAIL:
         warnings.append(f"its last gate was FAIL: {failing(node.gate.findings)}")
     names = [hold.by for hold in taken] + [hold.by for hold in _own(question) if not hold.operation]

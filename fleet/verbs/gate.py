@@ -23,6 +23,8 @@ def plan_gate(question: Question) -> NodePlan:
         warnings += held_warnings(question, "a PASS leaves it closed for them")
     if open_now and not options.check_only:
         warnings.append("FAIL leaves it open, and only flags it: cordon it then")
+    if node.asleep:
+        warnings.append(f"it sleeps, so that no check can pass: wake it first ({node.asleep})")
     says = f"check {node.key.name}" + (
         "" if options.check_only else " and flag it" if open_now else ", and admit it on a PASS"
     )

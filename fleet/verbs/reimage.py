@@ -42,6 +42,8 @@ def plan_reimage(question: Question) -> NodePlan:
         *moving_warnings(sorting.evict),
         *waiting_warnings(question, sorting),
     ]
+    if node.asleep:
+        warnings.insert(0, f"this wakes a node that sleeps, instead of rebooting it: {node.asleep}")
     if image is not None and node.image.running == image:
         warnings.insert(0, f"it already runs {image}: it will be put on again")
     actions = [] if image is None or not imager else _actions(question, image, imager)
