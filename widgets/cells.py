@@ -82,7 +82,7 @@ def cells(row: Row, scene: Scene, columns: Sequence[Column] = DEFAULT_COLUMNS) -
     painted = tuple(_PAINTERS[column](row, scene) for column in columns)
     if row.node.key.source not in scene.last_known:
         return painted
-    return tuple(cell._replace(tone=Tone.UNKNOWN, sign_tone=Tone.UNKNOWN) for cell in painted)
+    return tuple(cell._replace(tone=Tone.MUTED, sign_tone=Tone.MUTED) for cell in painted)
 
 
 SEVERITY_TONES: dict[Severity, Tone] = {
@@ -289,7 +289,7 @@ def _was(known: str, row: Row, scene: Scene, found: Sequence[Concern]) -> Cell:
     """What an earlier run saw; that there is no telemetry now goes without saying."""
     told = [each for each in found if each.about != "telemetry" or row.telemetry is not None][:4]
     said = [known, *(printable(text, 160) for each in told if (text := _in_short(each, row, scene)))]
-    return Cell(f" {scene.glyphs.bullet} ".join(said), Tone.UNKNOWN, sign=scene.glyphs.unknown)
+    return Cell(f" {scene.glyphs.bullet} ".join(said), sign=scene.glyphs.unknown)
 
 
 def _in_short(concern: Concern, row: Row, scene: Scene) -> str:

@@ -21,7 +21,7 @@ from widgets.wording import age, percent
 
 @dataclass(frozen=True, slots=True)
 class HeaderFacts:
-    """What the header shows. `names` of the sources; `note` like `simulated fleet`; `shown` nodes that pass the filter.
+    """What the header shows. `names` of the fleet; `sources` how many it has; `note` like `simulated fleet`; `shown` nodes that pass the filter.
 
     `last_known`: sources that are shown as an earlier run saw them, and when it did.
     """
@@ -35,6 +35,7 @@ class HeaderFacts:
     shown: int | None = None
     glyphs: Glyphs = UNICODE
     last_known: Mapping[str, datetime] = field(default_factory=dict)
+    sources: int = 1
 
 
 class FleetHeader(Sheet):
@@ -80,7 +81,7 @@ def _last_known(facts: HeaderFacts) -> str:
     """`last known 07:12 UTC, 2h ago: connection refused` of the source that was seen the longest ago."""
     source, seen = min(facts.last_known.items(), key=lambda item: item[1])
     day = "" if seen.date() == facts.now.date() else f"{seen:%m-%d} "
-    whose = "" if (source,) == facts.names else f"{source} "
+    whose = f"{source} " if facts.sources > 1 else ""
     why = next(
         (
             f": {reason(badge.state.why)}"
@@ -102,7 +103,7 @@ def _badges(facts: HeaderFacts, *, short: bool) -> LineOf:
     badges = facts.summary.feeds
     if not badges:
         return [("no feed", Tone.BAD)]
-    if short and facts.last_known:  # what is said of them fills the line
+    if facts.last_known:  # what is said of their sources needs the room
         badges = tuple(badge for badge in badges if badge.state.source not in facts.last_known)
         if not badges:
             return []
@@ -110,7 +111,7 @@ def _badges(facts: HeaderFacts, *, short: bool) -> LineOf:
     if short and len(live) == len(badges):
         return [(f"{facts.glyphs.stages[Stage.IN_SERVICE]} ", Tone.GOOD), ("live", Tone.MUTED)]
     told = [badge for badge in badges if not short or badge.health is not FeedHealth.LIVE]
-    return joined([_badge(badge, facts, several=len(facts.names) > 1) for badge in told], plain("  "))
+    return joined([_badge(badge, facts, several=facts.sources > 1) for badge in told], plain("  "))
 
 
 def _badge(badge: FeedBadge, facts: HeaderFacts, *, several: bool) -> LineOf:

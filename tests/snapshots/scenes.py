@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 from textual.widgets import Input
 
+from fleet.feeds import FeedHealth, FeedState
+from fleet.observation import FeedChanged, LastKnown, TelemetrySeen
 from fleet.operation import Progress, Waiting
 from tests.driver import Driver, at_the_desk
+from tests.fakes import SOURCE
 from tui.commands import (
     AUDIT,
     CORDON,
@@ -163,6 +167,19 @@ async def provision(at: Driver) -> None:
     await at.press(PROVISION)
 
 
+async def last_known(at: Driver) -> None:
+    now = at.deck.clock.now()
+    why = "https://10.20.0.1:6443/api/v1/nodes: connection refused"
+    failed = [
+        FeedChanged(FeedState(SOURCE, name, FeedHealth.UNREACHABLE, now - timedelta(seconds=40), None, why))
+        for name in ("nodes", "pods")
+    ]
+    at.deck.report([LastKnown(SOURCE, now - timedelta(hours=2)), *failed])
+    at.deck.report([TelemetrySeen(key, None) for key in at.deck.store.rows_by_key])
+    await at.sees("last known 01:00")
+    await at.select("h100-007")
+
+
 WALKS: Mapping[str, Walk] = {
     "fleet": fleet,
     "node": node,
@@ -183,6 +200,7 @@ WALKS: Mapping[str, Walk] = {
     "sort": sort,
     "fault": fault,
     "provision": provision,
+    "last-known": last_known,
 }
 
 

@@ -207,6 +207,17 @@ async def test_one_denial_starts_no_new_node() -> None:
     assert "not permitted; 2 nodes were not started" in done.says
 
 
+async def test_no_verb_is_planned_over_nodes_that_are_only_last_known() -> None:
+    desk = Desk()
+    desk.lab.add(node("gpu-1"))
+    known = [SOURCE]
+    desk.dispatcher._last_known = lambda: known
+    with pytest.raises(Blocked, match="only last known: wait until it answers"):
+        await desk.dispatcher.plan(request(Verb.CORDON, "gpu-1"))
+    known.clear()
+    assert (await desk.dispatcher.plan(request(Verb.CORDON, "gpu-1"))).free_to_run
+
+
 async def test_a_stale_feed_starts_no_new_node() -> None:
     desk = Desk(Policy(max_parallel=1))
     for number in range(1, 4):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 from textual.app import App, ComposeResult
@@ -55,6 +56,23 @@ def test_the_header_names_the_cluster_the_fleet_and_each_feeds_age() -> None:
         "util 53%",
     ):
         assert part in second
+
+
+@pytest.mark.parametrize(
+    ("seen", "told"),
+    [
+        (NOW - timedelta(hours=2), "last known 01:00 UTC, 2h ago: no route to host"),
+        (NOW - timedelta(days=2), "last known 02-27 03:00 UTC, 2d ago: no route to host"),
+    ],
+)
+def test_a_fleet_that_is_only_last_known_says_since_when_and_why(seen: datetime, told: str) -> None:
+    why = "https://10.0.0.1:6443/api/v1/nodes: no route to host"
+    gone = replace(badge("nodes", FeedHealth.UNREACHABLE, why).state, source="prod")
+    for width in (80, 120):
+        shown = drawn(width, FeedBadge(gone, gone.health), last_known={"prod": seen})[0]
+        assert told in shown
+    many = drawn(120, FeedBadge(gone, gone.health), last_known={"prod": seen, "dr": NOW})[0]
+    assert told in many
 
 
 @pytest.mark.parametrize("width", [20, 40, 80, 120, 200])

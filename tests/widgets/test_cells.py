@@ -142,3 +142,22 @@ def test_the_state_of_a_node_in_service_says_when_it_takes_no_work_or_is_not_hea
     assert state(readiness=Readiness.UNKNOWN) == "not heard"
     assert state(readiness=Readiness.NOT_READY) == "NotReady"
     assert state(stage=Stage.DRAINED, admission=Admission.CORDONED) == "drained"
+
+
+def test_a_node_that_is_only_last_known_says_so_and_nothing_of_it_stands_out() -> None:
+    scene = replace(SCENE, last_known={"demo": NOW - timedelta(hours=2)})
+    shown = row(of=node(stage=Stage.QUARANTINED), does=work("train", gpus=8))
+    status = cell(shown, Column.STATUS, scene)
+    assert (status.sign, status.text) == ("?", "last known 2h ago")
+    assert {each.tone for each in cells(shown, scene)} == {Tone.MUTED}
+    elsewhere = row(of=node(source="other", readiness=Readiness.NOT_READY))
+    assert "last known" not in cell(elsewhere, Column.STATUS, scene).text
+
+
+def test_what_was_wrong_with_a_last_known_node_is_told_behind_it() -> None:
+    scene = replace(SCENE, last_known={"demo": NOW - timedelta(hours=2)})
+    held = node(admission=Admission.CORDONED, holds=[Hold("oncall@desk", "fan swap")])
+    assert (
+        cell(row(of=held), Column.STATUS, scene).text
+        == "last known 2h ago · cordoned by oncall@desk: fan swap"
+    )

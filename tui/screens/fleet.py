@@ -178,6 +178,7 @@ class FleetScreen(DeckScreen[None]):
                 shown=shown,
                 glyphs=session.glyphs,
                 last_known=deck.store.last_known,
+                sources=len(deck.sources),
             )
         )
         if shown is not None:

@@ -271,3 +271,19 @@ async def test_a_stream_tells_a_failure_once() -> None:
     assert len(at.told_of(FeedChanged)) == 2
     await at.round()
     assert at.told == []
+
+
+async def test_a_controller_that_says_another_name_than_it_was_opened_by_is_not_believed() -> None:
+    bench = Bench()
+    bench.feed = SlurmFeed(
+        Scripted(bench.answers),
+        bench.clock,
+        Random(1),  # noqa: S311
+        source="lab",
+        reading=NodeReading(),
+        cluster="another",
+    )
+    await bench.round()
+    assert bench.health() is FeedHealth.GARBLED
+    assert "is the cluster lab now, not another" in bench.why()
+    assert bench.names == []
