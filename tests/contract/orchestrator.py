@@ -20,7 +20,7 @@ from backends.kubernetes.our_keys import KWOK, OurKeys
 from backends.kubernetes.reader import KubernetesReader
 from backends.simulated.faults import Fault, FaultKind
 from backends.simulated.serve import Simulation
-from fleet.errors import Denied, FleetError, Missing
+from fleet.errors import Denied, FleetError, Missing, OutcomeUnknown
 from fleet.holder import Hold
 from fleet.node import Admission, NodeKey, Readiness
 from fleet.operation import Effect, Outcome, Progress
@@ -256,7 +256,10 @@ class Orchestrator:
         async def taken() -> bool:
             try:
                 await self.make(f"/api/v1/namespaces/{space}/pods", manifest)
-            except Denied:  # until the namespace has its service account
+            except (
+                Denied,
+                OutcomeUnknown,
+            ):  # until the namespace has its service account, and that its token
                 return False
             return True
 
