@@ -108,6 +108,8 @@ class Software:
     os_image: str = ""
     agent: str = ""  # kubelet or slurmd version
     gpu_product: str = ""
+    runtime: str = ""  # what runs its containers
+    labelled: tuple[tuple[str, str], ...] = ()  # what the site's own labels say, by the name it gave them: ("nic", "28.39")
 
 
 @dataclass(frozen=True, slots=True)

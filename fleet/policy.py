@@ -17,6 +17,9 @@ DEFAULT_FORBIDDEN_XIDS = frozenset(code for code, xid in catalogue().items() if 
 TYPED_CONFIRMATION_ABOVE = 10
 """More nodes than this need the count typed, and run in waves."""
 
+VERSION_NAMES = ("nic", "bmc", "dcgm")
+"""Versions that have no field of their own anywhere: the firmware of network cards and BMC, and DCGM's."""
+
 FAILURES_THAT_STOP = 3
 """After so many failed nodes an operation starts no new node."""
 
@@ -26,6 +29,7 @@ class Policy:
     """`prefix` begins every key we write (`node.lab/`). `categories` by name; one not named is as `any_other`.
 
     `xid_severity` is what the site says of a code (INFO, WARN or FAIL); a code it does not name has the catalogue's severity.
+    `version_labels` are labels (on Slurm features, `label=value`) that tell a version nothing else tells, by `VERSION_NAMES`.
     `forbidden_xids` follows from both: the codes that keep a gate closed.
     """
 
@@ -35,6 +39,7 @@ class Policy:
     xid_severity: Mapping[int, Severity] = field(default_factory=dict)
     forbidden_xids: frozenset[int] = field(init=False, default=DEFAULT_FORBIDDEN_XIDS)
     telemetry_fresh: timedelta = timedelta(minutes=2)
+    version_labels: Mapping[str, str] = field(default_factory=dict)
     max_parallel: int = 10
     read_only: bool = False
     joins: tuple[JoinRule, ...] = ()

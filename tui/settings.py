@@ -19,7 +19,7 @@ import platformdirs
 from fleet.category import IMAGERS, Category, CheckPolicy
 from fleet.gate import CHECKS
 from fleet.gpu_checks import NOT_NEEDED
-from fleet.policy import DEFAULT_FORBIDDEN_XIDS, Policy
+from fleet.policy import DEFAULT_FORBIDDEN_XIDS, VERSION_NAMES, Policy
 from fleet.xid import SITE_SEVERITIES, Severity
 from tui.toml_section import BadSettings, Section, span
 
@@ -192,11 +192,21 @@ def _policy(top: Section) -> Policy:
     return Policy(
         prefix=_prefix(top),
         read_only=top.flag("read_only", default=False),
+        version_labels=top.section("drift", _version_labels),
         max_parallel=top.integer("max_parallel", 10, least=1),
         telemetry_fresh=gate[0],
         xid_severity=top.section("xid", lambda table: _xid_severity(table, gate[1])),
         **_categories(top),
     )
+
+
+def _version_labels(table: Section) -> dict[str, str]:
+    """Which label tells which version, for versions that nothing else tells."""
+    labels = table.mapping_of_texts("labels")
+    for name in labels:
+        if name not in VERSION_NAMES:
+            raise table.bad("labels", f"expected {', '.join(VERSION_NAMES)}, found {name!r}")
+    return labels
 
 
 def _prefix(top: Section) -> str:

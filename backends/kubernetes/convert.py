@@ -80,7 +80,7 @@ def node_of(shape: NodeShape, source: str, keys: NodeKeys) -> Node:
         gpus_allocatable=gpus.allocatable,
         mig_allocatable=gpus.mig,
         boot_id=clean(system.boot_id or "", 120),
-        software=_software(shape, system),
+        software=_software(shape, system, keys.policy.version_labels),
         topology=topology_of(labels, ours),
         created=time_of(meta.creation_timestamp),
         deleting=deleting,
@@ -121,7 +121,7 @@ def _condition(entry: ConditionEntry) -> Condition:
     )
 
 
-def _software(shape: NodeShape, system: NodeSystem) -> Software:
+def _software(shape: NodeShape, system: NodeSystem, named: Mapping[str, str]) -> Software:
     labels = shape.labels
     return Software(
         driver=clean(labels.get(DRIVER) or _older(labels, "nvidia.com/cuda.driver", "rev"), 40),
@@ -130,6 +130,8 @@ def _software(shape: NodeShape, system: NodeSystem) -> Software:
         os_image=clean(system.os_image or "", 200),
         agent=clean(system.kubelet_version or "", 60),
         gpu_product=clean(labels.get("nvidia.com/gpu.product", ""), 120),
+        runtime=clean(system.container_runtime_version or "", 60),
+        labelled=tuple((name, clean(labels[label], 120)) for name, label in named.items() if labels.get(label)),
     )
 
 

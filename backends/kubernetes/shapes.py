@@ -80,6 +80,7 @@ class NodeSystem(msgspec.Struct, gc=False, rename="camel"):
     kernel_version: str | None = None
     os_image: str | None = None
     kubelet_version: str | None = None
+    container_runtime_version: str | None = None
 
 
 class NodeStatus(msgspec.Struct, gc=False, rename="camel"):

@@ -64,7 +64,7 @@ def node_of(shown: Shown, source: str, reading: NodeReading, cluster: Cluster) -
         gpus_allocatable=_allocatable(shown, state, gpus),
         mig_allocatable=gpus.slices,
         boot_id=boot_of(shown),
-        software=_software(shown, gpus),
+        software=_software(shown, gpus, reading.policy.version_labels),
         topology=cluster.places.get(shown.name, Topology()),
         reboots=bool(cluster.config.reboot_program),
         operation=next((hold.operation for hold in reversed(holds) if hold.operation), ""),
@@ -193,13 +193,15 @@ def _allocatable(shown: Shown, state: State, gpus: Gpus) -> int | None:
     return _capacity(shown, gpus)
 
 
-def _software(shown: Shown, gpus: Gpus) -> Software:
+def _software(shown: Shown, gpus: Gpus, named: Mapping[str, str]) -> Software:
+    features = dict(feature.split("=", 1) for feature in shown.active_features.split(",") if "=" in feature) if named else {}
     words = shown.os.split(" ")
     return Software(
         kernel=clean(words[1], 120) if len(words) > 1 else "",
         os_image=clean(shown.os, 200),
         agent=clean(shown.version, 60),
         gpu_product=clean(",".join(gpus.types), 120),
+        labelled=tuple((name, clean(features[label], 120)) for name, label in named.items() if features.get(label)),
     )
 
 
