@@ -120,8 +120,12 @@ class Deck:
             listener(run)
 
     async def known(self, within: timedelta, feeds: Collection[str] = ("nodes",)) -> bool:
-        """Follow until each feed of these names has said how it is, or `within` has passed. True if each has."""
-        wanted = {key for key in self.feeds if key.name in feeds}
+        """Follow until each feed of these names has said how it is, or `within` has passed. True if each has.
+
+        Where slurmd's pods tell which nodes are one machine, the nodes are not known before the pods are.
+        """
+        telling = {FeedKey(rule.kubernetes, "pods") for rule in self.policy.joins if rule.pod_label}
+        wanted = {key for key in self.feeds if key.name in feeds or ("nodes" in feeds and key in telling)}
         event = asyncio.Event()
         self.on_fleet(event.set)
         until = self.clock.monotonic() + within.total_seconds()

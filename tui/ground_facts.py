@@ -48,7 +48,7 @@ def elsewhere(
     return Counter(
         (row.key.source, workload)
         for row in store.rows()
-        if row.work is not None and row.key not in known
-        for workload in row.work.workloads
+        if row.own_work is not None and row.key not in known
+        for workload in row.own_work.workloads
         if (row.key.source, workload) in wanted
     )

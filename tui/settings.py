@@ -21,6 +21,7 @@ from fleet.gate import CHECKS
 from fleet.gpu_checks import NOT_NEEDED
 from fleet.policy import DEFAULT_FORBIDDEN_XIDS, VERSION_NAMES, Policy
 from fleet.xid import SITE_SEVERITIES, Severity
+from tui.join_settings import join_rules
 from tui.toml_section import BadSettings, Section, span
 
 _PREFIX = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/")
@@ -196,6 +197,7 @@ def _policy(top: Section) -> Policy:
         max_parallel=top.integer("max_parallel", 10, least=1),
         telemetry_fresh=gate[0],
         xid_severity=top.section("xid", lambda table: _xid_severity(table, gate[1])),
+        joins=join_rules(top),
         **_categories(top),
     )
 

@@ -39,6 +39,7 @@ from tui.ground_facts import capacity, elsewhere, last_known, stale
 from tui.settings import BadSettings, Settings, state_folder
 from tui.simulation_child import SimulationChild
 from tui.simulation_child import start as start_simulation
+from tui.ties import tie_of
 from tui.who import lives, owner
 
 if TYPE_CHECKING:
@@ -209,6 +210,7 @@ async def _deck(choice: Choice, child: SimulationChild | None, *, remembers: boo
         stale=lambda: stale(store, clock),
         last_known=lambda: last_known(store),
         elsewhere=partial(elsewhere, store),
+        ties=partial(tie_of, store, clock, sources.readers),
         changed=changed,
     )
 
