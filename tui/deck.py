@@ -27,6 +27,7 @@ from fleet.runner import OperationRun
 from fleet.sightings import Sightings
 from fleet.store import FeedKey, FleetStore
 from fleet.telemetry import GpuTelemetry
+from fleet.version_reading import ReadVersions
 from tui.settings import Settings
 
 
@@ -58,6 +59,7 @@ class Deck:
     raises for
     what fails outside (that is a feed's state). `feeds` are those it will speak of. `by_gpu` reads raw rows of a few nodes, now.
     `sightings` remembers how nodes changed meanwhile; `chroniclers` tell of a node's past when asked.
+    `versions` asks telemetry for every node's versions, None where there is none.
     `drill_ground` gives a new walk, on a source, ground of its own; None where nothing may be changed. `remarks` wait to be said
     once, as the notice is.
     """
@@ -87,6 +89,7 @@ class Deck:
     remarks: list[str] = field(default_factory=list)
     sightings: Sightings = field(default_factory=Sightings)
     chroniclers: Sequence[Chronicler] = ()
+    versions: ReadVersions | None = None
     _fleet_listeners: list[Listener] = field(default_factory=list)
     _run_listeners: list[Callable[[OperationRun], None]] = field(default_factory=list)
 

@@ -32,6 +32,7 @@ from fleet.runner import OperationRun
 from fleet.store import FeedKey, FleetStore
 from fleet.telemetry import GpuTelemetry
 from fleet.telemetry_feed import TelemetryFeed
+from fleet.version_reading import LabelledVersions, ReadVersions, RowVersions
 from tui.choice import Choice
 from tui.chosen import for_simulation, notice, password_of, slurm_alone, with_drills
 from tui.deck import Deck, FaultDesk
@@ -85,6 +86,7 @@ class Sources:
     apis: dict[str, Api] = field(default_factory=dict)
     kept: list[KeptSource] = field(default_factory=list)
     chroniclers: list[Chronicler] = field(default_factory=list)
+    versions: ReadVersions | None = None
     closing: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     examine: Callable[[], Awaitable[Sequence[Remark]]] | None = None
 
@@ -242,6 +244,7 @@ async def _deck(choice: Choice, child: SimulationChild | None, *, remembers: boo
         examine=sources.examine,
         drill_ground=_drill_grounds(sources, settings, clock),
         chroniclers=sources.chroniclers,
+        versions=sources.versions,
     )
     if files is not None:
         _remember(files, sources, deck)
@@ -381,6 +384,9 @@ def _add_telemetry(sources: Sources, settings: Settings, clock: Clock, store: Fl
     feed = TelemetryFeed(source, known, clock, every=every, fresh=settings.policy.telemetry_fresh)
     if isinstance(source, PrometheusSource):
         sources.chroniclers.append(PastXids(source, feed.name_of))
+        sources.versions = LabelledVersions(source.versions, feed, known)
+    else:
+        sources.versions = RowVersions(feed, known)
     sources.telemetry = feed
     sources.feeds.append(feed)
     sources.feed_keys.append(FeedKey(*feed.key))
@@ -406,6 +412,7 @@ def _this_host(clock: Clock, settings: Settings) -> Sources:
         feeds=[NvmlNodes(host, here, clock, every=_NVML_EVERY), telemetry],
         feed_keys=[FeedKey(here.key.source, FEED), FeedKey(*telemetry.key)],
         telemetry=telemetry,
+        versions=RowVersions(telemetry, lambda: (here.key,)),
         closing=[host.close],
     )
 

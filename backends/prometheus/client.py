@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
-from backends.prometheus import past_xids, queries, ranges, recorded
+from backends.prometheus import past_xids, queries, ranges, recorded, versions
 from backends.prometheus.answers import Answer, Row, Series
 from backends.prometheus.convert import LeftOver, alerts_of, gpus_of, left_over, nodes_of, shape_of
 from backends.prometheus.queries import Shape
 from backends.prometheus.threads import DaemonThreads
+from fleet.drift import Versions
 from fleet.errors import FleetError, Rejected, TimedOut
 from fleet.history import Line, Metric, NodeHistory, Span
-from fleet.joining import NodeNames, host_of
+from fleet.joining import NodeNames, host_of, name_in
 from fleet.node import NodeKey
 from fleet.ports import Clock, TelemetryRead
 from fleet.telemetry import Alert, GpuTelemetry
@@ -165,6 +166,16 @@ class PrometheusSource:
     ) -> Sequence[Series]:
         """The series of one PromQL query over a span, a sample a step (11,000 at most). Raises FleetError."""
         return await self._in_time(partial(self._asked_range, query, start, end, step))
+
+    async def versions(self) -> Mapping[str, Versions]:
+        """What the labels of every node's series say of its GPUs' versions, by host. Raises FleetError."""
+        known = await self._known()
+        shape = self._shape or (await self._detect(known))[0]
+        if not shape.labels:
+            return {}
+        answer = await self.ask(versions.query(shape, self._settings.matchers))
+        name_of = partial(name_in, chosen=shape.labels, nodes=known)
+        return await self._threads.call(partial(versions.versions_of, answer.rows, name_of))
 
     async def xids_of(self, name: str, since: datetime, until: datetime) -> Sequence[Entry]:
         """The XIDs that the GPUs of one node showed between the two, by the name its series have. Raises FleetError."""
