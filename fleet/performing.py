@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import timedelta
+from random import Random
 from typing import Any, Protocol, TypeVar
 
-from fleet.errors import Denied, FleetError, OutcomeUnknown, Throttled, TimedOut
+from fleet.backoff import Backoff
+from fleet.category import RECREATE
+from fleet.errors import Denied, FleetError, OutcomeUnknown, Throttled, TimedOut, Unreachable
 from fleet.journal import Kind
 from fleet.operation import Effect, Outcome, Progress, StepState
-from fleet.plan import AwaitBoot, MoveWork, Step
+from fleet.plan import AwaitBoot, MoveWork, PutImage, Step
 from fleet.ports import Clock, Writer
 from fleet.stopping import Stop, Stopped, StopSignal
 
@@ -20,8 +23,8 @@ READ_BACK_FOR = timedelta(minutes=2)
 PAUSE = timedelta(seconds=5)
 """Between two looks at something that is not there yet."""
 
-SLOWED_DOWN = 5
-"""How often a server may ask us to slow down before a step fails by it."""
+TRIED_FOR = timedelta(minutes=5)
+"""How long a call is made again where the server is away or slows us down, before its step fails, to be resumed."""
 
 LONGEST_PAUSE = timedelta(minutes=1)
 
@@ -37,6 +40,42 @@ class Journaling(Protocol):
     def __call__(self, kind: Kind, outcome: Outcome, *, step: Step | None = None) -> Awaitable[None]: ...
 
 
+class _Patience:
+    """How much longer one step's call is made again, and after which pause.
+
+    The pauses are spread by the step's name, so that the nodes of an operation don't come back at one moment.
+    """
+
+    def __init__(self, clock: Clock, step: Step) -> None:
+        self._clock = clock
+        self._step = step
+        self._began = clock.monotonic()
+        self._backoff = Backoff(Random(step.id))  # noqa: S311 - jitter
+
+    @property
+    def left(self) -> timedelta:
+        return TRIED_FOR - timedelta(seconds=self._clock.monotonic() - self._began)
+
+    @property
+    def spent(self) -> str:
+        return _minutes(TRIED_FOR - self.left)
+
+    def pause(self, error: FleetError) -> timedelta | None:
+        """How long to wait before the next try; None where it would come too late."""
+        wanted = error.retry_after if isinstance(error, Throttled) else None
+        pause = self._backoff.wait(min(wanted or timedelta(0), LONGEST_PAUSE))
+        return pause if pause <= self.left else None
+
+    def says(self, error: FleetError, pause: timedelta) -> Progress:
+        again = f"trying again in {_minutes(pause)}, for at most {_minutes(self.left)}"
+        return Progress(self._step.id, self._step.node, f"{error}; {again}")
+
+
+def _minutes(span: timedelta) -> str:
+    seconds = max(1, round(span.total_seconds()))
+    return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min"
+
+
 @dataclass(frozen=True, slots=True)
 class Performer:
     """Does steps through one source's writer."""
@@ -50,7 +89,7 @@ class Performer:
     async def do(self, step: Step, *, prepared: bool = False) -> Outcome:
         """Prepare the step unless it was, do it, and journal its outcome. Raises Stopped, JournalFailed."""
         try:
-            ready = step if prepared else await self.stop.unless(self._prepare(step))
+            ready = step if prepared else await self.stop.unless(self._prepared(step))
         except FleetError as error:
             return await self.end(step, StepState.FAILED, str(error), error)
         return await self.ended(await self.attempt(ready))
@@ -62,22 +101,29 @@ class Performer:
         """
         await self.journal(Kind.INTENT, Outcome(step.id, step.node, StepState.INTENDED, step.says), step=step)
         self.progress(Progress(step.id, step.node, step.says))
-        try:
-            call = self.patiently(lambda: self.writer.perform(step, self.progress))
-            outcome = await (call if ending else self.stop.unless(call))
-        except OutcomeUnknown as error:
-            return await self._told(step, error, ending=ending)
-        except FleetError as error:
-            return _outcome(step, StepState.FAILED, str(error), error)
-        except Stopped:
-            if self.stop.why is Stop.CANCEL and await self._took(step):
-                return _outcome(step, StepState.DONE, "cancelled too late: it took effect")
-            raise
-        return _outcome(step, outcome.state, outcome.says or step.says, evidence=outcome.evidence)
+        patience = _Patience(self.clock, step)
+        while True:
+            try:
+                call = self.writer.perform(step, self.progress)
+                outcome = await (call if ending else self.stop.unless(call))
+            except (OutcomeUnknown, Unreachable, Throttled) as error:
+                told = await self._told(step, error, patience, ending=ending)
+                if told is not None:
+                    return told
+            except FleetError as error:
+                return _outcome(step, StepState.FAILED, str(error), error)
+            except Stopped:
+                if self.stop.why is Stop.CANCEL and await self._took(step):
+                    return _outcome(step, StepState.DONE, "cancelled too late: it took effect")
+                raise
+            else:
+                return _outcome(step, outcome.state, outcome.says or step.says, evidence=outcome.evidence)
 
-    async def read_back(self, step: Step, *, ending: bool = False) -> Effect:
+    async def read_back(
+        self, step: Step, *, ending: bool = False, within: timedelta = READ_BACK_FOR
+    ) -> Effect:
         """TOOK or NOT as soon as it can be told; UNKNOWN after the deadline. Raises Stopped."""
-        until = self.clock.monotonic() + READ_BACK_FOR.total_seconds()
+        until = self.clock.monotonic() + within.total_seconds()
         while True:
             look = self._look(step)
             effect = await (look if ending else self.stop.unless(look))
@@ -98,28 +144,49 @@ class Performer:
         self.progress(Progress(outcome.step_id, outcome.node, outcome.says))
         return outcome
 
-    async def patiently(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """The answer of `call`, asked again a few times where the server asks us to slow down: it has done nothing then."""
-        for _ in range(SLOWED_DOWN):
+    async def patiently(self, call: Callable[[], Coroutine[Any, Any, T]], step: Step) -> T:
+        """The answer of `call`, which only reads; asked again for a while where the server is away or asks us to slow down."""
+        patience = _Patience(self.clock, step)
+        while True:
             try:
                 return await call()
-            except Throttled as error:
-                await self.clock.sleep(min(error.retry_after or PAUSE, LONGEST_PAUSE))
-        return await call()
+            except (Unreachable, Throttled) as error:
+                pause = patience.pause(error)
+                if pause is None:
+                    raise
+                self.progress(patience.says(error, pause))
+                await self.clock.sleep(pause)
 
-    async def _prepare(self, step: Step) -> Step:
-        return await self.patiently(lambda: self.writer.prepare(step))
+    async def _prepared(self, step: Step) -> Step:
+        return await self.patiently(lambda: self.writer.prepare(step), step)
 
     async def pause(self) -> None:
         await self.clock.sleep(PAUSE)
 
-    async def _told(self, step: Step, error: OutcomeUnknown, *, ending: bool) -> Outcome:
-        effect = await self.read_back(step, ending=ending)
+    async def _told(
+        self, step: Step, error: FleetError, patience: _Patience, *, ending: bool
+    ) -> Outcome | None:
+        """How a call ended that was not answered, from the node itself; None, after a pause, where it is to be made again."""
+        effect = Effect.NOT
+        if not isinstance(error, Throttled):
+            within = max(READ_BACK_FOR, patience.left)
+            effect = await self.read_back(step, ending=ending, within=within)
         if effect is Effect.TOOK:
             return _outcome(step, StepState.DONE, "the answer was lost; read back: it took effect")
-        if effect is Effect.NOT:
+        lost = isinstance(error, OutcomeUnknown)
+        if effect is Effect.UNKNOWN:
+            if lost or isinstance(step.action, PutImage):
+                return _outcome(step, StepState.UNKNOWN, f"outcome unknown: {error}")
+            return _outcome(step, StepState.FAILED, str(error), error)
+        if lost and isinstance(step.action, PutImage) and step.action.imager != RECREATE:
             return _outcome(step, StepState.FAILED, f"{error}; read back: it did not take effect")
-        return _outcome(step, StepState.UNKNOWN, f"outcome unknown: {error}")
+        pause = patience.pause(error)
+        if pause is None:
+            return _outcome(step, StepState.FAILED, f"{error}; tried for {patience.spent}", error)
+        self.progress(patience.says(error, pause))
+        wait = self.clock.sleep(pause)
+        await (wait if ending else self.stop.unless(wait))
+        return None
 
     async def _look(self, step: Step) -> Effect:
         try:

@@ -113,7 +113,9 @@ class NodeSteps:
         if under_way and isinstance(step.action, Check):
             return ""  # a verdict that was being applied: the check looks at the node itself
         first = step is self.node.steps[0]
-        look = self.performer.patiently(lambda: self.recheck(self.plan, self.node) if first else self._lost())
+        look = self.performer.patiently(
+            lambda: self.recheck(self.plan, self.node) if first else self._lost(), step
+        )
         return await self.performer.stop.unless(look)
 
     async def _take_turn(self, step: Step) -> None:

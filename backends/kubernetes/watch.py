@@ -14,7 +14,7 @@ from itertools import islice
 from random import Random
 from typing import Any, Generic, Protocol
 
-from backends.kubernetes.backoff import Backoff
+from fleet.backoff import Backoff
 from backends.kubernetes.connection import SILENCE, Api, Query
 from backends.kubernetes.errors import Expired, Silent, of_event
 from backends.kubernetes.feed_report import FeedReport

@@ -161,7 +161,7 @@ async def test_a_server_that_asks_to_slow_down_is_asked_again_and_not_for_ever()
     assert (await desk.ended()).state is OperationState.DONE
     slowed.extend([Throttled("slow down")] * 100)
     await desk.start(Verb.UNCORDON, operation="op-2")
-    assert (await desk.ended("op-2")).outcomes[0].says == "slow down"
+    assert (await desk.ended("op-2")).outcomes[0].says == "slow down; tried for 5 min"
 
 
 async def test_a_drain_of_many_nodes_has_no_more_under_way_than_may_be_unavailable() -> None:

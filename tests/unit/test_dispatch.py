@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from fleet.errors import Blocked, Conflict, Denied, JournalFailed, OutcomeUnknown, TimedOut, Unreachable
+from fleet.errors import Blocked, Conflict, Denied, JournalFailed, OutcomeUnknown, TimedOut
 from fleet.health import GateRecord, Verdict
 from fleet.holder import Hold
 from fleet.journal import Kind, Record
@@ -289,7 +289,7 @@ async def test_an_operation_cut_off_after_any_record_repeats_and_skips_nothing(a
 
 
 async def test_resuming_on_another_cluster_of_the_same_name_is_refused(desk: Desk) -> None:
-    desk.lab.fails["MoveWork"] = Unreachable("gone")
+    desk.lab.fails["MoveWork"] = TimedOut("the deadline passed")
     await desk.run(Verb.DRAIN)
     (found,) = await desk.journal.operations()
     desk.lab.identity_uid = "cluster-2"

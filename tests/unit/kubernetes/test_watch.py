@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from backends.kubernetes.backoff import Backoff
+from fleet.backoff import Backoff
 from backends.kubernetes.connection import Api
 from backends.kubernetes.feed_report import FeedReport
 from backends.kubernetes.feeds import feeds_of
