@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from fleet.health import Verdict
+
 RECREATE = "recreate"
 """The imager that deletes and creates the Node object: only for KWOK and simulated nodes."""
 
@@ -24,11 +26,19 @@ WARM_CELSIUS = 85.0
 
 @dataclass(frozen=True, slots=True)
 class CheckPolicy:
-    """How one gate check is read for a category: `needed` checks that are unknown keep the gate closed."""
+    """How one gate check is read for a category: `needed` checks that are unknown keep the gate closed.
+
+    `limit` is the threshold, in the unit that `fleet.check_catalogue` names; `severity` (FAIL or WARN) what a value beyond it
+    comes to; `window` how long an XID whose age is known counts as hard as its code. None is the check's own default. `asked`:
+    the site wrote that it needs this check, so that it is unknown too where nobody ever heard of it.
+    """
 
     enabled: bool = True
     needed: bool = True
     limit: float | None = None
+    asked: bool = False
+    severity: Verdict | None = None
+    window: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +53,8 @@ class Category:
     desired_image: str | None = None
     expected_gpus: int | None = None
     driver: str | None = None
+    cuda: str | None = None
+    vbios: str | None = None
     imager: str = ""
     gate_by_cordon: bool = False
     max_unavailable: str = "10%"  # a count or a share of the category

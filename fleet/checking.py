@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from fleet.errors import FleetError, Missing
-from fleet.health import Finding, GateRecord, Verdict, digest, failing, verdict_of
+from fleet.health import Finding, GateRecord, Verdict, digest, failing, verdict_of, weight_of
 from fleet.holder import Hold
 from fleet.node import Admission, NodeKey
 from fleet.operation import Outcome, Progress, StepState, Waiting
@@ -47,7 +47,13 @@ class Checking:
                 performer.progress(Progress(step.id, step.node, so_far, _lacking(findings)))
             await performer.stop.unless(performer.pause())
         record = GateRecord(
-            verdict, findings, self.clock.now(), check.by, digest(findings), facts.node.boot_id
+            verdict,
+            findings,
+            self.clock.now(),
+            check.by,
+            digest(findings),
+            facts.node.boot_id,
+            self.policy.rules_digest(self.policy.category(facts.node.category)),
         )
         self.judged(step.node, record)
         if check.write:
@@ -115,5 +121,5 @@ def _lacking(findings: tuple[Finding, ...]) -> tuple[Waiting, ...]:
     return tuple(
         Waiting(finding.check, f"{finding.value or finding.verdict.value}", finding.clears)
         for finding in findings
-        if not finding.verdict.admits
+        if not weight_of(finding).admits
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from fleet.category import Category
 from fleet.health import Finding, Verdict
@@ -19,11 +19,16 @@ from fleet.telemetry_feed import Readings
 from fleet.text import clean
 
 _LIMIT = 200
+HEALTH_CHECK = "HealthCheck"
+"""The condition that stands for Slurm's HealthCheckProgram."""
+
+_OF_THEIR_OWN = ("Ready", HEALTH_CHECK)
+"""Conditions that have a check of their own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """All that a check may look at. `limit` is the category's own for this check."""
+    """All that a check may look at. `limit` and `window` are the category's own for this check."""
 
     facts: NodeFacts
     category: Category
@@ -31,6 +36,7 @@ class Scene:
     readings: Readings
     now: datetime
     limit: float | None = None
+    window: timedelta | None = None
 
     @property
     def node(self) -> Node:
@@ -52,6 +58,8 @@ class Scene:
 
 
 Check = Callable[[Scene], Finding]
+Applies = Callable[[Scene], Finding | None]
+"""A check that some nodes have no use for: None there."""
 
 
 def ready(scene: Scene) -> Finding:
@@ -73,7 +81,7 @@ def ready(scene: Scene) -> Finding:
 
 def conditions(scene: Scene) -> Finding:
     """No condition says that something is wrong. Types whose polarity nobody published are passed over."""
-    others = [item for item in scene.node.conditions if item.type != "Ready"]
+    others = [item for item in scene.node.conditions if item.type not in _OF_THEIR_OWN]
     bad = [item for item in others if item.bad]
     silent = [item for item in others if item.bad is None and item.status.lower() == "unknown"]
     named = ", ".join(f"{item.type} ({item.reason})" if item.reason else item.type for item in bad or silent)
@@ -141,36 +149,62 @@ def image(scene: Scene) -> Finding:
 
 def driver(scene: Scene) -> Finding:
     """The GPU driver is the category's. `560.35` also stands for `560.35.03`."""
-    declared = scene.category.driver
-    shown = (
-        {scene.node.software.driver}
-        if scene.node.software.driver
-        else {gpu.driver for gpu in scene.readings.gpus}
-    )
+    told = scene.node.software.driver
+    shown = {told} if told else {gpu.driver for gpu in scene.readings.gpus}
+    clears = "GPU feature discovery or the exporter reporting the driver"
+    return _version(scene, "driver", shown, scene.category.driver, clears, "a reimage, or a driver upgrade")
+
+
+def cuda(scene: Scene) -> Finding:
+    """The CUDA runtime is the category's. `12.8` also stands for `12.8.1`."""
+    clears = "GPU feature discovery reporting the CUDA runtime"
+    shown = {scene.node.software.cuda}
+    return _version(scene, "cuda", shown, scene.category.cuda, clears, "a reimage")
+
+
+def health_check(scene: Scene) -> Finding | None:
+    """Slurm's HealthCheckProgram says nothing against the node. None where the node has no such thing."""
+    said = next((item for item in scene.node.conditions if item.type == HEALTH_CHECK), None)
+    if said is None:
+        return None
+    wants, clears = "nothing against it", "the health check taking its Reason back"
+    value = " ".join(part for part in (said.reason, said.message) if part) or said.status
+    if said.bad:
+        return _seen(scene, "health-check", Verdict.FAIL, value, wants, clears)
+    if said.bad is False:
+        return _seen(scene, "health-check", Verdict.PASS, value, wants)
+    if said.status.lower() == "unknown":
+        return _seen(scene, "health-check", Verdict.UNKNOWN, value, wants, "the controller being heard again")
+    return _seen(scene, "health-check", Verdict.WARN, f"{said.status}: {value}", wants, clears)
+
+
+def _version(
+    scene: Scene, check: str, shown: set[str], declared: str | None, unshown: str, clears: str
+) -> Finding:
+    """Whether every version shown is the declared one, or one of its own."""
     running = sorted(version for version in shown if version)
     value = ", ".join(running) or "not shown"
     if not declared:
-        return _seen(scene, "driver", Verdict.PASS, value, "no driver declared", needed=False)
+        return _seen(scene, check, Verdict.PASS, value, f"no {_NAMES[check]} declared", needed=False)
     if not running:
-        clears = "GPU feature discovery or the exporter reporting the driver"
-        return _seen(scene, "driver", Verdict.UNKNOWN, value, declared, clears)
+        return _seen(scene, check, Verdict.UNKNOWN, value, declared, unshown)
     same = all(version == declared or version.startswith(f"{declared}.") for version in running)
     return _seen(
-        scene,
-        "driver",
-        Verdict.PASS if same else Verdict.FAIL,
-        value,
-        declared,
-        "" if same else "a reimage, or a driver upgrade",
+        scene, check, Verdict.PASS if same else Verdict.FAIL, value, declared, "" if same else clears
     )
 
 
-FROM_FACTS: Mapping[str, Check] = {
+_NAMES = {"driver": "driver", "cuda": "CUDA"}
+
+
+FROM_FACTS: Mapping[str, Check | Applies] = {
     "ready": ready,
     "conditions": conditions,
     "gpus": gpus,
     "image": image,
     "driver": driver,
+    "cuda": cuda,
+    "health-check": health_check,
 }
 """The checks that the orchestrator's facts decide, by name."""
 

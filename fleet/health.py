@@ -10,6 +10,9 @@ from enum import Enum
 
 BOOT_WAVERS = timedelta(seconds=3)
 
+CLOCKS_DIFFER = timedelta(minutes=5)
+"""How far the clock of another operator's machine may run ahead of ours and its word still count."""
+
 
 class Verdict(Enum):
     """The sum of a gate's findings, or one finding's."""
@@ -28,11 +31,37 @@ _ORDER = (Verdict.PASS, Verdict.WARN, Verdict.UNKNOWN, Verdict.FAIL)
 
 
 @dataclass(frozen=True, slots=True)
+class Acceptance:
+    """Break-glass: a person's word that one check of one node may stay UNKNOWN until a time. A FAIL is never accepted."""
+
+    check: str
+    by: str
+    reason: str
+    since: datetime
+    until: datetime
+
+    def holds(self, now: datetime, at_most: timedelta) -> bool:
+        """Whether it counts at `now`. Written for longer than `at_most`, it ends by that all the same."""
+        return self.since <= now + CLOCKS_DIFFER and now < min(self.until, self.since + at_most)
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """A person's word that what failed was mended: evidence for the one fault that `answers` names, and for no later one."""
+
+    by: str
+    says: str
+    at: datetime
+    answers: str
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One check's result with its evidence.
 
     `value` and `threshold` are texts as shown to people; `source` says where the value came from; `at` when it was
-    observed; `clears` says what would clear it.
+    observed; `clears` says what would clear it. `absent`: nobody reports what it reads, and the category does not need it,
+    so that it says nothing for or against the node. `accepted` is the word of a person by which an UNKNOWN keeps nothing closed.
     """
 
     check: str
@@ -43,11 +72,16 @@ class Finding:
     at: datetime | None = None
     clears: str = ""
     needed: bool = True
+    absent: bool = False
+    accepted: Acceptance | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class GateRecord:
-    """What a gate decided about a node, as kept on the node (failing findings only) or in the journal (all)."""
+    """What a gate decided about a node, as kept on the node (failing findings only) or in the journal (all).
+
+    `digest` ties the two; `policy` is the digest of the rules that it was judged by.
+    """
 
     verdict: Verdict
     findings: tuple[Finding, ...] = ()
@@ -55,17 +89,26 @@ class GateRecord:
     by: str = ""
     digest: str = ""
     boot_id: str = ""  # the boot that was judged: evidence newer than a fault is another boot
+    policy: str = ""
 
 
 def verdict_of(findings: Iterable[Finding]) -> Verdict:
-    """The worst of the findings. No finding at all is UNKNOWN; an unknown check that is not needed only warns."""
-    verdicts = [
-        Verdict.WARN if finding.verdict is Verdict.UNKNOWN and not finding.needed else finding.verdict
-        for finding in findings
-    ]
+    """The worst of the findings. No finding at all is UNKNOWN; an unknown check that is not needed, or was accepted, only warns."""
+    verdicts = [weight_of(finding) for finding in findings if not counts_for_nothing(finding)]
     if not verdicts:
         return Verdict.UNKNOWN
     return max(verdicts, key=_ORDER.index)
+
+
+def weight_of(finding: Finding) -> Verdict:
+    """What a finding counts as. It stays what it is: nobody's word makes an UNKNOWN known."""
+    lighter = not finding.needed or finding.accepted is not None
+    return Verdict.WARN if finding.verdict is Verdict.UNKNOWN and lighter else finding.verdict
+
+
+def counts_for_nothing(finding: Finding) -> bool:
+    """Whether a finding is there for completeness alone: nobody exports its metric, and nobody needs it."""
+    return finding.absent and not finding.needed and finding.verdict is Verdict.UNKNOWN
 
 
 def failing(findings: Iterable[Finding]) -> str:
@@ -73,13 +116,13 @@ def failing(findings: Iterable[Finding]) -> str:
     return "; ".join(
         f"{finding.check} {finding.verdict.value}" + (f" ({_seen(finding)})" if finding.value else "")
         for finding in findings
-        if not finding.verdict.admits
+        if not weight_of(finding).admits
     )
 
 
 def digest(findings: Iterable[Finding]) -> str:
     """Twelve hexadecimal digits of what was found, the same for the same findings whenever they are made."""
-    text = "\n".join(f"{item.check} {item.verdict.value} {item.value} {item.threshold}" for item in findings)
+    text = "\n".join(map(_told, findings))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -95,6 +138,12 @@ def same_boot(one: str, other: str) -> bool:
     except (ValueError, TypeError, OverflowError):
         return False
     return abs(apart) < BOOT_WAVERS
+
+
+def _told(finding: Finding) -> str:
+    said = f"{finding.check} {finding.verdict.value} {finding.value} {finding.threshold}"
+    word = finding.accepted
+    return said if word is None else f"{said} accepted by {word.by} until {word.until.isoformat()}"
 
 
 def _seen(finding: Finding) -> str:

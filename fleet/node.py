@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import Enum
 from typing import NamedTuple
 
-from fleet.health import GateRecord
+from fleet.health import Acceptance, GateRecord, Repair
 from fleet.holder import Hold
 
 
@@ -109,7 +109,9 @@ class Software:
     agent: str = ""  # kubelet or slurmd version
     gpu_product: str = ""
     runtime: str = ""  # what runs its containers
-    labelled: tuple[tuple[str, str], ...] = ()  # what the site's own labels say, by the name it gave them: ("nic", "28.39")
+    labelled: tuple[
+        tuple[str, str], ...
+    ] = ()  # the site's own labels, by its name for them: ("nic", "28.39")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +154,9 @@ class Node:
     operation: str = ""  # our operation that made or holds it, as written on the node
     upgrade: str = ""  # another controller's work under way on it, in its own words
     asleep: str = ""
-    known_as: tuple[tuple[str, str], ...] = ()  # by label, annotation or pod: what a join rule may know its machine by
+    accepted: tuple[Acceptance, ...] = ()  # checks that people let stay unknown for a time
+    repair: Repair | None = None  # what a person says was mended
+    known_as: tuple[tuple[str, str], ...] = ()  # by label, annotation or pod, for a rule that joins machines
 
     @property
     def holder(self) -> Hold | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 
-from fleet.health import Finding, GateRecord
+from fleet.health import Acceptance, Finding, GateRecord, Repair
 from fleet.holder import Hold
 from fleet.lock import Lock
 from fleet.machine import Tie
@@ -39,13 +39,21 @@ class DrainOptions:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a verb is to be done. `image` for reimage and provision; `take_over` names the foreign holders to lift."""
+    """How a verb is to be done. `image` for reimage and provision; `take_over` names the foreign holders to lift.
+
+    For a gate, `accept` names a check that may stay UNKNOWN, for `accept_for` or until `accept_until`; `repaired` says what was
+    mended.
+    """
 
     drain: DrainOptions = DrainOptions()
     image: str | None = None
     category: str | None = None
     check_only: bool = False
     take_over: tuple[str, ...] = ()
+    accept: str = ""
+    accept_for: timedelta | None = None
+    accept_until: datetime | None = None
+    repaired: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +165,18 @@ class ApplyVerdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Attest:
+    """Write a person's word on the node: a check that may stay UNKNOWN for a time, or what was mended. Nothing else changes.
+
+    An acceptance takes the place of one of the same check; those that ended by `at` are taken away with it.
+    """
+
+    at: datetime
+    acceptance: Acceptance | None = None
+    repair: Repair | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Mark:
     """Write the stage, with nothing else changed."""
 
@@ -182,7 +202,9 @@ class Create:
     hold: Hold
 
 
-Action = Close | Release | MoveWork | PutImage | AwaitBoot | Check | ApplyVerdict | Mark | Remove | Create
+Action = (
+    Close | Release | MoveWork | PutImage | AwaitBoot | Check | ApplyVerdict | Attest | Mark | Remove | Create
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,7 +337,10 @@ class Plan:
         """Whether the confirmation must be typed rather than pressed."""
         if self.changes_nothing:
             return False
-        return self.verb in (Verb.RETIRE, Verb.REIMAGE) or len(self.nodes) > TYPED_CONFIRMATION_ABOVE
+        vouches = bool(self.request.options.accept or self.request.options.repaired)
+        return (
+            vouches or self.verb in (Verb.RETIRE, Verb.REIMAGE) or len(self.nodes) > TYPED_CONFIRMATION_ABOVE
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -210,5 +210,7 @@ def _promise(request: Request, ground: Ground, nodes: tuple[NodePlan, ...]) -> d
             options.check_only,
             options.take_over,
             *(["requeue"] if drain.requeue else []),
+            *([options.accept, options.accept_for, options.accept_until] if options.accept else []),
+            *(["repaired", options.repaired] if options.repaired else []),
         ],
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -30,7 +32,9 @@ class Policy:
 
     `xid_severity` is what the site says of a code (INFO, WARN or FAIL); a code it does not name has the catalogue's severity.
     `version_labels` are labels (on Slurm features, `label=value`) that tell a version nothing else tells, by `VERSION_NAMES`.
-    `forbidden_xids` follows from both: the codes that keep a gate closed.
+    `forbidden_xids` follows from both: the codes that keep a gate closed. `accept_at_most` bounds how long a person may
+    accept a check that is UNKNOWN; a node in service is flagged once it has failed a passive check for `flag_after` without a
+    break, and is so no more once it has not for as long.
     """
 
     prefix: str = "node.lab/"
@@ -40,6 +44,8 @@ class Policy:
     forbidden_xids: frozenset[int] = field(init=False, default=DEFAULT_FORBIDDEN_XIDS)
     telemetry_fresh: timedelta = timedelta(minutes=2)
     version_labels: Mapping[str, str] = field(default_factory=dict)
+    accept_at_most: timedelta = timedelta(hours=24)
+    flag_after: timedelta = timedelta(minutes=1)
     max_parallel: int = 10
     read_only: bool = False
     joins: tuple[JoinRule, ...] = ()
@@ -52,6 +58,24 @@ class Policy:
     def severity_of_xid(self, code: int) -> Severity:
         """How hard this site takes a code."""
         return self.xid_severity.get(code) or lookup(code).severity
+
+    def rules_digest(self, category: Category) -> str:
+        """Twelve hexadecimal digits of everything that a gate of `category` is judged by: the same rules have the same."""
+        told = {
+            "checks": {name: repr(check) for name, check in sorted(category.checks.items())},
+            "declared": [
+                category.desired_image,
+                category.expected_gpus,
+                category.driver,
+                category.cuda,
+                category.vbios,
+            ],
+            "xid": {str(code): severity.value for code, severity in sorted(self.xid_severity.items())},
+            "telemetry_fresh": self.telemetry_fresh.total_seconds(),
+            "accept_at_most": self.accept_at_most.total_seconds(),
+        }
+        text = json.dumps(told, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def category(self, name: str) -> Category:
         return self.categories.get(name) or replace(self.any_other, name=name)

@@ -17,8 +17,9 @@ from typing import TypedDict
 import platformdirs
 
 from fleet.category import IMAGERS, Category, CheckPolicy
-from fleet.gate import CHECKS
-from fleet.gpu_checks import NOT_NEEDED
+from fleet.check_catalogue import CATALOGUE, default_policy
+from fleet.gate_checks import CHECKS
+from fleet.health import Verdict
 from fleet.policy import DEFAULT_FORBIDDEN_XIDS, VERSION_NAMES, Policy
 from fleet.xid import SITE_SEVERITIES, Severity
 from tui.join_settings import join_rules
@@ -188,6 +189,8 @@ def _policy(top: Section) -> Policy:
         lambda table: (
             table.span("telemetry_fresh", timedelta(minutes=2)),
             table.optional_integers("forbidden_xids"),
+            table.span("accept_at_most", timedelta(hours=24)),
+            table.span("flag_after", timedelta(minutes=1)),
         ),
     )
     return Policy(
@@ -196,6 +199,8 @@ def _policy(top: Section) -> Policy:
         version_labels=top.section("drift", _version_labels),
         max_parallel=top.integer("max_parallel", 10, least=1),
         telemetry_fresh=gate[0],
+        accept_at_most=gate[2],
+        flag_after=gate[3],
         xid_severity=top.section("xid", lambda table: _xid_severity(table, gate[1])),
         joins=join_rules(top),
         **_categories(top),
@@ -267,6 +272,8 @@ def _category(name: str, table: Section, base: Category) -> Category:
         desired_image=table.optional_text("desired_image") or base.desired_image,
         expected_gpus=base.expected_gpus if gpus is None else gpus,
         driver=table.optional_text("driver") or base.driver,
+        cuda=table.optional_text("cuda") or base.cuda,
+        vbios=table.optional_text("vbios") or base.vbios,
         imager=table.choice("imager", ("", *IMAGERS), base.imager),
         gate_by_cordon=table.flag("gate_by_cordon", default=base.gate_by_cordon),
         max_unavailable=table.count_or_share("max_unavailable", base.max_unavailable),
@@ -283,19 +290,33 @@ def _checks(table: Section, base: Mapping[str, CheckPolicy]) -> dict[str, CheckP
     found = dict(base)
     for name in CHECKS:
         if (section := table.optional_section(name)) is not None:
-            found[name] = _check(section, base.get(name) or CheckPolicy(needed=name not in NOT_NEEDED))
+            found[name] = _check(name, section, base.get(name) or default_policy(name))
     return found
 
 
-def _check(table: Section, base: CheckPolicy) -> CheckPolicy:
-    limit = table.optional_number("limit")
+def _check(name: str, table: Section, base: CheckPolicy) -> CheckPolicy:
+    """One check's rule. Keys that the check could do nothing with are refused, so that no rule is thought to hold that doesn't."""
+    spec = CATALOGUE.get(name)
+    limit = table.optional_number("limit") if spec is None or spec.takes_limit else None
+    needed = table.optional_flag("needed")
+    severity = base.severity
+    if spec is not None and spec.severity is not None:
+        word = table.choice("severity", ("", *_SEVERITIES), "")
+        severity = _SEVERITIES[word] if word else severity
     check = CheckPolicy(
         enabled=table.flag("enabled", default=base.enabled),
-        needed=table.flag("needed", default=base.needed),
+        needed=base.needed if needed is None else needed,
         limit=base.limit if limit is None else limit,
+        asked=base.asked if needed is None else needed,
+        severity=severity,
+        window=(table.optional_span("window") or base.window) if name == "xid" else None,
     )
     table.finish()
     return check
+
+
+_SEVERITIES = {"fail": Verdict.FAIL, "warn": Verdict.WARN}
+"""What a site may have a bad value come to."""
 
 
 def environment_names_a_cluster(

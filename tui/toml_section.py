@@ -57,6 +57,9 @@ class Section:
     def flag(self, key: str, *, default: bool) -> bool:
         return self._typed(key, bool, "true or false", default)
 
+    def optional_flag(self, key: str) -> bool | None:
+        return self._typed(key, bool, "true or false", None)
+
     def integer(self, key: str, default: int, *, least: int) -> int:
         found = self.optional_integer(key, least=least)
         return default if found is None else found
@@ -114,6 +117,11 @@ class Section:
         if value <= timedelta(0):
             raise self.bad(key, f"expected more than nothing, found {found!r}")
         return value
+
+    def optional_span(self, key: str) -> timedelta | None:
+        """A duration of more than nothing, None where the key is absent."""
+        self._asked.add(key)
+        return self.span(key, timedelta(0)) if key in self._table else None
 
     def count_or_share(self, key: str, default: str) -> str:
         found = str(self._take(key) or default)

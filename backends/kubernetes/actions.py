@@ -21,6 +21,7 @@ from backends.kubernetes.manifests import again
 from backends.kubernetes.node_edit import NodeObject
 from backends.kubernetes.our_keys import OurKeys
 from backends.kubernetes.recreate import Recreate
+from backends.kubernetes.vouched import attest
 from fleet.errors import Missing, Rejected
 from fleet.holder import Hold
 from fleet.node import Stage
@@ -28,6 +29,7 @@ from fleet.operation import Effect, Outcome, Progress, StepState
 from fleet.plan import (
     Action,
     ApplyVerdict,
+    Attest,
     AwaitBoot,
     Before,
     Check,
@@ -116,7 +118,7 @@ class KubernetesWriter:
 
     async def dry_run(self, step: Step) -> Outcome:
         """Ask the server whether it would take a step's patch, permissions and version included. Changes nothing."""
-        if isinstance(step.action, Close | Release | ApplyVerdict | Mark):
+        if isinstance(step.action, Close | Release | ApplyVerdict | Attest | Mark):
             return await self._editor.change(step, self._edit(step.action), query=DRY)
         return Outcome(step.id, step.node, StepState.SKIPPED, "only changes of a Node can be tried dry")
 
@@ -129,6 +131,8 @@ class KubernetesWriter:
                 return lambda node: release(node, action, keys, self._foreign)
             case ApplyVerdict():
                 return lambda node: apply_verdict(node, action, keys, self._foreign)
+            case Attest():
+                return lambda node: Change(attest(node, action, keys), "written on the node")
             case Mark():
                 return lambda node: mark(node, action, keys)
             case _:

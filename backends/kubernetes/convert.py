@@ -22,6 +22,7 @@ from backends.kubernetes.node_keys import (
     topology_of,
 )
 from backends.kubernetes.shapes import ConditionEntry, NodeShape, NodeStatus, NodeSystem
+from backends.kubernetes.vouched import read_accepted, read_repair
 from fleet.admission import admission_of, stage_of
 from fleet.holder import Hold
 from fleet.node import Condition, Node, NodeKey, Readiness, Software, Taint
@@ -89,6 +90,8 @@ def node_of(shape: NodeShape, source: str, keys: NodeKeys) -> Node:
         operation=_operation(notes.get(ours.operation, ""), holds),
         upgrade=upgrade_of(shape),
         known_as=known_as(shape, keys),
+        accepted=read_accepted(notes.get(ours.accepted)),
+        repair=read_repair(notes.get(ours.repair)),
     )
 
 
@@ -131,7 +134,9 @@ def _software(shape: NodeShape, system: NodeSystem, named: Mapping[str, str]) ->
         agent=clean(system.kubelet_version or "", 60),
         gpu_product=clean(labels.get("nvidia.com/gpu.product", ""), 120),
         runtime=clean(system.container_runtime_version or "", 60),
-        labelled=tuple((name, clean(labels[label], 120)) for name, label in named.items() if labels.get(label)),
+        labelled=tuple(
+            (name, clean(labels[label], 120)) for name, label in named.items() if labels.get(label)
+        ),
     )
 
 

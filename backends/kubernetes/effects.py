@@ -11,10 +11,12 @@ from backends.kubernetes.held_by import read_held_by
 from backends.kubernetes.node_edit import NodeObject
 from backends.kubernetes.our_keys import OurKeys
 from backends.kubernetes.recreate import Recreate
+from backends.kubernetes.vouched import attest
 from fleet.errors import Conflict, Missing
 from fleet.operation import Effect
 from fleet.plan import (
     ApplyVerdict,
+    Attest,
     AwaitBoot,
     Check,
     Close,
@@ -101,6 +103,8 @@ class Effects:
                 )
             case Mark(stage=stage):
                 return _TOLD[node.labels.get(self._keys.lifecycle) == stage.value]
+            case Attest() as word:
+                return _TOLD[attest(node, word, self._keys) is None]
             case ApplyVerdict() as verdict:
                 return self._would_change(
                     node, lambda there: apply_verdict(there, verdict, self._keys, self._foreign)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from backends.kubernetes.stamps import read_stamp, stamp
-from fleet.health import Finding, GateRecord, Verdict
+from fleet.health import Finding, GateRecord, Verdict, counts_for_nothing
 from fleet.text import clean
 
 LIMIT = 4096
@@ -36,12 +36,17 @@ class GateNote(msgspec.Struct, frozen=True, omit_defaults=True):
     at: str = ""
     by: str = ""
     boot: str = ""
+    policy: str = ""
     more: int = 0
 
 
 def write_gate(record: GateRecord) -> str:
     """The annotation's value: findings that did not pass, worst first, as many as fit into 4 KiB."""
-    failing = [finding for finding in record.findings if finding.verdict is not Verdict.PASS]
+    failing = [
+        finding
+        for finding in record.findings
+        if finding.verdict is not Verdict.PASS and not counts_for_nothing(finding)
+    ]
     failing.sort(key=lambda finding: finding.verdict is not Verdict.FAIL)
     notes = [_note(finding) for finding in failing]
     kept = len(notes)
@@ -67,6 +72,7 @@ def read_gate(text: str | None) -> GateRecord | None:
         clean(note.by, _TEXT),
         clean(note.digest, _TEXT),
         clean(note.boot, _TEXT),
+        clean(note.policy, _TEXT),
     )
 
 
@@ -90,6 +96,7 @@ def _text_of(record: GateRecord, notes: list[FindingNote], kept: int) -> bytes:
             at=stamp(record.at),
             by=_fit(record.by),
             boot=_fit(record.boot_id),
+            policy=_fit(record.policy),
             more=len(notes) - kept,
         )
     )

@@ -72,6 +72,16 @@ class OurKeys:
         return f"{self.prefix}gate"
 
     @property
+    def accepted(self) -> str:
+        """Checks that people let stay unknown for a time."""
+        return f"{self.prefix}gate-accepted"
+
+    @property
+    def repair(self) -> str:
+        """What a person says was mended."""
+        return f"{self.prefix}repair"
+
+    @property
     def operation(self) -> str:
         """The operation that made this Node, which stands for its uid after a recreate."""
         return f"{self.prefix}operation"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from backends.slurm.closing import Change, apply_verdict, close, mark, release
+from backends.slurm.closing import Change, apply_verdict, attest, close, mark, release
 from backends.slurm.commands import SlurmCommands
 from backends.slurm.editing import Look, NodeEditor, expect_name
 from backends.slurm.effects import Effects
@@ -23,6 +23,7 @@ from fleet.errors import Missing, Rejected
 from fleet.operation import Effect, Outcome, Progress
 from fleet.plan import (
     ApplyVerdict,
+    Attest,
     AwaitBoot,
     Before,
     Check,
@@ -127,6 +128,8 @@ def _edit_of(step: Step) -> Callable[[Seen], Change]:
             return partial(release, action=action)
         case ApplyVerdict() as action:
             return partial(apply_verdict, action=action)
+        case Attest() as action:
+            return partial(attest, action=action)
         case Mark() as action:
             return partial(mark, action=action)
         case action:

@@ -11,13 +11,22 @@ from dataclasses import dataclass
 
 import msgspec
 
-from backends.slurm.our_note import REASON_PREFIX, UNREADABLE, Entry, Note, SavedReason, write_gate
+from backends.slurm.our_note import (
+    REASON_PREFIX,
+    UNREADABLE,
+    AcceptanceNote,
+    Entry,
+    Note,
+    RepairNote,
+    SavedReason,
+    write_gate,
+)
 from backends.slurm.seen import Seen, expect_no_reboot
 from backends.slurm.stamps import stamp
 from fleet.errors import Conflict, Rejected
 from fleet.holder import Hold, HolderKind
 from fleet.node import Admission, Stage
-from fleet.plan import ApplyVerdict, Close, Mark, Release, Verb
+from fleet.plan import ApplyVerdict, Attest, Close, Mark, Release, Verb
 from fleet.text import clean
 
 _AT_THE_GATE = (Stage.PROVISIONING, Stage.GATED, Stage.REIMAGING, Stage.QUARANTINED)
@@ -151,6 +160,22 @@ def apply_verdict(seen: Seen, action: ApplyVerdict) -> Change:
 def mark(seen: Seen, action: Mark) -> Change:
     """Write the stage, and nothing else."""
     return Change(seen, _staged(seen.note, action.stage), says=action.stage.value)
+
+
+def attest(seen: Seen, action: Attest) -> Change:
+    """Write a person's word, and nothing else. Acceptances that have ended go with it."""
+    note = seen.note
+    if action.acceptance is not None:
+        mine = AcceptanceNote.of(action.acceptance)
+        kept = tuple(
+            AcceptanceNote.of(word)
+            for word in note.acceptances()
+            if word.check != action.acceptance.check and word.until > action.at
+        )
+        note = msgspec.structs.replace(note, accepted=(*kept, mine))
+    if action.repair is not None:
+        note = msgspec.structs.replace(note, repair=RepairNote.of(action.repair))
+    return Change(seen, note, says="written on the node")
 
 
 def want_image(seen: Seen, image: str) -> Change:

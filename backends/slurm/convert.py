@@ -71,6 +71,8 @@ def node_of(shown: Shown, source: str, reading: NodeReading, cluster: Cluster) -
         upgrade=_upgrade(state, note, shown),
         asleep=f"scontrol update NodeName={clean(shown.name, 253)} State=POWER_UP" if state.asleep else "",
         known_as=_known_as(shown),
+        accepted=note.acceptances(),
+        repair=note.repaired(),
     )
 
 
@@ -194,14 +196,20 @@ def _allocatable(shown: Shown, state: State, gpus: Gpus) -> int | None:
 
 
 def _software(shown: Shown, gpus: Gpus, named: Mapping[str, str]) -> Software:
-    features = dict(feature.split("=", 1) for feature in shown.active_features.split(",") if "=" in feature) if named else {}
+    features = (
+        dict(feature.split("=", 1) for feature in shown.active_features.split(",") if "=" in feature)
+        if named
+        else {}
+    )
     words = shown.os.split(" ")
     return Software(
         kernel=clean(words[1], 120) if len(words) > 1 else "",
         os_image=clean(shown.os, 200),
         agent=clean(shown.version, 60),
         gpu_product=clean(",".join(gpus.types), 120),
-        labelled=tuple((name, clean(features[label], 120)) for name, label in named.items() if features.get(label)),
+        labelled=tuple(
+            (name, clean(features[label], 120)) for name, label in named.items() if features.get(label)
+        ),
     )
 
 

@@ -14,7 +14,7 @@ import msgspec
 
 from backends.slurm.stamps import read_stamp, stamp
 from fleet.errors import Rejected
-from fleet.health import Finding, GateRecord, Verdict
+from fleet.health import Acceptance, Finding, GateRecord, Repair, Verdict, counts_for_nothing
 from fleet.holder import Hold, HolderKind
 from fleet.node import Stage
 from fleet.text import clean
@@ -94,6 +94,46 @@ class GateNote(msgspec.Struct, frozen=True, omit_defaults=True):
     by: str = ""
     boot: str = ""
     more: int = 0
+    policy: str = ""
+
+
+class AcceptanceNote(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One check that a person lets stay unknown for a time, its texts trimmed."""
+
+    check: str = ""
+    by: str = ""
+    reason: str = ""
+    since: str = ""
+    until: str = ""
+
+    @classmethod
+    def of(cls, word: Acceptance) -> AcceptanceNote:
+        return cls(_fit(word.check), _fit(word.by), _fit(word.reason), stamp(word.since), stamp(word.until))
+
+    def acceptance(self) -> Acceptance | None:
+        """The acceptance; None without both its times, or a check."""
+        since, until = read_stamp(self.since), read_stamp(self.until)
+        if since is None or until is None or not self.check:
+            return None
+        return Acceptance(_fit(self.check), _fit(self.by), _fit(self.reason), since, until)
+
+
+class RepairNote(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a person says was mended; `answers` names the fault that it is evidence for."""
+
+    by: str = ""
+    says: str = ""
+    at: str = ""
+    answers: str = ""
+
+    @classmethod
+    def of(cls, repair: Repair) -> RepairNote:
+        return cls(_fit(repair.by), _fit(repair.says), stamp(repair.at), _fit(repair.answers))
+
+    def repair(self) -> Repair | None:
+        """The repair; None without its time."""
+        at = read_stamp(self.at)
+        return None if at is None else Repair(_fit(self.by), _fit(self.says), at, _fit(self.answers))
 
 
 class SavedReason(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -118,6 +158,8 @@ class Note(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     boot: str = ""
     saved: SavedReason | None = None
     lost: str = ""
+    accepted: tuple[AcceptanceNote, ...] = ()
+    repair: RepairNote | None = None
 
     @property
     def empty(self) -> bool:
@@ -136,6 +178,14 @@ class Note(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     def of(self, operation: str) -> Entry | None:
         """The hold of one operation."""
         return next((entry for entry in self.holds if entry.operation == operation != ""), None)
+
+    def acceptances(self) -> tuple[Acceptance, ...]:
+        """What people accepted; what can't be read is left out."""
+        return tuple(word for note in self.accepted if (word := note.acceptance()) is not None)
+
+    def repaired(self) -> Repair | None:
+        """What a person says was mended; None where nobody did, or it can't be read."""
+        return self.repair.repair() if self.repair is not None else None
 
     def record(self) -> GateRecord | None:
         """What the last gate found; None where none is written, or none that can be read."""
@@ -189,7 +239,11 @@ def ours(reason: str) -> bool:
 
 def write_gate(record: GateRecord) -> GateNote:
     """The note of a record: findings that did not pass, worst first, as many as fit into 1 KiB."""
-    failing = [finding for finding in record.findings if finding.verdict is not Verdict.PASS]
+    failing = [
+        finding
+        for finding in record.findings
+        if finding.verdict is not Verdict.PASS and not counts_for_nothing(finding)
+    ]
     failing.sort(key=lambda finding: finding.verdict is not Verdict.FAIL)
     count = len(failing)
     while count and len(msgspec.json.encode(_gate_note(record, failing, count))) > GATE_LIMIT:
@@ -203,7 +257,15 @@ def read_gate(note: GateNote | None) -> GateRecord | None:
         return None
     findings = tuple(_finding(line) for line in note.failing[:100])
     at = read_stamp(note.at)
-    return GateRecord(Verdict(note.verdict), findings, at, _fit(note.by), _fit(note.digest), _fit(note.boot))
+    return GateRecord(
+        Verdict(note.verdict),
+        findings,
+        at,
+        _fit(note.by),
+        _fit(note.digest),
+        _fit(note.boot),
+        _fit(note.policy),
+    )
 
 
 def _split_plain(text: str) -> Split:
@@ -230,6 +292,7 @@ def _gate_note(record: GateRecord, failing: Sequence[Finding], count: int) -> Ga
         by=_fit(record.by),
         boot=_fit(record.boot_id),
         more=len(failing) - count,
+        policy=_fit(record.policy),
     )
 
 

@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.category import Category, CheckPolicy
+from fleet.check_catalogue import EVIDENCE
 from fleet.checks import Scene
-from fleet.gate import CHECKS, GateChecker, check_all
+from fleet.gate import GateChecker, check_all
+from fleet.gate_checks import CHECKS
 from fleet.gpu_rows import node_from_gpus
 from fleet.health import Finding, GateRecord, Verdict, verdict_of
 from fleet.holder import Hold, HolderKind
@@ -48,8 +50,27 @@ NODE = Node(
     gpus_capacity=2,
     gpus_allocatable=2,
     boot_id="boot-1",
-    software=Software(driver="560.35.03"),
+    software=Software(driver="560.35.03", cuda="12.6"),
 )
+TELLS_ALL: dict[str, Any] = {
+    "vbios": "96.00.5E.00.01",
+    "temp_margin": 40,
+    "clock_event_reasons": 0x5,
+    "ecc_dbe_volatile": 0,
+    "ecc_sbe_volatile": 3,
+    "remap_pending": False,
+    "remapped_uncorrectable": 0,
+    "retired_pending": 0,
+    "nvlinks_up": 18,
+    "nvlinks_down": 0,
+    "nvlink_errors": 0,
+    "pcie_width": 16,
+    "pcie_width_max": 16,
+    "pcie_gen": 5,
+    "pcie_replays": 0,
+    "recovery_action": 0,
+    "persistence": True,
+}
 FAULT = GateRecord(
     Verdict.FAIL,
     (Finding("xid", Verdict.FAIL, "XID 79"),),
@@ -85,12 +106,25 @@ def with_checks(**checks: CheckPolicy) -> Category:
 
 
 def test_a_healthy_node_passes_every_check() -> None:
-    findings = check_all(scene())
+    healthy = tuple(replace(gpu, **TELLS_ALL) for gpu in gpus())
+    limits = with_checks(pcie_gen=CheckPolicy(limit=5), pcie_replays=CheckPolicy(limit=5))
+    category = replace(limits, vbios="96.00.5E.00.01", cuda="12.6")
+    node = replace(NODE, conditions=(*NODE.conditions, Condition("HealthCheck", "Passed", bad=False)))
+    findings = check_all(scene(node=node, rows=healthy, category=category))
+    not_told_here = {"gpu-operator", EVIDENCE}
     assert {finding.check: finding.verdict for finding in findings} == dict.fromkeys(
-        CHECKS[:-1], Verdict.PASS
+        (name for name in CHECKS if name not in not_told_here), Verdict.PASS
     )
     assert verdict_of(findings) is Verdict.PASS
     assert all(finding.source and finding.at == START and finding.value for finding in findings)
+    assert not any(finding.clears for finding in findings)
+
+
+def test_what_a_default_exporter_tells_is_enough() -> None:
+    findings = check_all(scene())
+    unknown = {finding.check for finding in findings if finding.verdict is Verdict.UNKNOWN}
+    assert unknown >= {"ecc-dbe", "clock-events", "nvlink", "recovery-action"}
+    assert verdict_of(findings) is Verdict.PASS
 
 
 @pytest.mark.parametrize(
@@ -392,7 +426,7 @@ async def test_findings_that_came_with_the_facts_are_kept() -> None:
     async def read(key: NodeKey) -> Readings:
         return Readings(node_from_gpus(gpus(), START), gpus(), "prometheus")
 
-    own = Finding("upgrade", Verdict.FAIL, "a driver upgrade is under way")
+    own = Finding("upgrade", Verdict.FAIL, "a driver upgrade is under way", at=START)
     findings = await GateChecker(Policy(), ManualClock(), read).findings(
         NodeFacts(NODE, findings=(own,)), H100
     )
