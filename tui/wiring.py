@@ -317,7 +317,14 @@ async def _add_slurm(sources: Sources, settings: Settings, clock: Clock, files: 
     address = f"slurm {asked.conf or os.environ.get('SLURM_CONF', 'default slurm.conf')}"
     name = await asyncio.to_thread(files.name_of, address) if files is not None else ""
     cluster = await open_cluster(
-        site, settings.policy, clock, chance, os.environ, sources.readers, last_name=name
+        site,
+        settings.policy,
+        clock,
+        chance,
+        os.environ,
+        sources.readers,
+        last_name=name,
+        alone=not sources.readers,
     )
     source = cluster.reader.source
     sources.kept.append(KeptSource(source, address, address, cluster.reader.identity))

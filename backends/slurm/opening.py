@@ -13,6 +13,7 @@ from backends.slurm.commands import SlurmCommands
 from backends.slurm.controller import ask_config
 from backends.slurm.features import NodeReading
 from backends.slurm.feed import SlurmFeed
+from backends.slurm.local_conf import cluster_of
 from backends.slurm.locks import ReservationLocks
 from backends.slurm.reader import SlurmReader
 from backends.slurm.retiring import Retirement
@@ -54,14 +55,17 @@ async def open_cluster(
     taken: Collection[str] = (),
     *,
     last_name: str = "",
+    alone: bool = True,
 ) -> SlurmCluster:
     """The cluster whose scontrol is on the PATH. `taken` are names of other sources. Raises Unreachable, Garbled.
 
     `last_name` is what the cluster of this slurm.conf was called when it was last seen: with it, a controller that does not answer
-    soon is no reason to show nothing. One that then says another name is not believed.
+    soon is no reason to show nothing. Nor is it where the cluster is not `alone` in the fleet: it is then called as slurm.conf
+    says. One that then says another name is not believed.
     """
     commands = SlurmCommands(clock, environ, site.conf)
-    name = await _name(commands, last_name)
+    known = last_name or ("" if alone else await asyncio.to_thread(cluster_of, commands.conf))
+    name = await _name(commands, known)
     source = name if name not in taken else f"slurm-{name}"
     reading = NodeReading(policy, site.category_patterns, site.image_patterns)
     reader = SlurmReader(commands, clock, source=source, reading=reading)
@@ -77,11 +81,11 @@ async def open_cluster(
     return SlurmCluster(reader, writer, feed, ReservationLocks(commands, clock))
 
 
-async def _name(commands: SlurmCommands, last_name: str) -> str:
-    if not last_name:
+async def _name(commands: SlurmCommands, known: str) -> str:
+    if not known:
         return (await ask_config(commands)).cluster
     try:
         async with asyncio.timeout(SOON):
             return (await ask_config(commands)).cluster
     except (Unreachable, TimeoutError):
-        return last_name
+        return known

@@ -20,7 +20,7 @@ KNOWN_WITHIN = timedelta(seconds=65)
 
 
 async def nodes(deck: Deck, asked: argparse.Namespace) -> int:
-    """`nodes [SELECTION]`. A source that can't be listed is exit 4 and no list: never an empty fleet."""
+    """`nodes [SELECTION]`. Where no source can be listed it is exit 4 and no list: never an empty fleet. A part says so."""
     try:
         selection = parse(" ".join(asked.selection))
     except SelectionError as error:
@@ -29,16 +29,19 @@ async def nodes(deck: Deck, asked: argparse.Namespace) -> int:
             tell(line)
         return USAGE
     await deck.known(KNOWN_WITHIN)
-    if not silent_sources(deck):
+    if not all_silent(deck):
         await deck.known(KNOWN_WITHIN, {feed.name for feed in deck.feeds})
     failed = [state for state in deck.store.feed_states() if state.health is not FeedHealth.LIVE]
     for state in failed:
         tell(feed_words(state))
-    if silent_sources(deck):
+    if all_silent(deck):
         return UNREACHABLE
+    if silent := silent_sources(deck):
+        names = ", ".join(sorted(feed.source for feed in silent))
+        tell(f"this is a part of the fleet: the nodes of {names} are not known")
     if all(state.name != GPU for state in failed):
         await deck.metrics_joined()
-    rows = sorted((row for row in deck.store.rows() if selection.matches(row)), key=_order)
+    rows = sorted((row for row in deck.store.rows() if row.shown and selection.matches(row)), key=_order)
     if asked.json:
         put([node_shape(row) for row in rows])
         return DONE
@@ -46,6 +49,11 @@ async def nodes(deck: Deck, asked: argparse.Namespace) -> int:
     for line in table(NODE_HEAD, [node_words(row, now, deck.policy) for row in rows]):
         print(line)  # noqa: T201 - the table is what was asked for
     return DONE
+
+
+def all_silent(deck: Deck) -> bool:
+    """Whether no source's nodes are known."""
+    return silent_sources(deck) == {feed for feed in deck.feeds if feed.name == "nodes"}
 
 
 def silent_sources(deck: Deck) -> set[FeedKey]:

@@ -8,14 +8,16 @@ import signal
 import sys
 from datetime import timedelta
 
-from fleet.errors import Missing
+from fleet.errors import Missing, Unreachable
 from fleet.node import NodeKey
 from fleet.operation import Operation, StepState
 from fleet.plan import DrainOptions, Options, Plan, Request, Verb
 from fleet.runner import OperationRun
+from fleet.store import FeedKey
 from fleet.verbs.common import NOT_THERE
 from tui.deck import Deck
 from tui.exits import BLOCKED, DONE, FAILED, USAGE, code_of_operation
+from tui.headless.listing import all_silent, feed_words, silent_sources
 from tui.headless.shapes import finding_shape, operation_shape, plan_shape, put
 from tui.headless.words import of_node, operation_lines, plan_lines, tell, verdict_lines
 
@@ -44,7 +46,7 @@ async def provision(deck: Deck, asked: argparse.Namespace) -> int:
 
 async def gate(deck: Deck, asked: argparse.Namespace) -> int:
     """`gate NODE...`: exit 0 on PASS or WARN, 1 on FAIL, 3 on UNKNOWN."""
-    await deck.known(KNOWN_WITHIN)
+    await _known(deck)
     keys = [key_of(deck, name) for name in asked.nodes]
     request = deck.request(Verb.GATE, keys, asked.reason, Options(check_only=asked.check))
     return await _run(deck, asked, request)
@@ -63,7 +65,7 @@ async def resume(deck: Deck, asked: argparse.Namespace) -> int:
 
 
 async def _request(deck: Deck, asked: argparse.Namespace, verb: Verb, reason: str) -> Request:
-    await deck.known(KNOWN_WITHIN)
+    await _known(deck)
     options = Options(
         drain=DrainOptions(
             ignore_daemonsets=asked.ignore_daemonsets,
@@ -77,6 +79,27 @@ async def _request(deck: Deck, asked: argparse.Namespace, verb: Verb, reason: st
         take_over=tuple(asked.take_over or ()),
     )
     return deck.request(verb, [key_of(deck, name) for name in asked.nodes], reason, options)
+
+
+async def _known(deck: Deck) -> None:
+    """Wait until the fleet is listed, and say of which of several sources it is not. Raises Unreachable where it is of none."""
+    await deck.known(KNOWN_WITHIN)
+    words = _unheard(deck)
+    if not words or len(deck.sources) == 1:
+        return
+    if all_silent(deck):
+        raise Unreachable(words, about="the fleet")
+    tell(f"this is a part of the fleet: {words}")
+
+
+def _unheard(deck: Deck) -> str:
+    """The feeds of nodes that are not live, each with why."""
+    states = {FeedKey(state.source, state.name): state for state in deck.store.feed_states()}
+    feeds = sorted(silent_sources(deck))
+    return "; ".join(
+        feed_words(states[feed]) if feed in states else f"{feed.source}/{feed.name} has not answered"
+        for feed in feeds
+    )
 
 
 def _grace(seconds: int | None) -> timedelta | None:
@@ -226,13 +249,20 @@ def _show(found: Plan, *, json: bool) -> None:
 
 
 def key_of(deck: Deck, name: str) -> NodeKey:
-    """The node that `name` or `source/name` means. Raises Missing where several sources have one of that name."""
+    """The node that `name` or `source/name` means; of a machine of two sources the side that stands for it.
+
+    Raises Missing where several sources have one of that name, and Unreachable where the source that may have it does not answer.
+    """
     source, slash, rest = name.partition("/")
     if slash and source in deck.sources:
         return NodeKey(source, rest)
     holders = [key for key in (NodeKey(source, name) for source in deck.sources) if key in deck.store]
     if len(holders) > 1:
+        holders = [key for key in holders if deck.store.rows_by_key[key].shown]
+    if len(holders) > 1:
         raise Missing("several sources have a node of that name; say SOURCE/NODE", about=name)
+    if not holders and len(deck.sources) > 1 and (words := _unheard(deck)):
+        raise Unreachable(f"no source that answers has it; {words}", about=name)
     return holders[0] if holders else NodeKey(deck.sources[0], name)
 
 
