@@ -132,6 +132,9 @@ def _nodes(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     nodes = _command(commands, "nodes", "list nodes, all or those of a selection")
     nodes.add_argument("selection", nargs="*", metavar="SELECTION", help="like category=h100 gpu_temp>85")
     nodes.add_argument("--json", action="store_true")
+    drift = _command(commands, "drift", "versions by category, the odd ones named; exit 1 where there are any")
+    drift.add_argument("selection", nargs="*", metavar="SELECTION", help="like category=h100")
+    drift.add_argument("--json", action="store_true")
     timeline = _command(commands, "timeline", "what happened to a node, from every source that can tell")
     timeline.add_argument("node", metavar="NODE")
     timeline.add_argument(

@@ -169,7 +169,7 @@ async def _headless(choice: Choice, asked: argparse.Namespace) -> int:
 
 
 def _command(name: str) -> Headless:
-    from tui.headless import doctor, drill, listing, past, verbs
+    from tui.headless import doctor, drift, drill, listing, past, verbs
 
     commands: dict[str, Headless] = {
         "nodes": listing.nodes,
@@ -179,6 +179,7 @@ def _command(name: str) -> Headless:
         "provision": verbs.provision,
         "resume": verbs.resume,
         "timeline": past.timeline,
+        "drift": drift.drift,
         "doctor": doctor.doctor,
         "drill": drill.auto,
     }

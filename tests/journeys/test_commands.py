@@ -379,3 +379,17 @@ def test_a_nodes_timeline_tells_what_was_done_to_it_and_survives_as_markdown(fle
     nobody = fleet.run("timeline", "gpu-nowhere")
     assert (nobody.code, "nobody knows" in nobody.err) == (1, True)
     fleet.run("run", "uncordon", "gpu-h100-012", "--reason", "test", "--yes")
+
+
+def test_drift_names_the_odd_nodes_and_ends_as_diff_does(fleet: Served) -> None:
+    found = fleet.run("drift", "--json")
+    assert found.code == 1
+    categories = {each["category"]: each for each in found.json["categories"]}
+    image = next(each for each in categories["h100"]["aspects"] if each["aspect"] == "image")
+    (odd,) = (value for value in image["values"] if value["odd"])
+    assert (image["declared"], odd["value"], odd["count"], len(odd["nodes"])) == (True, "v1", 12, 12)
+    assert found.json["odd_nodes"] == 12
+    assert "NIC firmware" in found.json["untold"]
+    even = fleet.run("drift", "category=l40s")
+    assert (even.code, "0 nodes odd" in even.err) == (0, True)
+    assert fleet.run("drift", "categry=x").code == 2
