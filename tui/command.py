@@ -29,6 +29,8 @@ class Place(Enum):
     FLEET = "fleet"
     FILTER = "filter"
     NODE = "node"
+    GPUS = "gpus"
+    HEAT = "heat"
     OPERATIONS = "operations"
     OPERATION = "operation"
     TIMELINE = "timeline"

@@ -12,9 +12,57 @@ from fleet.verb import Verb
 from tui import why_not
 from tui.command import Command, Danger, Kind, Place
 
+# Handed on by their names here, many to a line.
+# isort: off
+from tui.confirming import (
+    LEAVE_OUT as LEAVE_OUT,
+    OPTIONS as OPTIONS,
+    PLAN_DOWN as PLAN_DOWN,
+    PLAN_PAGE_DOWN as PLAN_PAGE_DOWN,
+    PLAN_PAGE_UP as PLAN_PAGE_UP,
+    PLAN_UP as PLAN_UP,
+    REFUSE as REFUSE,
+    RETRY as RETRY,
+    RUN as RUN,
+)
+from tui.looking import (
+    DRIFT as DRIFT,
+    DRIFT_BACK as DRIFT_BACK,
+    DRIFT_DOWN as DRIFT_DOWN,
+    DRIFT_LEFT as DRIFT_LEFT,
+    DRIFT_MARK as DRIFT_MARK,
+    DRIFT_NEXT as DRIFT_NEXT,
+    DRIFT_OPEN as DRIFT_OPEN,
+    DRIFT_READ as DRIFT_READ,
+    DRIFT_RIGHT as DRIFT_RIGHT,
+    DRIFT_TURN as DRIFT_TURN,
+    DRIFT_UP as DRIFT_UP,
+    HEAT as HEAT,
+    HEAT_BACK as HEAT_BACK,
+    HEAT_BY as HEAT_BY,
+    HEAT_DOWN as HEAT_DOWN,
+    HEAT_FIRST as HEAT_FIRST,
+    HEAT_IN as HEAT_IN,
+    HEAT_LAST as HEAT_LAST,
+    HEAT_LEFT as HEAT_LEFT,
+    HEAT_MEASURE as HEAT_MEASURE,
+    HEAT_OUT as HEAT_OUT,
+    HEAT_PAGE_DOWN as HEAT_PAGE_DOWN,
+    HEAT_PAGE_UP as HEAT_PAGE_UP,
+    HEAT_RIGHT as HEAT_RIGHT,
+    HEAT_UP as HEAT_UP,
+    TIMELINE as TIMELINE,
+    TIMELINE_BACK as TIMELINE_BACK,
+    TIMELINE_KINDS as TIMELINE_KINDS,
+    TIMELINE_LOCAL as TIMELINE_LOCAL,
+    TIMELINE_ORDER as TIMELINE_ORDER,
+    TIMELINE_SPAN as TIMELINE_SPAN,
+    TIMELINE_WRITE as TIMELINE_WRITE,
+)
+# isort: on
+
 _SAFE, _TYPED = Danger.REVERSIBLE, Danger.TYPED
 _FLEET, _VERBS, _LOOK, _MARK, _PROGRAM = Place.FLEET, Kind.VERBS, Kind.LOOKING, Kind.MARKING, Kind.PROGRAM
-_TIMELINE, _DRIFT = Place.TIMELINE, Place.DRIFT
 
 GATE = Command(
     "verb.gate",
@@ -220,62 +268,6 @@ BACK = Command(
     "operations.back", "escape,q", "Back", "Back to the fleet.", Place.OPERATIONS, Kind.OPERATIONS, footer=9
 )
 
-RUN = Command(
-    "confirm.run",
-    "enter",
-    "Run it",
-    "Do what the plan says; no letter does, for a reason is typed here.",
-    Place.CONFIRM,
-    Kind.CONFIRMING,
-    footer=1,
-)
-LEAVE_OUT = Command(
-    "confirm.leave-out",
-    "ctrl+o",
-    "Leave out blocked",
-    "Go on with the nodes that nothing blocks.",
-    Place.CONFIRM,
-    Kind.CONFIRMING,
-    why_not=why_not.leave_out,
-    footer=4,
-)
-OPTIONS = Command(
-    "confirm.options",
-    "tab",
-    "Options, space ticks",
-    "To the next option or line of the form; space turns an option on or off.",
-    Place.CONFIRM,
-    Kind.CONFIRMING,
-    why_not=why_not.options,
-    footer=2,
-)
-PLAN_UP = Command("confirm.up", "up", "Up", "Scroll the plan up.", Place.CONFIRM, Kind.CONFIRMING)
-PLAN_DOWN = Command("confirm.down", "down", "Down", "Scroll the plan down.", Place.CONFIRM, Kind.CONFIRMING)
-PLAN_PAGE_UP = Command(
-    "confirm.page-up", "pageup", "Page up", "The plan a page up.", Place.CONFIRM, Kind.CONFIRMING
-)
-PLAN_PAGE_DOWN = Command(
-    "confirm.page-down", "pagedown", "Page down", "The plan a page down.", Place.CONFIRM, Kind.CONFIRMING
-)
-RETRY = Command(
-    "confirm.again",
-    "ctrl+r",
-    "Read again",
-    "Read the ground again and plan anew.",
-    Place.CONFIRM,
-    Kind.CONFIRMING,
-    footer=5,
-)
-REFUSE = Command(
-    "confirm.no",
-    "escape",
-    "Nothing done",
-    "Leave without doing anything.",
-    Place.CONFIRM,
-    Kind.CONFIRMING,
-    footer=3,
-)
-
 OPERATION_BACK = Command(
     "operation.back",
     "escape,q",
@@ -285,87 +277,48 @@ OPERATION_BACK = Command(
     Kind.OPERATIONS,
     footer=9,
 )
+GPUS = Command(
+    "fleet.gpus",
+    "H",
+    "GPUs",
+    "The node's GPUs on a screen of their own, with charts of their past.",
+    _FLEET,
+    _LOOK,
+    why_not=why_not.one_node,
+)
+SHORTER = Command(
+    "fleet.shorter",
+    "left_square_bracket",
+    "Shorter past",
+    "Charts of 24 h, 6 h, 1 h, 15 min: the next shorter one.",
+    _FLEET,
+    _LOOK,
+)
+LONGER = Command("fleet.longer", "right_square_bracket", "Longer past", "The next longer one.", _FLEET, _LOOK)
+GPUS_SHORTER = Command(
+    "gpus.shorter",
+    "left_square_bracket",
+    "Shorter past",
+    "Charts of 24 h, 6 h, 1 h, 15 min: the next shorter one.",
+    Place.GPUS,
+    _LOOK,
+    footer=1,
+)
+GPUS_LONGER = Command(
+    "gpus.longer",
+    "right_square_bracket",
+    "Longer past",
+    "The next longer one.",
+    Place.GPUS,
+    _LOOK,
+    footer=2,
+)
+GPUS_BACK = Command("gpus.back", "escape,q", "Back", "Back to where you were.", Place.GPUS, _LOOK, footer=9)
 NODE_BACK = Command("node.back", "escape,q", "Back", "Back to the fleet.", Place.NODE, _LOOK, footer=9)
 READ_BACK = Command(
     "reading.back", "escape,q", "Back", "Back to where you were.", Place.READING, _PROGRAM, footer=9
 )
 
-TIMELINE = Command(
-    "fleet.timeline",
-    "T",
-    "Timeline",
-    "What happened to the node under the cursor, from every source that can tell.",
-    _FLEET,
-    _LOOK,
-    why_not=why_not.one_node,
-    footer=16,
-)
-TIMELINE_KINDS = Command(
-    "timeline.kinds", "f", "Kind", "Show lines of one kind alone, or all.", _TIMELINE, _LOOK, footer=1
-)
-TIMELINE_SPAN = Command(
-    "timeline.span", "s", "Span", "The last day, week or month.", _TIMELINE, _LOOK, footer=2
-)
-TIMELINE_ORDER = Command(
-    "timeline.order", "r", "Turn round", "Newest or oldest first.", _TIMELINE, _LOOK, footer=3
-)
-TIMELINE_LOCAL = Command(
-    "timeline.local", "l", "Local time", "Times in UTC or of this machine's zone.", _TIMELINE, _LOOK, footer=4
-)
-TIMELINE_WRITE = Command(
-    "timeline.write",
-    "w",
-    "Write",
-    "Write what is shown as Markdown to a new file in the current folder.",
-    _TIMELINE,
-    _LOOK,
-    footer=5,
-)
-TIMELINE_BACK = Command(
-    "timeline.back", "escape,q", "Back", "Back to where you were.", _TIMELINE, _LOOK, footer=9
-)
-
-DRIFT = Command(
-    "fleet.drift",
-    "v",
-    "Drift",
-    "Versions by category, the odd ones marked; and who fails again and again.",
-    _FLEET,
-    _LOOK,
-    footer=17,
-)
-DRIFT_OPEN = Command(
-    "drift.open",
-    "enter",
-    "These nodes",
-    "Show in the fleet the nodes that this cell is odd on; the timeline of an offender.",
-    _DRIFT,
-    _LOOK,
-    footer=1,
-)
-DRIFT_MARK = Command(
-    "drift.mark", "space", "Mark them", "Mark the nodes that this cell is odd on.", _DRIFT, _LOOK, footer=2
-)
-DRIFT_NEXT = Command(
-    "drift.next", "w", "Next odd", "To the next cell with an odd one.", _DRIFT, _LOOK, footer=3
-)
-DRIFT_TURN = Command(
-    "drift.turn", "tab", "Offenders", "Between the matrix and the repeat offenders.", _DRIFT, _LOOK, footer=4
-)
-DRIFT_READ = Command(
-    "drift.read",
-    "ctrl+r",
-    "Read again",
-    "Ask for the versions and the journal anew.",
-    _DRIFT,
-    _LOOK,
-    footer=5,
-)
-DRIFT_UP = Command("drift.up", "up,k", "Up", "The category above.", _DRIFT, _MARK)
-DRIFT_DOWN = Command("drift.down", "down,j", "Down", "The category below.", _DRIFT, _MARK)
-DRIFT_LEFT = Command("drift.left", "left,h", "Left", "The version before.", _DRIFT, _MARK)
-DRIFT_RIGHT = Command("drift.right", "right,l", "Right", "The version after.", _DRIFT, _MARK)
-DRIFT_BACK = Command("drift.back", "escape,q", "Back", "Back to the fleet.", _DRIFT, _LOOK, footer=9)
 
 PALETTE = Command(
     "app.palette",
@@ -413,7 +366,8 @@ QUIT = Command("fleet.quit", "q", "Quit", "Leave; asks where operations run.", _
 
 ALL: tuple[Command, ...] = (
     *(GATE, CORDON, UNCORDON, DRAIN, REIMAGE, RETIRE, UNDO, PROVISION),
-    *(OPEN, FILTER, SORT, REVERSE, WORST, PANE, FAULT),
+    *(GPUS, SHORTER, LONGER, GPUS_SHORTER, GPUS_LONGER, GPUS_BACK),
+    *(OPEN, FILTER, SORT, REVERSE, WORST, PANE, HEAT, FAULT),
     *(UP, DOWN, PAGE_UP, PAGE_DOWN, FIRST, LAST, FOLD, UNFOLD, MARK, MARK_ALL, CLEAR),
     *(OPERATIONS, AUDIT, OPERATIONS_UP, OPERATIONS_DOWN, SHOW_OPERATION, RESUME, CANCEL, BACK),
     *(TIMELINE, TIMELINE_KINDS, TIMELINE_SPAN, TIMELINE_ORDER, TIMELINE_LOCAL, TIMELINE_WRITE, TIMELINE_BACK),
@@ -421,6 +375,8 @@ ALL: tuple[Command, ...] = (
     *(DRIFT_UP, DRIFT_DOWN, DRIFT_LEFT, DRIFT_RIGHT),
     *(FILTER_LEAVE, FILTER_COMPLETE),
     *(RUN, OPTIONS, LEAVE_OUT, RETRY, REFUSE, PLAN_UP, PLAN_DOWN, PLAN_PAGE_UP, PLAN_PAGE_DOWN),
+    *(HEAT_IN, HEAT_OUT, HEAT_MEASURE, HEAT_BY, HEAT_BACK),
+    *(HEAT_UP, HEAT_DOWN, HEAT_LEFT, HEAT_RIGHT, HEAT_PAGE_UP, HEAT_PAGE_DOWN, HEAT_FIRST, HEAT_LAST),
     *(OPERATION_BACK, NODE_BACK, READ_BACK, PALETTE, THEME, HELP),
     *(DRILL, DRILL_NEXT, DRILL_EXPLAIN, QUIT),
 )
@@ -429,6 +385,8 @@ BOUND_BY_WIDGETS = frozenset(
     command.id
     for command in ALL
     if command.id.startswith(("table.", "filter."))
+    or command
+    in (HEAT_UP, HEAT_DOWN, HEAT_LEFT, HEAT_RIGHT, HEAT_PAGE_UP, HEAT_PAGE_DOWN, HEAT_FIRST, HEAT_LAST)
     or command in (OPERATIONS_UP, OPERATIONS_DOWN, SHOW_OPERATION, CANCEL)
     or command in (DRIFT_UP, DRIFT_DOWN, DRIFT_LEFT, DRIFT_RIGHT)
 )

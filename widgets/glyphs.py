@@ -14,7 +14,7 @@ from fleet.node import Stage
 
 @dataclass(frozen=True, slots=True)
 class Glyphs:
-    """One set of signs. `bar_full`, `bar_half` and `bar_rest` draw ratios; `rule` draws lines."""
+    """One set of signs. `bar_full`, `bar_half` and `bar_rest` draw ratios; `rule` draws lines; `heat` goes from cool to hot."""
 
     cursor: str
     marked: str
@@ -39,6 +39,7 @@ class Glyphs:
     degrees: str
     checked: str
     unchecked: str
+    heat: tuple[str, ...]
     stages: Mapping[Stage, str]
 
     def verdict(self, verdict: Verdict) -> str:
@@ -75,6 +76,7 @@ UNICODE = Glyphs(
     degrees="°",
     checked="■",
     unchecked="□",
+    heat=("·", "░", "▒", "▓", "█"),
     stages={
         Stage.PROVISIONING: "◌",
         Stage.GATED: "◇",
@@ -112,6 +114,7 @@ ASCII = Glyphs(
     degrees=" ",
     checked="x",
     unchecked=" ",
+    heat=(".", "-", "+", "#", "@"),
     stages={
         Stage.PROVISIONING: "%",
         Stage.GATED: "#",
