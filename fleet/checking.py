@@ -114,6 +114,7 @@ def verdict_step(check: Check, record: GateRecord, facts: NodeFacts) -> ApplyVer
         admit=record.verdict.admits and not flag_only,
         quarantine=fails and not flag_only,
         hold=hold if fails else None,
+        by_cordon=check.by_cordon,
     )
 
 

@@ -117,11 +117,15 @@ class MoveWork:
 
 @dataclass(frozen=True, slots=True)
 class PutImage:
-    """Have the imager start `image`. `stage` and `hold` are what the node carries when it comes back."""
+    """Have the imager start `image`. `stage` and `hold` are what the node carries when it comes back.
+
+    `by_cordon`: its category gates by cordon, so that it comes back without the gate's taint.
+    """
 
     image: str
     imager: str
     hold: Hold
+    by_cordon: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +150,7 @@ class Check:
     flag_only: bool = False
     write: bool = True
     settle: timedelta = timedelta(0)
+    by_cordon: bool = False
     sides: tuple[NodeKey, ...] = ()
 
 
@@ -154,7 +159,7 @@ class ApplyVerdict:
     """What the runner makes of a `Check` once the findings are in: the record, and what it does to the node.
 
     `admit` opens the gate and lifts the gate's own holds and those of `operation`, never a colleague's; `quarantine` closes it
-    with `hold` and the stage quarantined. With neither, only the record is written.
+    with `hold` and the stage quarantined, `by_cordon` alone where its category gates so. With neither, only the record is written.
     """
 
     record: GateRecord
@@ -162,6 +167,7 @@ class ApplyVerdict:
     admit: bool = False
     quarantine: bool = False
     hold: Hold | None = None
+    by_cordon: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,11 +201,12 @@ class Remove:
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """Make a new node, gated, at `image`."""
+    """Make a new node, gated, at `image`; `by_cordon` alone where its category gates so."""
 
     category: str
     image: str
     hold: Hold
+    by_cordon: bool = False
 
 
 Action = (

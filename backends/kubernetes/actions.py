@@ -142,7 +142,7 @@ class KubernetesWriter:
         """Write that a node which has booted behind the gate is now gated."""
 
         def edit(node: NodeObject) -> Change:
-            if node.gated(self._keys) and node.labels.get(self._keys.lifecycle) in _NOT_YET_GATED:
+            if node.closed(self._keys) and node.labels.get(self._keys.lifecycle) in _NOT_YET_GATED:
                 return mark(node, Mark(Stage.GATED), self._keys)
             return Change(None, "as it was")
 
@@ -153,7 +153,7 @@ class KubernetesWriter:
             return step.before.manifest
         facts = (await self._reader.read([step.node], work=False)).get(step.node)
         wanted = facts.node.image.desired if facts is not None else None
-        return again(node, step.action.image, step.action.hold, self._keys, wanted=wanted).text()
+        return again(node, step.action, self._keys, wanted=wanted).text()
 
     def _before(self, step: Step, node: NodeObject, manifest: str) -> Before:
         keys, notes = self._keys, node.annotations

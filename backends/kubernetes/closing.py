@@ -140,7 +140,7 @@ def _quarantine(draft: Draft, action: ApplyVerdict) -> str:
     node, keys = draft.node, draft.keys
     held = _held(node, keys)
     if action.hold is not None:
-        entry = entry_of(node, Close(action.hold, Stage.QUARANTINED, gate=True), keys)
+        entry = entry_of(node, Close(action.hold, Stage.QUARANTINED, gate=not action.by_cordon), keys)
         old = next((there for there in held.entries if _superseded(there, entry)), None)
         if old is None:
             held = held.with_(entry)
@@ -148,8 +148,7 @@ def _quarantine(draft: Draft, action: ApplyVerdict) -> str:
             kept = msgspec.structs.replace(entry, found=old.found, restore=old.restore or entry.restore)
             held = held.swap(old, kept)
         _write_holds(draft, held)
-    _shut(draft, gate=True, keep_away=False, stage=Stage.QUARANTINED)
-    draft.unschedulable = True
+    _shut(draft, gate=not action.by_cordon, keep_away=False, stage=Stage.QUARANTINED)
     return "quarantined"
 
 

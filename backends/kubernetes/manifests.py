@@ -15,9 +15,8 @@ from backends.kubernetes.closing import entry_of
 from backends.kubernetes.held_by import read_held_by
 from backends.kubernetes.node_edit import NodeObject, TaintShape
 from backends.kubernetes.our_keys import GATE_EFFECT, GATE_VALUE, KWOK, OurKeys, slug
-from fleet.holder import Hold
 from fleet.node import Stage
-from fleet.plan import Close
+from fleet.plan import Close, Create, PutImage
 
 CONTROLLERS_TAINTS = "node.kubernetes.io/"
 """Taints that the control plane puts on and takes off by itself."""
@@ -61,11 +60,12 @@ class Manifest(msgspec.Struct):
         return msgspec.json.encode(self).decode()
 
 
-def again(node: NodeObject, image: str, hold: Hold, keys: OurKeys, *, wanted: str | None = None) -> Manifest:
-    """`node` at `image`, behind the gate: labels, annotations, foreign taints, holds and capacity kept, the old verdict not.
+def again(node: NodeObject, action: PutImage, keys: OurKeys, *, wanted: str | None = None) -> Manifest:
+    """`node` at the image, behind the gate: labels, annotations, foreign taints, holds and capacity kept, the old verdict not.
 
-    `wanted` is the image desired of it till now; where that is another, `image` is from now on, or no gate would let it in.
+    `wanted` is the image desired of it till now; where that is another, the new one is from now on, or no gate would let it in.
     """
+    image, hold = action.image, action.hold
     labels = node.labels | {keys.image_version: slug(image), keys.lifecycle: Stage.REIMAGING.value}
     annotations = {
         key: text for key, text in node.annotations.items() if key not in (_LAST_APPLIED, keys.gate)
@@ -75,34 +75,34 @@ def again(node: NodeObject, image: str, hold: Hold, keys: OurKeys, *, wanted: st
         annotations[keys.desired_image] = image
     held = read_held_by(annotations.get(keys.held_by))
     if held.of(hold.operation) is None and not held.garbled:
-        entry = entry_of(node, Close(hold, Stage.REIMAGING, gate=True), keys)
+        entry = entry_of(node, Close(hold, Stage.REIMAGING, gate=not action.by_cordon), keys)
         annotations[keys.held_by] = held.with_(entry).text(node=node.name) or ""
     provider = node.spec.provider_id if node.spec else None
-    spec = _Spec(_gated(node.taints, keys), node.unschedulable or None, provider)
+    unschedulable = node.unschedulable or action.by_cordon or None
+    spec = _Spec(_taints(node.taints, keys, gate=not action.by_cordon), unschedulable, provider)
     return Manifest(_Meta(node.name, labels, annotations), spec, _hardware(node))
 
 
-def anew(
-    name: str, category: str, image: str, hold: Hold, keys: OurKeys, like: NodeObject | None
-) -> Manifest:
+def anew(name: str, action: Create, keys: OurKeys, like: NodeObject | None) -> Manifest:
     """A node that was never there, provisioning and behind the gate. `like` is a sibling whose hardware it has."""
     labels = {} if like is None else {key: text for key, text in like.labels.items() if _shared(key)}
     labels |= {
         "kubernetes.io/hostname": name,
-        keys.category: slug(category),
-        keys.image_version: slug(image),
+        keys.category: slug(action.category),
+        keys.image_version: slug(action.image),
         keys.lifecycle: Stage.PROVISIONING.value,
     }
     bare = NodeObject()
-    entry = entry_of(bare, Close(hold, Stage.PROVISIONING, gate=True), keys)
+    entry = entry_of(bare, Close(action.hold, Stage.PROVISIONING, gate=not action.by_cordon), keys)
     annotations = {
         KWOK: "fake" if like is None else like.annotations.get(KWOK, "fake"),
-        keys.image: image,
-        keys.operation: hold.operation,
+        keys.image: action.image,
+        keys.operation: action.hold.operation,
         keys.held_by: read_held_by(None).with_(entry).text(node=name) or "",
     }
     taints = () if like is None else tuple(taint for taint in like.taints if taint.key == KWOK)
-    return Manifest(_Meta(name, labels, annotations), _Spec(_gated(taints, keys)), _hardware(like))
+    spec = _Spec(_taints(taints, keys, gate=not action.by_cordon), action.by_cordon or None)
+    return Manifest(_Meta(name, labels, annotations), spec, _hardware(like))
 
 
 def _hardware(node: NodeObject | None) -> _Status:
@@ -111,13 +111,16 @@ def _hardware(node: NodeObject | None) -> _Status:
     return _Status(node.status.capacity, node.status.allocatable)
 
 
-def _gated(taints: Iterable[TaintShape], keys: OurKeys) -> list[TaintShape]:
+def _taints(taints: Iterable[TaintShape], keys: OurKeys, *, gate: bool) -> list[TaintShape] | None:
+    """The node's own taints, with the gate's where it is to be closed by that."""
     kept = [
         taint
         for taint in taints
         if taint.key != keys.gate_taint and not taint.key.startswith(CONTROLLERS_TAINTS)
     ]
-    return [*kept, TaintShape(key=keys.gate_taint, value=GATE_VALUE, effect=GATE_EFFECT)]
+    if gate:
+        kept.append(TaintShape(key=keys.gate_taint, value=GATE_VALUE, effect=GATE_EFFECT))
+    return kept or None
 
 
 def _shared(key: str) -> bool:

@@ -92,12 +92,14 @@ class KubernetesReader:
         return {key: self._facts(shape, pods, budgets) for key, (shape, pods) in found.items()}
 
     def _facts(self, shape: NodeShape, pods: Sequence[PodShape], budgets: BudgetsByNamespace) -> NodeFacts:
+        node = node_of(shape, self.source, self._keys)
+        by_cordon = self._keys.policy.category(node.category).gate_by_cordon
         return NodeFacts(
-            node=node_of(shape, self.source, self._keys),
+            node=node,
             version=shape.metadata.resource_version or "",
             unschedulable=shape.unschedulable,
             placements=tuple(placement_of(pod, budgets, self._slurmd) for pod in pods),
-            kept_out=kept_out(pods, self._keys.ours),
+            kept_out=() if by_cordon else kept_out(pods, self._keys.ours),
         )
 
     async def _one(self, key: NodeKey, *, work: bool) -> tuple[NodeShape, list[PodShape]] | None:

@@ -107,7 +107,7 @@ class Recreate:
             raise Rejected(
                 "nodes are made on a simulated or KWOK fleet only; here machines register themselves"
             )
-        manifest = anew(step.node.name, action.category, action.image, action.hold, self._keys, like)
+        manifest = anew(step.node.name, action, self._keys, like)
         return await to_its_end(self._make(step, manifest.text(), report))
 
     async def remove(self, step: Step, report: Callable[[Progress], None]) -> Outcome:
@@ -139,7 +139,7 @@ class Recreate:
             return step.before.manifest
         expect_same(step, node, self._keys)
         facts = await self._may_go(step, node)
-        return again(node, action.image, action.hold, self._keys, wanted=facts.node.image.desired).text()
+        return again(node, action, self._keys, wanted=facts.node.image.desired).text()
 
     def _going(self, step: Step, node: NodeObject) -> bool:
         """Whether this is the recorded Node, deleted already and kept by a finalizer."""

@@ -27,6 +27,7 @@ def plan_gate(question: Question) -> NodePlan:
         question.request.by,
         flag_only=open_now,
         write=not options.check_only,
+        by_cordon=question.category.gate_by_cordon,
     )
     warnings = []
     if not open_now and not options.check_only:

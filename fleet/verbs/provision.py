@@ -46,10 +46,18 @@ def plan_provision(
         operation=request.operation,
     )
     actions: tuple[tuple[Action, str], ...] = (
-        (Create(category.name, image, hold), f"make {key.name} at {image}, behind the gate"),
+        (
+            Create(category.name, image, hold, category.gate_by_cordon),
+            f"make {key.name} at {image}, behind the gate",
+        ),
         (AwaitBoot(image, category.boot_deadline), f"wait until {key.name} itself reports {image}"),
         (
-            Check(request.operation, request.by, settle=category.settle_deadline),
+            Check(
+                request.operation,
+                request.by,
+                settle=category.settle_deadline,
+                by_cordon=category.gate_by_cordon,
+            ),
             f"gate {key.name}, and admit it on a PASS",
         ),
     )

@@ -59,15 +59,16 @@ def plan_reimage(question: Question) -> NodePlan:
 
 def _actions(question: Question, image: str, imager: str) -> list[tuple[Action, str]]:
     name, hold = question.node.key.name, question.hold(Verb.REIMAGE)
-    gate = not question.category.gate_by_cordon
+    by_cordon = question.category.gate_by_cordon
+    settle = question.category.settle_deadline
     first = None if keeps_its_stage(question.node) else Stage.DRAINING
     return [
         *close_and_move(question, first),
-        (Close(hold, Stage.REIMAGING, gate=gate, again=True), f"close {name} behind the gate"),
-        (PutImage(image, imager, hold), f"put {image} on {name} by {imager}"),
+        (Close(hold, Stage.REIMAGING, gate=not by_cordon, again=True), f"close {name} behind the gate"),
+        (PutImage(image, imager, hold, by_cordon), f"put {image} on {name} by {imager}"),
         (AwaitBoot(image, question.category.boot_deadline), f"wait until {name} itself reports {image}"),
         (
-            Check(question.request.operation, question.request.by, settle=question.category.settle_deadline),
+            Check(question.request.operation, question.request.by, settle=settle, by_cordon=by_cordon),
             f"gate {name}, and admit it on a PASS",
         ),
     ]
