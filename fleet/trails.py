@@ -146,7 +146,7 @@ class Trails:
         since = None
         if ring is not None:
             since = self._when(max(ring.first, at - KEPT + 1))
-        return NodeHistory(kept, now, lines, source="this program's own readings", since=since)
+        return NodeHistory(kept, now, lines, source="our own readings", since=since)
 
     def _at(self, now: datetime) -> int:
         self._now = max(self._now, self._step_of(now))

@@ -30,6 +30,7 @@ class Place(Enum):
     FILTER = "filter"
     NODE = "node"
     GPUS = "gpus"
+    GPUS = "gpus"
     HEAT = "heat"
     OPERATIONS = "operations"
     OPERATION = "operation"

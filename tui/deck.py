@@ -16,6 +16,7 @@ from fleet.dispatch import Dispatcher
 from fleet.drill import Drill
 from fleet.drill_ground import DrillGround
 from fleet.feeds import FeedHealth
+from fleet.history import NodeHistory, Span
 from fleet.joining import Join
 from fleet.node import NodeKey
 from fleet.observation import Observation
@@ -27,6 +28,7 @@ from fleet.runner import OperationRun
 from fleet.sightings import Sightings
 from fleet.store import FeedKey, FleetStore
 from fleet.telemetry import GpuTelemetry
+from fleet.trails import Trails
 from fleet.version_reading import ReadVersions
 from tui.settings import Settings
 
@@ -57,7 +59,8 @@ class Deck:
 
     `by` is who acts (`user@host`); `new_id` gives an operation's id. `follow` runs the feeds until it is cancelled; it never
     raises for
-    what fails outside (that is a feed's state). `feeds` are those it will speak of. `by_gpu` reads raw rows of a few nodes, now.
+    what fails outside (that is a feed's state). `feeds` are those it will speak of. `by_gpu` reads raw rows of a few nodes, now;
+    `history` one node's past, of which `trails` is what was seen here.
     `sightings` remembers how nodes changed meanwhile; `chroniclers` tell of a node's past when asked.
     `versions` asks telemetry for every node's versions, None where there is none.
     `drill_ground` gives a new walk, on a source, ground of its own; None where nothing may be changed. `remarks` wait to be said
@@ -78,6 +81,8 @@ class Deck:
     follow: Callable[[], Awaitable[None]]
     close: Callable[[], Awaitable[None]]
     by_gpu: Callable[[Collection[NodeKey]], Awaitable[Mapping[NodeKey, Sequence[GpuTelemetry]]]]
+    history: Callable[[NodeKey, Span], Awaitable[NodeHistory]] | None = None
+    trails: Trails | None = None
     readers: Mapping[str, Reader] = field(default_factory=dict)
     joined: Callable[[], Join | None] | None = None
     simulated: bool = False

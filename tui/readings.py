@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fleet.errors import FleetError
+from fleet.history import NodeHistory, Span
 from fleet.journal import Record
 from fleet.node import NodeKey
 from fleet.operation import Operation, OperationState
@@ -41,6 +42,24 @@ async def read_gpus(deck: Deck, node: NodeKey) -> GpuReading:
     except FleetError as error:
         return GpuReading(node, why=str(error))
     return GpuReading(node, rows.get(node), "" if node in rows else "no series for this node")
+
+
+@dataclass(frozen=True, slots=True)
+class PastReading:
+    """One node's past, or why it is unknown. `history` None: not known."""
+
+    history: NodeHistory | None = None
+    why: str = ""
+
+
+async def read_past(deck: Deck, node: NodeKey, span: Span) -> PastReading:
+    """The past of one node's GPUs."""
+    if deck.history is None:
+        return PastReading(why="no telemetry is configured")
+    try:
+        return PastReading(await deck.history(node, span))
+    except FleetError as error:
+        return PastReading(why=str(error))
 
 
 async def read_operations(deck: Deck) -> History:

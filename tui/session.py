@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from fleet.history import SPANS, Span
 from fleet.node import NodeKey
 from fleet.operation import OperationState
 from fleet.runner import OperationRun
@@ -25,13 +26,17 @@ QUIET = 0.3
 
 @dataclass(slots=True)
 class Session:
-    """`keys` by command id, as resolved from the settings; `reasons` as given in this sitting, newest first."""
+    """`keys` by command id, as resolved from the settings; `reasons` as given in this sitting, newest first.
+
+    `span` is how far charts go back.
+    """
 
     deck: Deck
     keys: Mapping[str, str]
     theme: str = "dark"
     columns: tuple[Column, ...] = DEFAULT_COLUMNS
     reasons: list[str] = field(default_factory=list)
+    span: Span = SPANS[1]
     _answered: float | None = None
 
     @property

@@ -235,6 +235,8 @@ async def _deck(choice: Choice, child: SimulationChild | None, *, remembers: boo
         follow=lambda: _follow(sources.feeds, deck),
         close=close,
         by_gpu=sources.telemetry.by_gpu if sources.telemetry is not None else _no_gpus,
+        history=sources.telemetry.history if sources.telemetry is not None else None,
+        trails=sources.telemetry.trails if sources.telemetry is not None else None,
         readers=sources.readers,
         joined=sources.telemetry.joined if sources.telemetry is not None else None,
         simulated=child is not None,

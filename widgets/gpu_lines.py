@@ -1,116 +1,142 @@
-"""A node's GPUs, one line each, as a small table. Pure."""
+"""A node's GPUs as a table: one line each, MIG instances under theirs, the columns that the width has room for. Pure.
+
+A column that the exporter does not give is left out and named below. One in which something is wrong is kept before others.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
 
-from fleet.policy import Policy
+from fleet.gpu_rows import devices
 from fleet.telemetry import GpuTelemetry
-from widgets.cells import Cell, temp_cell, util_cell
-from widgets.fitting import fit, fit_middle, printable
+from widgets.cells import NOTHING, Cell
+from widgets.fitting import fit, fit_middle, width_of
 from widgets.glyphs import Glyphs
+from widgets.gpu_cells import COLUMNS, SAYS, TREND, GpuColumn, GpuScene, holder_cell
 from widgets.lines import LineOf, Piece
 from widgets.tones import Tone
-from widgets.wording import UNKNOWN, known, number, percent
 
-
-class _Column(NamedTuple):
-    title: str
-    width: int
-    right: bool
-    cell: Callable[[GpuTelemetry, Policy], Cell]
-
-
-def _number(value: float | None, digits: int = 0) -> Cell:
-    return Cell(number(value, digits), Tone.UNKNOWN if known(value) is None else Tone.PLAIN)
-
-
-def _name(gpu: GpuTelemetry, policy: Policy) -> Cell:
-    part = f".{printable(gpu.instance, 8)}" if gpu.instance else ""
-    return Cell(f"{printable(gpu.gpu, 12) or UNKNOWN}{part}")
-
-
-def _memory(gpu: GpuTelemetry, policy: Policy) -> Cell:
-    used, total = known(gpu.fb_used_mib), known(gpu.fb_total_mib)
-    if used is None or not total:
-        return Cell(UNKNOWN, Tone.UNKNOWN)
-    return Cell(percent(100 * used / total))
-
-
-def _xid(gpu: GpuTelemetry, policy: Policy) -> Cell:
-    if gpu.xid is None:
-        return Cell(UNKNOWN, Tone.UNKNOWN)
-    if gpu.xid == 0:
-        return Cell("none", Tone.MUTED)
-    return Cell(str(gpu.xid), Tone.BAD if gpu.xid in policy.forbidden_xids else Tone.WARN)
-
-
-def _remaps(gpu: GpuTelemetry, policy: Policy) -> Cell:
-    """Uncorrectable row remaps; a failed remapping is said in words."""
-    if gpu.row_remap_failure:
-        return Cell("FAILED", Tone.BAD)
-    count = known(gpu.remapped_uncorrectable)
-    if count is None:
-        return Cell(UNKNOWN, Tone.UNKNOWN)
-    return Cell(number(count), Tone.WARN if count else Tone.MUTED)
-
-
-def _ecc(gpu: GpuTelemetry, policy: Policy) -> Cell:
-    count = known(gpu.ecc_dbe_volatile)
-    if count is None:
-        return Cell(UNKNOWN, Tone.UNKNOWN)
-    return Cell(number(count), Tone.BAD if count else Tone.MUTED)
-
-
-def _holder(gpu: GpuTelemetry, policy: Policy) -> Cell:
-    return Cell(printable(gpu.held_by, 120), Tone.PLAIN)
-
-
-_COLUMNS = (
-    _Column("GPU", 5, False, _name),
-    _Column("util", 10, True, lambda gpu, policy: util_cell(gpu.util)),
-    _Column("°C", 4, True, lambda gpu, policy: temp_cell(gpu.temp)),
-    _Column("mem", 5, True, _memory),
-    _Column("W", 5, True, lambda gpu, policy: _number(gpu.power_watts)),
-    _Column("XID", 5, True, _xid),
-    _Column("remaps", 7, True, _remaps),
-    _Column("ECC", 4, True, _ecc),
+_KEPT_FIRST = (
+    *("GPU", "util", "°C", "mem", "XID", "W", "remaps", "ECC", "clocks", "left", "trend", "links", "SM"),
+    *("PCIe", "needs", "MHz", "errs", "GB/s", "ever", "rpl", "HBM"),
 )
-_POD_LEAST = 12
+"""Which columns stay as the width shrinks, the last to go first."""
+
+_CORE = 4
+_POD_LEAST = 14
 _BAR = 5
+_NAMED_GPU = 14
+_SHARED = ("temp", "temp_margin", "temp_slowdown", "memory_temp", "power_watts", "sm_clock", "memory_clock")
+_SHARED_COUNTS = (
+    *("clock_event_reasons", "xid", "xid_at", "ecc_sbe_volatile", "ecc_dbe_volatile", "ecc_sbe_aggregate"),
+    *("ecc_dbe_aggregate", "remapped_correctable", "remapped_uncorrectable", "row_remap_failure"),
+    *("remap_pending", "retired_pending", "nvlink_bandwidth", "nvlink_errors", "nvlinks_up", "nvlinks_down"),
+    *("pcie_gen", "pcie_width", "pcie_gen_max", "pcie_width_max", "pcie_replays", "recovery_action"),
+)
 
 
-def gpu_lines(gpus: Sequence[GpuTelemetry], policy: Policy, glyphs: Glyphs, width: int) -> list[LineOf]:
-    """A title line and one line a GPU, at most `width` cells; the right-hand columns go first."""
-    columns = list(_COLUMNS)
-    while len(columns) > 3 and _taken(columns) > width:
-        columns.pop()
-    room = width - _taken(columns) - 2
-    pods = room >= _POD_LEAST
+def gpu_lines(gpus: Sequence[GpuTelemetry], scene: GpuScene, width: int) -> list[LineOf]:
+    """A title line, one line a GPU or instance, and what is not exported; each line at most `width` cells."""
+    rows = _with_parents(gpus)
+    told = [column for column in COLUMNS if any(column.told(gpu) is not None for gpu in rows)]
+    cells = {column.title: [_cell(column, gpu, scene) for gpu in rows] for column in told}
+    held = any(gpu.held_by for gpu in rows)
+    placed = _place(
+        told, cells, width - (_POD_LEAST if held else 0), sliced=any(gpu.instance for gpu in rows)
+    )
+    room = width - _taken(placed) - 1
+    pods = held and room >= _POD_LEAST
     title: list[Piece] = [
-        (fit(column.title, column.width, right=column.right) + " ", Tone.MUTED) for column in columns
+        (fit(column.title, column.width, right=column.right) + " ", Tone.MUTED) for column in placed
     ]
     if pods:
-        title.append((" pod", Tone.MUTED))
+        title.append((" held by", Tone.MUTED))
     lines: list[LineOf] = [title]
-    for gpu in gpus:
+    for number, gpu in enumerate(rows):
         line: list[Piece] = []
-        for column in columns:
-            line.extend(_pieces(column, column.cell(gpu, policy), glyphs))
+        for column in placed:
+            line.extend(_pieces(column, cells[column.title][number], scene.glyphs))
         if pods:
-            held = _holder(gpu, policy)
-            line.append((" " + fit_middle(held.text, room, ellipsis=glyphs.ellipsis).rstrip(), held.tone))
+            cell = holder_cell(gpu, scene)
+            text = fit_middle(cell.text, room, ellipsis=scene.glyphs.ellipsis).rstrip()
+            line.append((" " + text, cell.tone))
         lines.append(line)
-    return lines
+    return [*lines, *_missing(told, width, scene.glyphs)]
 
 
-def _taken(columns: Sequence[_Column]) -> int:
+def _with_parents(gpus: Iterable[GpuTelemetry]) -> list[GpuTelemetry]:
+    """Every GPU before its instances; one that only its instances tell of has what they say of the whole."""
+    rows: list[GpuTelemetry] = []
+    for instances in devices(gpus):
+        whole = [gpu for gpu in instances if not gpu.instance]
+        parts = [gpu for gpu in instances if gpu.instance]
+        if parts and not whole:
+            first = parts[0]
+            shared: dict[str, Any] = {name: _first(parts, name) for name in (*_SHARED, *_SHARED_COUNTS)}
+            whole = [GpuTelemetry(first.gpu, first.uuid, model=first.model, at=first.at)]
+            whole = [replace(whole[0], **shared)]
+        rows += [*whole, *parts]
+    return rows
+
+
+def _first(parts: Iterable[GpuTelemetry], name: str) -> object:
+    return next((value for part in parts if (value := getattr(part, name)) is not None), None)
+
+
+def _cell(column: GpuColumn, gpu: GpuTelemetry, scene: GpuScene) -> Cell:
+    return NOTHING if gpu.instance and column.of_device else column.cell(gpu, scene)
+
+
+def _place(
+    told: Sequence[GpuColumn], cells: dict[str, list[Cell]], width: int, *, sliced: bool
+) -> list[GpuColumn]:
+    """The columns that fit, in their order: the core, then those that show trouble, then by what they tell."""
+    wide = {column.title: _narrowed(column, cells[column.title]) for column in told}
+    if sliced:
+        wide["GPU"] = wide["GPU"]._replace(width=_NAMED_GPU)
+    wrong = {title for title, found in cells.items() if any(cell.tone is Tone.BAD for cell in found)}
+    core, rest = _KEPT_FIRST[:_CORE], _KEPT_FIRST[_CORE:]
+    order = [title for title in (*core, *sorted(rest, key=lambda title: title not in wrong)) if title in wide]
+    kept: list[str] = []
+    left = width
+    for title in order:
+        column = wide[title]
+        if title == "util" and width < 60:
+            column = wide[title] = column._replace(width=column.width - _BAR)
+        if column.width + 1 <= left:
+            kept.append(title)
+            left -= column.width + 1
+    return [wide[column.title] for column in COLUMNS if column.title in kept]
+
+
+def _narrowed(column: GpuColumn, cells: Sequence[Cell]) -> GpuColumn:
+    """A column of words takes what its words take; one of figures keeps its width, so that it does not jump about."""
+    if column.right or column.width == TREND:
+        return column
+    least = max(width_of(column.title), *(width_of(cell.text) for cell in cells), 0)
+    return column._replace(width=min(column.width, least))
+
+
+def _missing(told: Sequence[GpuColumn], width: int, glyphs: Glyphs) -> list[LineOf]:
+    """What the exporter does not give, in two lines at most."""
+    names = [SAYS[column.title] for column in COLUMNS if column not in told and column.title in SAYS]
+    if not names:
+        return []
+    text = f"not exported: {', '.join(names)}"
+    more = f"{glyphs.ellipsis} and others"
+    lines = textwrap.wrap(text, max(width, 20), subsequent_indent=" ", max_lines=2, placeholder=more)
+    return [[(fit(line, min(width, len(line)), ellipsis=glyphs.ellipsis), Tone.UNKNOWN)] for line in lines]
+
+
+def _taken(columns: Sequence[GpuColumn]) -> int:
     return sum(column.width + 1 for column in columns)
 
 
-def _pieces(column: _Column, cell: Cell, glyphs: Glyphs) -> list[Piece]:
-    if cell.bar is None:
+def _pieces(column: GpuColumn, cell: Cell, glyphs: Glyphs) -> list[Piece]:
+    if cell.bar is None or column.width <= _BAR:
         return [(fit(cell.text, column.width, right=column.right, ellipsis=glyphs.ellipsis) + " ", cell.tone)]
     full = round(cell.bar * _BAR)
     return [

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from fleet.health import Finding, Verdict
+from fleet.history import Metric
 from fleet.holder import HolderKind
 from fleet.node import Admission, Node, Readiness
 from fleet.row import FleetRow
@@ -14,10 +15,12 @@ from fleet.severity import concerns
 from fleet.telemetry import GpuTelemetry
 from fleet.workload import Placement
 from widgets.cells import SEVERITY_TONES, Scene, cells, severity_glyph
+from widgets.charts import TWO_COLUMNS, Past, chart_lines
 from widgets.clearing import what_clears
 from widgets.columns import Column
 from widgets.fitting import fit
 from widgets.glyphs import Glyphs
+from widgets.gpu_cells import GpuScene
 from widgets.gpu_lines import gpu_lines
 from widgets.lines import LineOf, Piece, plain
 from widgets.tones import Tone
@@ -29,7 +32,10 @@ LABEL = 11
 
 @dataclass(frozen=True, slots=True)
 class NodeView:
-    """What the pane shows. `gpus` None: not asked for yet, or refused; `gpus_why` says so. `placements` where they were read."""
+    """What the pane shows. `gpus` None: not asked for yet, or refused; `gpus_why` says so. `placements` where they were read.
+
+    `trails` are the utilisations of its GPUs of late, by their names; `past` is what its charts draw, None where there is none.
+    """
 
     row: FleetRow
     scene: Scene
@@ -38,6 +44,8 @@ class NodeView:
     findings: Sequence[Finding] = ()
     placements: Sequence[Placement] = ()
     notes: Sequence[str] = field(default_factory=tuple)
+    trails: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
+    past: Past | None = None
 
 
 def fact(label: str, *pieces: Piece) -> LineOf:
@@ -182,12 +190,25 @@ def gpus(view: NodeView, width: int) -> list[LineOf]:
         return [[(view.gpus_why or "not read yet", Tone.UNKNOWN)]]
     if not view.gpus:
         return [[("no GPU reports telemetry", Tone.UNKNOWN)]]
-    lines = gpu_lines(view.gpus, view.scene.policy, view.scene.glyphs, width)
+    scene = GpuScene(view.scene.policy, view.scene.glyphs, view.scene.now, view.trails)
+    lines = gpu_lines(view.gpus, scene, width)
     expected = view.row.node.gpus_capacity
     seen = len({gpu.gpu for gpu in view.gpus})
     if expected is not None and seen < expected:
         lines.append([(f"{counted(expected - seen, 'GPU')} of {expected} silent", Tone.BAD)])
     return lines
+
+
+def history(view: NodeView, width: int, height: int = 4) -> list[LineOf]:
+    """The charts of its past."""
+    if view.past is None:
+        return []
+    return chart_lines(view.past, view.scene.glyphs, view.scene.now, width, height)
+
+
+def chart_rows(width: int) -> int:
+    """How many charts stand one below the other in so many cells."""
+    return len(Metric) // (2 if width >= TWO_COLUMNS else 1)
 
 
 def gate(view: NodeView) -> list[LineOf]:

@@ -58,6 +58,7 @@ class NodePane(VerticalScroll):
         padding: 0 1;
         scrollbar-size-vertical: 1;
         & > _Blocks.head { margin-bottom: 1; }
+        & > _Blocks.past { margin-bottom: 1; }
         & > Horizontal { height: auto; margin-bottom: 1; }
         & > Horizontal > _Blocks.left { width: 2fr; margin-right: 3; }
         & > Horizontal > _Blocks.right { width: 3fr; }
@@ -75,6 +76,7 @@ class NodePane(VerticalScroll):
             ("now", _narrow(node_facts.wrong)), ("held by", _narrow(node_facts.holds)), classes="left"
         )
         self._gpus = _Blocks(("GPUs", node_facts.gpus), ("work", _narrow(node_facts.work)), classes="right")
+        self._past = _Blocks(("history", node_facts.history), classes="past")
         self._gate = _Blocks(("gate", _narrow(node_facts.gate)), classes="left")
         self._machine = _Blocks(
             ("machine", _narrow(node_facts.what_it_is)),
@@ -87,6 +89,7 @@ class NodePane(VerticalScroll):
         with Horizontal():
             yield self._now
             yield self._gpus
+        yield self._past
         with Horizontal():
             yield self._gate
             yield self._machine
@@ -100,7 +103,7 @@ class NodePane(VerticalScroll):
         """Show this node; None clears the pane. Another node is shown from its top."""
         other = view is None or self._view is None or view.row.key != self._view.row.key
         self._view = view
-        for blocks in (self._head, self._now, self._gpus, self._gate, self._machine):
+        for blocks in (self._head, self._now, self._gpus, self._past, self._gate, self._machine):
             blocks.show(view)
         if other:
             self.scroll_home(animate=False)

@@ -16,6 +16,7 @@ from tests.builders import NOW, node, row, telemetry, work
 from widgets import node_facts
 from widgets.cells import Scene
 from widgets.glyphs import ASCII
+from widgets.gpu_cells import GpuScene
 from widgets.gpu_lines import gpu_lines
 from widgets.lines import LineOf, width_of_line
 from widgets.node_facts import NodeView
@@ -89,17 +90,19 @@ def test_a_node_that_was_never_gated_says_so() -> None:
 
 
 def test_gpus_that_do_not_report_are_counted_and_their_values_unknown() -> None:
-    text = said(node_facts.gpus(view(gpus=[GpuTelemetry("0", util=97.0), GpuTelemetry("1")]), 100))
+    text = said(
+        node_facts.gpus(view(gpus=[GpuTelemetry("0", util=97.0, temp=60, xid=0), GpuTelemetry("1")]), 100)
+    )
     assert "97%" in text
     assert "6 GPUs of 8 silent" in text
-    assert text.splitlines()[2].split() == ["1", *"???????"]
+    assert text.splitlines()[2].split() == ["1", *"???"]
     assert said(node_facts.gpus(view(gpus=None), 100)) == "not read yet"
 
 
 def test_a_mig_instance_is_named_and_a_failed_remap_shouts() -> None:
     gpu = GpuTelemetry("0", instance="7", profile="1g.10gb", row_remap_failure=True, xid=63)
-    text = said(gpu_lines([gpu], SCENE.policy, ASCII, 100))
-    assert "0.7" in text
+    text = said(gpu_lines([gpu], GpuScene(SCENE.policy, ASCII), 100))
+    assert ".7 1g.10gb" in text
     assert "FAILED" in text
     assert text.isascii() or "°" in text.splitlines()[0]
 
@@ -107,7 +110,9 @@ def test_a_mig_instance_is_named_and_a_failed_remap_shouts() -> None:
 @pytest.mark.parametrize("width", [30, 58, 80, 120])
 def test_gpu_lines_fit_their_width(width: int) -> None:
     gpus = [GpuTelemetry("0", util=float("nan"), held_by=UGLY), GpuTelemetry(UGLY)]
-    assert all(width_of_line(line) <= width for line in gpu_lines(gpus, SCENE.policy, SCENE.glyphs, width))
+    assert all(
+        width_of_line(line) <= width for line in gpu_lines(gpus, GpuScene(SCENE.policy, SCENE.glyphs), width)
+    )
 
 
 class PaneApp(App[None]):

@@ -29,6 +29,7 @@ from tui.screens.base import DeckScreen, bindings_of
 from tui.screens.choose import Choice, ChooseScreen
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.emptiness import why_empty
+from tui.screens.gpus import GpuScreen
 from tui.screens.leaving import Leaving, ask_to_leave
 from tui.screens.node import NodeScreen
 from tui.screens.node_watch import NodeWatch
@@ -81,6 +82,9 @@ class FleetScreen(DeckScreen[None]):
             commands.UNDO.id: lambda: self.ask(Verb.UNCORDON),
             commands.FILTER.id: self.start_filter,
             commands.SORT.id: self.choose_sort,
+            commands.GPUS.id: lambda: self.app.push_screen(GpuScreen(session, self.targets[0])),
+            commands.SHORTER.id: lambda: self.pane.turn_span(-1),
+            commands.LONGER.id: lambda: self.pane.turn_span(1),
             commands.REVERSE.id: lambda: self.sort_by(self.view.sort.reversed),
             commands.WORST.id: self.to_trouble,
             commands.PANE.id: self.change_focus,

@@ -16,19 +16,21 @@ from tui.command import Command, Place, Standing
 from tui.commands import BY_VERB
 from tui.messages import FleetChanged, RunsChanged
 from tui.screens.base import DeckScreen, bindings_of
+from tui.screens.gpus import GpuScreen
 from tui.screens.node_watch import NodeWatch
 from tui.screens.timeline import TimelineScreen
 from tui.session import Session
 from widgets.node_pane import NodePane
 
 VERBS = tuple(command for verb, command in BY_VERB.items() if verb is not Verb.PROVISION)
+LOOKS = (commands.TIMELINE, commands.GPUS, commands.SHORTER, commands.LONGER)
 
 
 class NodeScreen(DeckScreen[Verb | None]):
     """Dismissed with the verb that was pressed here, for the fleet screen to ask about; with None to go back."""
 
     PLACE = Place.NODE
-    BINDINGS: ClassVar[list[BindingType]] = bindings_of(Place.NODE, *VERBS, commands.TIMELINE)
+    BINDINGS: ClassVar[list[BindingType]] = bindings_of(Place.NODE, *VERBS, *LOOKS)
 
     def __init__(self, session: Session, node: NodeKey) -> None:
         super().__init__(session)
@@ -38,11 +40,14 @@ class NodeScreen(DeckScreen[Verb | None]):
             **{command.id: partial(self.dismiss, command.verb) for command in VERBS},
             commands.TIMELINE.id: lambda: self.app.push_screen(TimelineScreen(session, node)),
             commands.NODE_BACK.id: lambda: self.dismiss(None),
+            commands.GPUS.id: lambda: self.app.push_screen(GpuScreen(session, node)),
+            commands.SHORTER.id: lambda: self.watch_node.turn_span(-1),
+            commands.LONGER.id: lambda: self.watch_node.turn_span(1),
         }
 
     def commands(self) -> Iterator[Command]:
         yield from VERBS
-        yield commands.TIMELINE
+        yield from LOOKS
         yield from super().commands()
 
     def compose(self) -> ComposeResult:
