@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from fleet.holder import HolderKind
-from fleet.machine import Pair
+from fleet.machine import Pair, disagree
 from fleet.node import Admission, Node, NodeKey, Readiness, Stage
 from fleet.policy import Policy
 from fleet.severity import Concern, Severity, concerns
@@ -123,6 +123,9 @@ _STAGE_TONES = {
 def _stage(row: Row, scene: Scene) -> Cell:
     """The stage; of a node in service that takes no work or is not ready, that instead."""
     node, stage = row.node, row.node.stage
+    twin = row.pair.twin if row.pair is not None else None
+    if twin is not None and disagree(node, twin) and stage in (Stage.IN_SERVICE, Stage.DRAINED):
+        return Cell("half closed", Tone.WARN, sign=scene.glyphs.warn, sign_tone=Tone.WARN)
     if stage is Stage.IN_SERVICE and node.asleep and node.admission is Admission.OPEN:
         return Cell("asleep", Tone.NOTE, sign=scene.glyphs.note, sign_tone=Tone.NOTE)
     if stage is Stage.IN_SERVICE and node.readiness is not Readiness.READY and not node.asleep:
@@ -234,12 +237,15 @@ def _image(row: Row, scene: Scene) -> Cell:
 
 def _holder(row: Row, scene: Scene) -> Cell:
     node = row.node
-    hold = node.holder
+    twin = row.pair.twin if row.pair is not None else None
+    holds = node.holds if twin is None else (*node.holds, *twin.holds)
+    hold = node.holder or (twin.holder if twin is not None else None)
     if hold is None:
         closed = node.admission is not Admission.OPEN
         return Cell("nobody said", Tone.WARN) if closed else NOTHING
     who = "nobody said" if hold.kind is HolderKind.UNNAMED and not hold.by else printable(hold.by, 60)
-    more = f" +{len(node.holds) - 1}" if len(node.holds) > 1 else ""
+    others = {(each.by, each.operation) for each in holds} - {(hold.by, hold.operation)}
+    more = f" +{len(others)}" if others else ""
     reason = f": {printable(hold.reason, 160)}" if hold.reason else ""
     return Cell(f"{who}{more}{reason}", Tone.NOTE if hold.kind is HolderKind.OURS else Tone.WARN)
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from fleet.health import Finding, Verdict
 from fleet.history import Metric
 from fleet.holder import HolderKind
+from fleet.machine import truth
 from fleet.node import Admission, Node, Readiness
 from fleet.row import FleetRow
 from fleet.severity import concerns
@@ -72,8 +73,27 @@ def head(view: NodeView) -> list[LineOf]:
     if known := scene.last_known_of(node):
         says = f"{scene.glyphs.warn} {known}: {node.key.source} has not answered since this program began"
         lines.append([(says, Tone.WARN)])
+    lines += _sides(view.row)
     if doing := scene.pending.get(node.key) or view.row.pending:
         lines.append([(f"{scene.glyphs.working} {doing}", Tone.NOTE)])
+    return lines
+
+
+def _sides(row: FleetRow) -> list[LineOf]:
+    """Both truths of a machine of two sources, Slurm's first; those that claim to be one machine."""
+    pair = row.pair
+    if pair is None:
+        return []
+    if pair.twin is None:
+        named = ", ".join(str(key) for key in pair.rivals)
+        return [[("may be one machine with ", Tone.WARN), (named, Tone.WARN)]]
+    sides = (row.node, pair.twin) if row.node.key.source == pair.slurm else (pair.twin, row.node)
+    lines: list[LineOf] = []
+    for side in sides:
+        who, _, said = truth(side, pair.slurm).partition(": ")
+        tone = Tone.MUTED if side.admission is Admission.OPEN else Tone.WARN
+        ready = "" if side.readiness is Readiness.READY else f", {side.readiness.value}"
+        lines.append([(f"{who}  ", Tone.MUTED), plain(side.key.name), (f"  {said}{ready}", tone)])
     return lines
 
 
@@ -95,14 +115,17 @@ def wrong(view: NodeView) -> list[LineOf]:
 
 def holds(view: NodeView) -> list[LineOf]:
     """Who keeps it closed, why, and since when."""
-    node = view.row.node
-    if not node.holds:
+    node, twin = view.row.node, view.row.twin
+    held = [(node, hold) for hold in node.holds]
+    if twin is not None:
+        held += [(twin, hold) for hold in twin.holds]
+    if not held:
         if node.admission is Admission.OPEN:
             return [[("nobody", Tone.MUTED)]]
         said = by_gate(node, view.scene.now)
         return [[(f"closed {said}" if said else "closed, and nobody said who or why", Tone.WARN)]]
     lines: list[LineOf] = []
-    for hold in node.holds:
+    for side, hold in held:
         tone = Tone.NOTE if hold.kind is HolderKind.OURS else Tone.WARN
         who = hold.by or "nobody said who"
         what = f" {view.scene.glyphs.bullet} ".join(
@@ -111,6 +134,8 @@ def holds(view: NodeView) -> list[LineOf]:
         line: list[Piece] = [(who, tone), (f"  since {age(hold.since, view.scene.now)}", Tone.MUTED)]
         if what:
             line.append((f"  {what}", Tone.MUTED))
+        if twin is not None:
+            line.append((f"  in {side.key.source}", Tone.MUTED))
         lines.append(line)
         lines.append([plain("  "), plain(hold.reason) if hold.reason else ("no reason given", Tone.UNKNOWN)])
     return lines

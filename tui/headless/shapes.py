@@ -9,6 +9,7 @@ from typing import Any
 
 from fleet.health import Finding
 from fleet.journal import Record
+from fleet.machine import disagree, truths
 from fleet.node import Condition, Node, Readiness, Topology
 from fleet.operation import Operation
 from fleet.plan import Blocker, NodePlan, Plan, Radius
@@ -52,6 +53,27 @@ def node_shape(row: FleetRow) -> Shape:
         "metrics": _metrics(row.telemetry),
         "conditions": [_condition(condition) for condition in node.conditions],
         "topology": _topology(node.topology),
+        "twin": _twin(row),
+    }
+
+
+def _twin(row: FleetRow) -> Shape | None:
+    """The machine's node in the other source, as that source shows it; null where there is none, or none can be believed."""
+    pair, other = row.pair, row.twin
+    if pair is None or other is None:
+        return None
+    holder = other.holder
+    return {
+        "name": other.key.name,
+        "source": other.key.source,
+        "category": other.category or None,
+        "stage": other.stage.value,
+        "admission": other.admission.value,
+        "ready": _READY[other.readiness],
+        "holder": holder.by if holder else None,
+        "reason": (holder.reason or None) if holder else None,
+        "disagrees": disagree(row.node, other),
+        "says": truths(row.node, other, pair.slurm),
     }
 
 
@@ -75,7 +97,10 @@ def plan_shape(plan: Plan) -> Shape:
         "hash": plan.hash,
         "free_to_run": plan.free_to_run,
         "typed_confirmation": plan.typed,
-        "steps": [{"id": step.id, "node": step.node.name, "says": step.says} for step in plan.steps],
+        "steps": [
+            {"id": step.id, "node": step.node.name, "source": step.node.source, "says": step.says}
+            for step in plan.steps
+        ],
         "blockers": [_blocker(blocker) for blocker in plan.all_blockers],
         "radius": _radius(plan.radius),
         "waves": plan.waves,

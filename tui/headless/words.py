@@ -43,7 +43,7 @@ def node_words(row: FleetRow, now: datetime, policy: Policy) -> tuple[str, ...]:
     wrong = concerns(row, now, policy)
     used = str(row.work.gpus_used) if row.work else "?"
     gpus = "?" if node.gpus_allocatable is None else str(node.gpus_allocatable)
-    holder = node.holder
+    holder = node.holder or (row.twin.holder if row.twin is not None else None)
     return (
         node.key.name,
         node.category or "?",
