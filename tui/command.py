@@ -30,7 +30,6 @@ class Place(Enum):
     FILTER = "filter"
     NODE = "node"
     GPUS = "gpus"
-    GPUS = "gpus"
     HEAT = "heat"
     OPERATIONS = "operations"
     OPERATION = "operation"

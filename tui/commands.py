@@ -314,47 +314,6 @@ GPUS_LONGER = Command(
     footer=2,
 )
 GPUS_BACK = Command("gpus.back", "escape,q", "Back", "Back to where you were.", Place.GPUS, _LOOK, footer=9)
-GPUS = Command(
-    "fleet.gpus",
-    "H",
-    "GPUs",
-    "The node's GPUs on a screen of their own, with charts of their past.",
-    _FLEET,
-    _LOOK,
-    why_not=why_not.one_node,
-)
-SHORTER = Command(
-    "fleet.shorter",
-    "left_square_bracket",
-    "Shorter past",
-    "Charts of 24 h, 6 h, 1 h, 15 min: the next shorter one.",
-    _FLEET,
-    _LOOK,
-)
-LONGER = Command(
-    "fleet.longer", "right_square_bracket", "Longer past", "The next longer one.", _FLEET, _LOOK
-)
-GPUS_SHORTER = Command(
-    "gpus.shorter",
-    "left_square_bracket",
-    "Shorter past",
-    "Charts of 24 h, 6 h, 1 h, 15 min: the next shorter one.",
-    Place.GPUS,
-    _LOOK,
-    footer=1,
-)
-GPUS_LONGER = Command(
-    "gpus.longer",
-    "right_square_bracket",
-    "Longer past",
-    "The next longer one.",
-    Place.GPUS,
-    _LOOK,
-    footer=2,
-)
-GPUS_BACK = Command(
-    "gpus.back", "escape,q", "Back", "Back to where you were.", Place.GPUS, _LOOK, footer=9
-)
 NODE_BACK = Command("node.back", "escape,q", "Back", "Back to the fleet.", Place.NODE, _LOOK, footer=9)
 READ_BACK = Command(
     "reading.back", "escape,q", "Back", "Back to where you were.", Place.READING, _PROGRAM, footer=9
@@ -407,7 +366,6 @@ QUIT = Command("fleet.quit", "q", "Quit", "Leave; asks where operations run.", _
 
 ALL: tuple[Command, ...] = (
     *(GATE, CORDON, UNCORDON, DRAIN, REIMAGE, RETIRE, UNDO, PROVISION),
-    *(GPUS, SHORTER, LONGER, GPUS_SHORTER, GPUS_LONGER, GPUS_BACK),
     *(GPUS, SHORTER, LONGER, GPUS_SHORTER, GPUS_LONGER, GPUS_BACK),
     *(OPEN, FILTER, SORT, REVERSE, WORST, PANE, HEAT, FAULT),
     *(UP, DOWN, PAGE_UP, PAGE_DOWN, FIRST, LAST, FOLD, UNFOLD, MARK, MARK_ALL, CLEAR),
