@@ -185,6 +185,7 @@ def _confirm_options(to: argparse.ArgumentParser) -> None:
 def _verb_options(to: argparse.ArgumentParser) -> None:
     to.add_argument("--json", action="store_true")
     to.add_argument("--to", default=None, metavar="IMAGE", help="the image to put on (reimage)")
+    to.add_argument("--skip-blocked", action="store_true", help="leave out nodes that are blocked, naming them")
     to.add_argument(
         "--take-over", action="append", default=None, metavar="HOLDER", help="lift this holder's hold too"
     )

@@ -79,6 +79,24 @@ def test_a_plan_is_free_or_blocked_by_its_exit_code(fleet: Served) -> None:
     assert fleet.run("plan", "cordon", "gpu-nowhere").code == 3
 
 
+def test_one_blocked_node_is_left_out_by_name_and_the_hash_is_of_the_rest(fleet: Served) -> None:
+    free = [node["name"] for node in fleet.run("nodes", "category=a100", "stage=in-service", "--json").json][
+        :2
+    ]
+    (gated,) = [node["name"] for node in fleet.run("nodes", "stage=quarantined", "--json").json][:1]
+    assert fleet.run("plan", "uncordon", *free, gated).code == 3
+    skipped = fleet.run("plan", "uncordon", *free, gated, "--skip-blocked", "--json")
+    assert skipped.code == 0
+    assert f"left out {gated}: it is quarantined: only a gate opens it (gate it)" in skipped.err
+    assert [left["node"] for left in skipped.json["left_out"]] == [gated]
+    assert skipped.json["hash"] == fleet.run("plan", "uncordon", *free, "--json").json["hash"]
+    reason = ("--reason", "done", "--yes", "--json")
+    ran = fleet.run("run", "uncordon", *free, gated, "--skip-blocked", *reason)
+    assert (ran.code, [left["node"] for left in ran.json["left_out"]]) == (0, [gated])
+    assert fleet.run("run", "uncordon", gated, "--skip-blocked", *reason).code == 3
+    assert fleet.run("run", "uncordon", *free, "no-such-node", "--skip-blocked", *reason).code == 2
+
+
 def test_a_command_without_a_terminal_never_asks(fleet: Served) -> None:
     said = fleet.run("run", "cordon", "gpu-h100-005", "--reason", "test")
     assert said.code == 3

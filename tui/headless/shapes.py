@@ -206,6 +206,11 @@ def _topology(topology: Topology) -> Shape:
     }
 
 
+def left_out_shape(node: NodePlan) -> Shape:
+    """A node that a plan goes without, and why."""
+    return {"node": node.node.name, "blockers": [_blocker(blocker) for blocker in node.blockers]}
+
+
 def _blocker(blocker: Blocker) -> Shape:
     return {
         "node": blocker.node.name if blocker.node else None,

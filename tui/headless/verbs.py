@@ -6,19 +6,21 @@ import argparse
 import asyncio
 import signal
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from fleet.errors import Missing, Unreachable
 from fleet.node import NodeKey
 from fleet.operation import Operation, StepState
-from fleet.plan import DrainOptions, Options, Plan, Request, Verb
+from fleet.plan import DrainOptions, NodePlan, Options, Plan, Request, Verb
 from fleet.runner import OperationRun
 from fleet.store import FeedKey
 from fleet.verbs.common import NOT_THERE
 from tui.deck import Deck
 from tui.exits import BLOCKED, DONE, FAILED, USAGE, code_of_operation
 from tui.headless.listing import all_silent, feed_words, silent_sources
-from tui.headless.shapes import finding_shape, operation_shape, plan_shape, put
+from tui.headless.shapes import finding_shape, left_out_shape, operation_shape, plan_shape, put
 from tui.headless.words import of_node, operation_lines, plan_lines, tell, verdict_lines
 
 KNOWN_WITHIN = timedelta(seconds=60)
@@ -27,8 +29,8 @@ KNOWN_WITHIN = timedelta(seconds=60)
 
 async def plan(deck: Deck, asked: argparse.Namespace) -> int:
     """`plan VERB NODE...`: show it and change nothing."""
-    found = await deck.dispatcher.plan(await _request(deck, asked, Verb(asked.verb), "planned"))
-    _show(found, json=asked.json)
+    found, left = await _planned(deck, asked, await _request(deck, asked, Verb(asked.verb), "planned"))
+    _show(found, left, json=asked.json)
     return DONE if found.free_to_run else BLOCKED
 
 
@@ -108,22 +110,47 @@ def _grace(seconds: int | None) -> timedelta | None:
 
 
 async def _run(deck: Deck, asked: argparse.Namespace, request: Request) -> int:
-    found = await deck.dispatcher.plan(request)
+    found, left = await _planned(deck, asked, request)
     if not found.free_to_run:
-        _show(found, json=asked.json)
+        _show(found, left, json=asked.json)
         await deck.dispatcher.refused(request, found.all_blockers[0].says)
         tell("nothing was changed")
         return USAGE if _names_nobody(found) else BLOCKED
     if asked.plan is not None and asked.plan != found.hash:
         tell(f"the plan is not the one you read: it is {found.hash} now")
-        _show(found, json=asked.json)
+        _show(found, left, json=asked.json)
         return BLOCKED
     if not await _confirmed(found, asked):
         if asked.json:
-            _show(found, json=True)
+            _show(found, left, json=True)
         return BLOCKED
     ended = await _follow(deck, deck.dispatcher.start(found))
-    return _told(deck, ended, json=asked.json)
+    return _told(deck, ended, left, json=asked.json)
+
+
+async def _planned(
+    deck: Deck, asked: argparse.Namespace, request: Request
+) -> tuple[Plan, tuple[NodePlan, ...]]:
+    """The plan, and with --skip-blocked what was left out of it: nodes that are there and blocked, said by name.
+
+    A name that nobody has is a mistake, and is never skipped; nor is anything where no node would be left.
+    """
+    left: list[NodePlan] = []
+    found = await deck.dispatcher.plan(request)
+    while vars(asked).get("skip_blocked") and (more := _skippable(found)):
+        left += more
+        rest = tuple(share.node for share in found.nodes if share not in more)
+        found = await deck.dispatcher.plan(replace(request, nodes=rest))
+    for share in left:
+        first = share.blockers[0]
+        tell(f"left out {share.node.name}: {first.says}" + (f" ({first.go_on})" if first.go_on else ""))
+    return found, tuple(left)
+
+
+def _skippable(found: Plan) -> list[NodePlan]:
+    blocked = [share for share in found.nodes if share.blockers]
+    skipped = [share for share in blocked if share.found != NOT_THERE]
+    return skipped if len(blocked) < len(found.nodes) else []
 
 
 def _names_nobody(found: Plan) -> bool:
@@ -212,10 +239,11 @@ async def _follow(deck: Deck, run: OperationRun) -> Operation:
             loop.remove_signal_handler(number)
 
 
-def _told(deck: Deck, ended: Operation, *, json: bool) -> int:
+def _told(deck: Deck, ended: Operation, left: Sequence[NodePlan] = (), *, json: bool) -> int:
     records = deck.dispatcher.runs[ended.id].records
     if json:
         shape = operation_shape(ended)
+        shape["left_out"] = [left_out_shape(share) for share in left]
         shape["verdicts"] = {
             key.name: {
                 "verdict": record.verdict.value,
@@ -240,9 +268,11 @@ def _verdict_code(ended: Operation) -> int:
     return code_of_operation(ended)
 
 
-def _show(found: Plan, *, json: bool) -> None:
+def _show(found: Plan, left: Sequence[NodePlan] = (), *, json: bool) -> None:
     if json:
-        put(plan_shape(found))
+        shape = plan_shape(found)
+        shape["left_out"] = [left_out_shape(share) for share in left]
+        put(shape)
         return
     for line in plan_lines(found):
         print(line)  # noqa: T201 - the plan is what was asked for
