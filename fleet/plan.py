@@ -248,18 +248,29 @@ class Radius:
 
     `jobs_lost` are workloads that do not come back by themselves; `waits_for` are budgets that hold a pod now, with their
     owners; `capacity_left` is (GPUs usable after, GPUs usable now) of the `categories` touched, None where unknown. `gangs` says
-    of each workload that would lose a part here on how many other nodes the rest of it runs.
+    of each workload that would lose a part here on how many other nodes the rest of it runs. `jobs` of the `pods` are batch jobs.
     """
 
     nodes: int = 0
     workloads: tuple[WorkloadId, ...] = ()
     jobs_lost: tuple[str, ...] = ()
     pods: int = 0
+    jobs: int = 0
     gpus: int = 0
     waits_for: tuple[str, ...] = ()
     capacity_left: tuple[int, int] | None = None
     categories: tuple[str, ...] = ()
     gangs: tuple[str, ...] = ()
+
+    @property
+    def moving(self) -> str:
+        """How much work moves away: `3 pods of 1 workload move`, `1 job moves`."""
+        pods, loads = self.pods - self.jobs, len(self.workloads)
+        parts = [f"{self.jobs:,} job{'' if self.jobs == 1 else 's'}"] if self.jobs else []
+        if pods or not self.jobs:
+            of = f"{loads:,} workload{'' if loads == 1 else 's'}"
+            parts.append(f"{pods:,} pod{'' if pods == 1 else 's'} of {of}")
+        return f"{' and '.join(parts)} move{'s' if self.jobs == 1 and not pods else ''}"
 
 
 @dataclass(frozen=True, slots=True)

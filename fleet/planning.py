@@ -139,6 +139,7 @@ def _radius(request: Request, nodes: tuple[NodePlan, ...], ground: Ground) -> Ra
         workloads=tuple(sorted({item.workload for item in moves})),
         jobs_lost=tuple(sorted(item.label for item in moves if item.keeper is Keeper.NOBODY)),
         pods=len(moves),
+        jobs=sum(item.waits for item in moves),
         gpus=sum(item.gpus for item in moves),
         waits_for=tuple(sorted(held)),
         capacity_left=_capacity_left(request, ground),

@@ -68,18 +68,20 @@ def cost(plan: Plan, glyphs: Glyphs) -> list[LineOf]:
     """The blast radius: work, GPUs, jobs lost, budgets waited for, capacity left."""
     radius = plan.radius
     lines: list[LineOf] = []
-    if plan.verb in _STOPS:
+    if plan.verb in _STOPS and not (plan.verb is Verb.DRAIN and radius.jobs == radius.pods):
         lines.append([(_STOPS[plan.verb], Tone.WARN)])
     moves: LineOf = [
-        plain(f"{counted(radius.pods, 'pod')} of {counted(len(radius.workloads), 'workload')} move, "),
+        plain(f"{radius.moving}, "),
         plain(counted(radius.gpus, "GPU")),
         (
             (f"  {_some([each.name for each in radius.workloads], 4)}" if radius.workloads else ""),
             Tone.MUTED,
         ),
     ]
-    if radius.pods or plan.verb in _STOPS:
+    if radius.pods:
         lines.append(moves)
+    elif plan.verb in _STOPS:
+        lines.append([plain("nothing is moved away")])
     if radius.jobs_lost:
         lines.append(
             [

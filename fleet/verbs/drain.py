@@ -100,7 +100,11 @@ def moving_blockers(question: Question, sorting: Sorted) -> list[Blocker]:
 def moving_warnings(evicted: tuple[Placement, ...]) -> tuple[str, ...]:
     """What the confirm screen says of work that does not come back, and of budgets that hold it now."""
     warnings = []
-    bare = [item.label for item in evicted if item.keeper is Keeper.NOBODY and not item.finished]
+    alone = [item for item in evicted if item.keeper is Keeper.NOBODY and not item.finished]
+    lost = [describe_job(item) for item in alone if item.waits]
+    if lost:
+        warnings.append(f"lost, for {'it' if len(lost) == 1 else 'they'} can't be requeued: {_some(lost)}")
+    bare = [item.label for item in alone if not item.waits]
     if bare:
         warnings.append(f"{len(bare)} without a controller will not come back: {_some(bare)}")
     scratch = [item.label for item in evicted if item.loses_scratch and not item.finished]
@@ -126,11 +130,13 @@ def waiting_warnings(question: Question, sorting: Sorted) -> tuple[str, ...]:
         f"waits for {len(waited)} to end in its own time: {_some([describe_job(item) for item in waited])}"
     ]
     until = deadline(question)
-    late = [item.label for item in waited if item.time_left is None or item.time_left > until]
-    if late:
-        says.append(
-            f"{_some(late)} may run past the deadline of {_span(until)}: --requeue starts them anew elsewhere"
-        )
+    late = [item for item in waited if item.time_left is None or item.time_left > until]
+    past = f"may run past the deadline of {_span(until)}"
+    if back := [item.label for item in late if item.keeper is not Keeper.NOBODY]:
+        them = "it" if len(back) == 1 else "them"
+        says.append(f"{_some(back)} {past}: --requeue starts {them} anew elsewhere")
+    if lost := [item.label for item in late if item.keeper is Keeper.NOBODY]:
+        says.append(f"{_some(lost)} {past}, and can't be requeued")
     return tuple(says)
 
 
@@ -145,9 +151,11 @@ def describe_job(item: Placement) -> str:
 def _what(sorting: Sorted) -> str:
     gone = sum(item.terminating_since is None for item in sorting.leaving)
     jobs = sum(item.waits for item in sorting.evict)
+    lost = sum(item.waits and item.keeper is Keeper.NOBODY for item in sorting.evict)
     parts = [
         _counted("wait for", gone, "job", "to end"),
-        _counted("requeue", jobs, "job", ""),
+        _counted("requeue", jobs - lost, "job", ""),
+        _counted("end", lost, "job", "for good"),
         _counted("move", len(sorting.evict) - jobs, "pod", "away"),
     ]
     return ", ".join(part for part in parts if part) or "nothing to move"

@@ -14,6 +14,7 @@ from fleet.observation import FeedChanged, LastKnown, TelemetrySeen
 from fleet.operation import Progress, Waiting
 from tests.driver import Driver, at_the_desk
 from tests.fakes import SOURCE
+from tests.snapshots.batch_scenes import batch_fleet, confirm_requeue
 from tui.commands import (
     AUDIT,
     CORDON,
@@ -187,6 +188,7 @@ WALKS: Mapping[str, Walk] = {
     "filter": filtered,
     "filter-wrong": filter_wrong,
     "drain": confirm_drain,
+    "requeue": confirm_requeue,
     "reimage": confirm_reimage,
     "blocked": confirm_blocked,
     "many": confirm_many,
@@ -207,7 +209,8 @@ WALKS: Mapping[str, Walk] = {
 @asynccontextmanager
 async def scene(name: str, size: tuple[int, int], theme: str) -> AsyncIterator[Driver]:
     """The dashboard at the end of a walk, with nothing that blinks."""
-    async with at_the_desk(size, settings=Settings(theme=theme)) as at:
+    fleet = batch_fleet(theme) if name == "requeue" else None
+    async with at_the_desk(size, fleet=fleet, settings=Settings(theme=theme)) as at:
         await WALKS[name](at)
         for line in at.app.screen.query(Input):
             line.cursor_blink = False

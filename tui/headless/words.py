@@ -104,8 +104,7 @@ def plan_lines(plan: Plan) -> list[str]:
 def _cost(radius: Radius) -> Iterator[str]:
     """What moves, and what GPUs are left to the categories touched; nothing of what nothing is."""
     if radius.pods:
-        work = f"{counted(radius.pods, 'pod')} of {counted(len(radius.workloads), 'workload')} move"
-        yield f"{work}, {counted(radius.gpus, 'GPU')}"
+        yield f"{radius.moving}, {counted(radius.gpus, 'GPU')}"
     if radius.capacity_left:
         after, now = radius.capacity_left
         where = f" in {', '.join(radius.categories)}" if any(radius.categories) else ""

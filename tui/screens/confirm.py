@@ -297,4 +297,14 @@ class ConfirmScreen(DeckScreen[OperationRun | None]):
             for hold in row.node.holds
             if hold.by and (hold.kind is not HolderKind.OURS or hold.by != me)
         }
-        return Offered(self.verb, images.pop() if len(images) == 1 else "", tuple(holders))
+        image, jobs, pods = images.pop() if len(images) == 1 else "", self._told("jobs"), self._told("pods")
+        return Offered(self.verb, image, tuple(holders), jobs=jobs, pods=pods or not jobs)
+
+    def _told(self, what: str) -> bool:
+        """Whether a source of these nodes, or of their machines' other sides, tells of such work."""
+        rows = [row for row in map(self.session.deck.store.record, self.request.nodes) if row is not None]
+        sources = {node.source for node in self.request.nodes}
+        sources |= {
+            row.pair.twin.key.source for row in rows if row.pair is not None and row.pair.twin is not None
+        }
+        return any(feed.source in sources and feed.name == what for feed in self.session.deck.feeds)

@@ -22,11 +22,16 @@ MOVES_WORK = (Verb.DRAIN, Verb.REIMAGE, Verb.RETIRE)
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """What can be chosen: the verb, the image that is wanted of the nodes, and the foreign holders found on them."""
+    """What can be chosen: the verb, the image that is wanted of the nodes, and the foreign holders found on them.
+
+    `jobs` and `pods` say what runs on them: jobs of a batch system, which end in their own time or start anew, or pods.
+    """
 
     verb: Verb
     image: str = ""
     holders: tuple[str, ...] = ()
+    jobs: bool = False
+    pods: bool = True
 
 
 class OptionsPanel(Vertical):
@@ -74,12 +79,26 @@ class OptionsPanel(Vertical):
 
     def _drain(self) -> Iterator[Widget]:
         drain, glyphs = self._options.drain, self._glyphs
+        pods, jobs = self._offered.pods, self._offered.jobs
+        if jobs:
+            with Horizontal(classes="line"):
+                yield Toggle(
+                    "--requeue jobs, to start anew elsewhere", glyphs, on=drain.requeue, name="requeue"
+                )
+                if not pods:
+                    yield Toggle("--force: lose the others", glyphs, on=drain.force, name="force")
+        if pods:
+            with Horizontal(classes="line"):
+                yield Toggle(
+                    "--ignore-daemonsets", glyphs, on=drain.ignore_daemonsets, name="ignore_daemonsets"
+                )
+                yield Toggle(
+                    "--delete-emptydir-data", glyphs, on=drain.delete_emptydir, name="delete_emptydir"
+                )
+                yield Toggle("--force", glyphs, on=drain.force, name="force")
         with Horizontal(classes="line"):
-            yield Toggle("--ignore-daemonsets", glyphs, on=drain.ignore_daemonsets, name="ignore_daemonsets")
-            yield Toggle("--delete-emptydir-data", glyphs, on=drain.delete_emptydir, name="delete_emptydir")
-            yield Toggle("--force", glyphs, on=drain.force, name="force")
-        with Horizontal(classes="line"):
-            yield Field("--grace-period", hint="each pod's own", name="grace")
+            if pods:
+                yield Field("--grace-period", hint="each pod's own", name="grace")
             yield Field("--timeout", hint="the category's", name="deadline", wide=12)
 
     def on_toggle_changed(self, message: Toggle.Changed) -> None:
@@ -110,6 +129,7 @@ class OptionsPanel(Vertical):
             force=on.get("force", False),
             grace=_span(typed.get("grace", ""), "--grace-period"),
             deadline=_deadline(typed.get("deadline", "")),
+            requeue=on.get("requeue", False),
         )
         holders = tuple(holder for holder in self._offered.holders if on.get(f"holder {holder}"))
         return replace(

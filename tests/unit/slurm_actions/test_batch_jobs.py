@@ -53,10 +53,11 @@ def test_a_drain_waits_for_jobs_whoever_keeps_them_and_names_them() -> None:
     found = planned(Verb.DRAIN, JOB, INTERACTIVE)
     assert found.free_to_run
     assert found.nodes[0].moves == ()
-    (named, late) = found.nodes[0].warnings
+    (named, late, later) = found.nodes[0].warnings
     assert "71 (oncall, 3 h 0 min left, 8 GPUs)" in named
     assert "72 (oncall, no time limit, can't be requeued)" in named
-    assert "71, 72 may run past the deadline of 1 h" in late
+    assert late == "71 may run past the deadline of 1 h: --requeue starts it anew elsewhere"
+    assert later == "72 may run past the deadline of 1 h, and can't be requeued"
     assert "wait for 2 jobs to end" in found.steps[1].says
 
 
@@ -68,7 +69,8 @@ def test_a_drain_that_requeues_takes_jobs_off_and_blocks_for_those_that_would_be
     assert forced.free_to_run
     assert forced.radius.jobs_lost == ("72",)
     assert any("start anew" in warning for warning in forced.nodes[0].warnings)
-    assert "requeue 2 jobs" in forced.steps[1].says
+    assert "requeue 1 job, end 1 job for good" in forced.steps[1].says
+    assert forced.radius.moving == "2 jobs move"
 
 
 def test_jobs_that_are_ending_are_waited_for_either_way() -> None:
