@@ -32,7 +32,7 @@ def silent(scene: Scene, check: str, threshold: str, *, told: int, ever: bool) -
     """UNKNOWN: told by `told` of the GPUs only; by none lately though `ever`; or exported by nobody, which says nothing."""
     none_lately = "too old" if ever else scene.readings.why or "not exported"
     value = f"told by {told} of {expected(scene)} GPUs" if told else none_lately
-    clears = f"{CATALOGUE[check].reads} of every GPU, or the category not needing this check"
+    clears = f"{CATALOGUE[check].reads.replace('`', '')} of every GPU, or the category not needing this check"
     finding = read(scene, check, Verdict.UNKNOWN, value, threshold, clears)
     return replace(finding, absent=not (told or ever))
 

@@ -175,6 +175,10 @@ class Journal(Protocol):
         """
         ...
 
+    async def judgements(self, node: str, limit: int = 20) -> Sequence[Record]:
+        """Verdicts and people's words on nodes of this name, newest first: each intent with its step, and how it ended."""
+        ...
+
     async def since(self, at: datetime) -> Sequence[Record]:
         """Every record of a node from `at` on, oldest first, without plans: what counting a month needs."""
         ...

@@ -16,6 +16,7 @@ from fleet.node import Admission, Image, Node, NodeKey, Readiness, Stage
 from fleet.operation import Effect, Operation, Outcome, Progress, StepState
 from fleet.plan import (
     ApplyVerdict,
+    Attest,
     AwaitBoot,
     Close,
     Create,
@@ -206,6 +207,13 @@ class Lab:
                     self.change(at, gate=record, stage=Stage.QUARANTINED, admission=Admission.GATED)
                 else:
                     self.change(at, gate=record)
+            case Attest(_, acceptance, repair):
+                kept = tuple(word for word in self.facts[at].node.accepted if word != acceptance)
+                self.change(
+                    at,
+                    accepted=(*kept, acceptance) if acceptance is not None else kept,
+                    repair=repair or self.facts[at].node.repair,
+                )
             case Mark(stage):
                 self.change(at, stage=stage)
             case Remove():
@@ -243,6 +251,16 @@ class MemoryJournal:
             and (not record.node or (record.node, record.source) == here)
             and (since is None or record.at >= since)
         ]
+
+    async def judgements(self, node: str, limit: int = 20) -> Sequence[Record]:
+        found = [
+            record
+            for record in reversed(self.written)
+            if record.node == node
+            and record.step is not None
+            and isinstance(record.step.action, ApplyVerdict | Attest)
+        ]
+        return found[:limit]
 
     async def since(self, at: datetime) -> Sequence[Record]:
         return [record for record in self.written if record.at >= at and record.node]

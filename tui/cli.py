@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from fleet import __version__
@@ -172,7 +172,27 @@ def _verbs(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     gate = _command(commands, "gate", "check nodes; exit 1 on FAIL, 3 on UNKNOWN")
     gate.add_argument("nodes", nargs="+", metavar="NODE")
     gate.add_argument("--check", action="store_true", help="write nothing, only say the verdict")
-    gate.add_argument("--reason", default="gate", metavar="TEXT")
+    gate.add_argument("--reason", default=None, metavar="TEXT", help="why; asked for with --accept")
+    gate.add_argument(
+        "--accept",
+        default=None,
+        metavar="CHECK",
+        help="let this check stay UNKNOWN for a time, typed and audited",
+    )
+    gate.add_argument(
+        "--expires",
+        type=_when,
+        default=None,
+        metavar="WHEN",
+        help="until when, like 4h or 2026-03-01T09:30Z (8h)",
+    )
+    gate.add_argument(
+        "--repaired", default=None, metavar="TEXT", help="what was mended: evidence for the fault on record"
+    )
+    gate.add_argument(
+        "--history", action="store_true", help="past verdicts whole, from the journal alone; checks nothing"
+    )
+    gate.add_argument("--limit", type=_whole(1, 10_000), default=20, metavar="N", help="with --history (20)")
     _confirm_options(gate)
     gate.add_argument("--json", action="store_true")
 
@@ -262,6 +282,15 @@ def _back(text: str) -> timedelta:
 
 def _span(text: str) -> timedelta:
     return _span_of(text, "must be more than nothing: a drain has a deadline")
+def _when(text: str) -> timedelta | datetime:
+    """A time to come, as a span from now or as a moment; one without a zone is in UTC, as every time here is."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return _span(text)
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
 
 
 def _span_of(text: str, nothing: str) -> timedelta:

@@ -69,7 +69,7 @@ def _do(asked: argparse.Namespace) -> int:
 
         return show_list(json=asked.json)
     choice = choose(asked, _settings(asked))
-    if asked.command in ("operations", "audit"):
+    if asked.command in ("operations", "audit") or (asked.command == "gate" and asked.history):
         return asyncio.run(_history(choice, asked))
     if asked.command == "drill" and asked.report is not None:
         from tui.drill_report_file import check_report_file
@@ -159,12 +159,15 @@ async def _headless(choice: Choice, asked: argparse.Namespace) -> int:
             "none is configured: name one with --kubeconfig or --context; `quarterdeck sim` serves a simulated one",
         )
     deck = await open_deck(choice)
-    following = asyncio.ensure_future(deck.follow())
+    from tui.headless.verbs import looks_at_named_nodes
+
+    following = None if looks_at_named_nodes(asked, deck) else asyncio.ensure_future(deck.follow())
     try:
         return await _command(asked.command)(deck, asked)
     finally:
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
+        if following is not None:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
         await deck.close()
 
 
@@ -187,12 +190,13 @@ def _command(name: str) -> Headless:
 
 
 async def _history(choice: Choice, asked: argparse.Namespace) -> int:
-    from tui.headless.history import audit, operations
+    from tui.headless.history import audit, operations, verdicts
     from tui.wiring import open_journal
 
     journal = open_journal(choice)
     try:
-        return await (audit if asked.command == "audit" else operations)(journal, asked)
+        tellers = {"operations": operations, "audit": audit, "gate": verdicts}
+        return await tellers[asked.command](journal, asked)
     finally:
         await journal.close()
 

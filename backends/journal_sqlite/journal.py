@@ -86,6 +86,10 @@ class SqliteJournal:
         """The records of one node, oldest first, with the beginning (its evidence: the plan's hash) and end of each operation."""
         return await self._in_thread(lambda connection: _of_node(connection, node, since))
 
+    async def judgements(self, node: str, limit: int = 20) -> Sequence[Record]:
+        """Verdicts and people's words on nodes of this name, newest first, with the state and the words of how each ended."""
+        return await self._in_thread(lambda connection: _judgements(connection, node, limit))
+
     async def since(self, at: datetime) -> Sequence[Record]:
         """Every record of a node from `at` on, oldest first, without plans."""
         return await self._in_thread(lambda connection: _since(connection, at))
@@ -225,6 +229,24 @@ def _of_node(connection: sqlite3.Connection, node: NodeKey, since: datetime | No
         (at, name, source, name, source),
     )
     return [replace(_record((*row[:-3], None, None)), evidence=row[-4] or row[-1] or "") for row in found]
+
+
+def _judgements(connection: sqlite3.Connection, node: str, limit: int) -> list[Record]:
+    columns = ", ".join(f"i.{column}" for column in _COLUMNS.split(", "))
+    found = connection.execute(
+        f"""select {columns}, o.state, o.says from records i
+            left join records o on o.id = (select min(id) from records where operation = i.operation and kind = 'outcome'
+                and step_id = i.step_id and node = i.node and source = i.source and id > i.id)
+            where i.kind = 'intent' and i.node = ? and json_valid(i.step)
+            and json_extract(i.step, '$.action."$"') in ('ApplyVerdict', 'Attest') order by i.id desc limit ?""",  # noqa: S608 - constants
+        (_text(node), limit),
+    )
+    return [_as_it_ended(_record(row[:-2]), row[-2], row[-1]) for row in found]
+
+
+def _as_it_ended(intent: Record, state: str | None, says: str | None) -> Record:
+    """An intent with the state and words of its outcome; one that never ended stays an intent."""
+    return intent if state is None else replace(intent, state=state, says=says or intent.says)
 
 
 def _since(connection: sqlite3.Connection, at: datetime) -> list[Record]:

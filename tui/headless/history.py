@@ -7,6 +7,7 @@ import argparse
 from fleet.ports import Journal
 from fleet.text import clean
 from tui.exits import DONE
+from tui.headless.judgements import judgement_lines, judgement_shape
 from tui.headless.shapes import operation_shape, put, record_shape
 from tui.headless.words import table, tell
 
@@ -33,6 +34,21 @@ async def operations(journal: Journal, asked: argparse.Namespace) -> int:
         print(line)  # noqa: T201 - the table is what was asked for
     if any(operation.state.value == "interrupted" for operation in found):
         tell("an interrupted operation goes on with: quarterdeck resume OPERATION")
+    return DONE
+
+
+async def verdicts(journal: Journal, asked: argparse.Namespace) -> int:
+    """`gate NODE... --history`: past verdicts with every finding and threshold as it was, and people's words, newest first."""
+    found = [record for name in asked.nodes for record in await journal.judgements(name, asked.limit)]
+    if asked.json:
+        put([judgement_shape(record) for record in found])
+        return DONE
+    for record in found:
+        for line in judgement_lines(record):
+            print(line)  # noqa: T201 - the record is what was asked for
+    for name in asked.nodes:
+        if not any(record.node == name for record in found):
+            tell(f"{clean(name)}: the journal of this machine knows no verdict of it")
     return DONE
 
 

@@ -7,7 +7,7 @@ import sys
 from datetime import datetime
 from typing import Any
 
-from fleet.health import Finding
+from fleet.health import Acceptance, Finding, GateRecord, counts_for_nothing
 from fleet.journal import Record
 from fleet.machine import disagree, truths
 from fleet.node import Condition, Node, Readiness, Topology
@@ -50,6 +50,7 @@ def node_shape(row: FleetRow) -> Shape:
         },
         "workloads": len(work.workloads) if work else None,
         "health": _health(node),
+        "accepted": [acceptance_shape(word) for word in node.accepted],
         "metrics": _metrics(row.telemetry),
         "conditions": [_condition(condition) for condition in node.conditions],
         "topology": _topology(node.topology),
@@ -77,7 +78,32 @@ def _twin(row: FleetRow) -> Shape | None:
     }
 
 
-def finding_shape(finding: Finding) -> Shape:
+def verdict_shape(record: GateRecord) -> Shape:
+    """A whole verdict, as `gate --json` and its history print it. `digest` is also on the node."""
+    return {
+        "verdict": record.verdict.value,
+        "at": _time(record.at),
+        "by": record.by or None,
+        "digest": record.digest or None,
+        "policy": record.policy or None,
+        "boot": record.boot_id or None,
+        "findings": [finding_shape(finding, record.at) for finding in record.findings],
+    }
+
+
+def acceptance_shape(word: Acceptance) -> Shape:
+    return {
+        "check": word.check,
+        "by": word.by or None,
+        "reason": word.reason or None,
+        "since": _time(word.since),
+        "until": _time(word.until),
+    }
+
+
+def finding_shape(finding: Finding, judged: datetime | None = None) -> Shape:
+    """One finding. `age_seconds` is how old its value was when it was judged; `absent`: nobody reports it, and nobody needs it."""
+    age = (judged - finding.at).total_seconds() if judged is not None and finding.at is not None else None
     return {
         "check": finding.check,
         "verdict": finding.verdict.value,
@@ -87,6 +113,9 @@ def finding_shape(finding: Finding) -> Shape:
         "at": _time(finding.at),
         "clears": finding.clears or None,
         "needed": finding.needed,
+        "absent": counts_for_nothing(finding),
+        "age_seconds": None if age is None else round(max(age, 0.0), 1),
+        "accepted": acceptance_shape(finding.accepted) if finding.accepted else None,
     }
 
 

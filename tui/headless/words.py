@@ -6,12 +6,13 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from fleet.health import counts_for_nothing
 from fleet.text import clean
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from fleet.health import GateRecord
+    from fleet.health import Finding, GateRecord
     from fleet.operation import Operation
     from fleet.plan import Plan, Radius
     from fleet.policy import Policy
@@ -133,17 +134,34 @@ def operation_lines(operation: Operation) -> list[str]:
 
 
 def verdict_lines(name: str, record: GateRecord) -> list[str]:
-    """A node's verdict, and under it each finding that did not pass, with what would clear it."""
+    """A node's verdict, and under it each finding that did not pass, with its evidence and what would clear it.
+
+    Ages are as of when it was judged; checks whose metric nobody exports or needs share one line.
+    """
     lines = [f"{name}: {record.verdict.value}"]
+    absent = [finding.check for finding in record.findings if counts_for_nothing(finding)]
     for finding in record.findings:
-        if finding.verdict.value == "PASS":
+        if finding.verdict.value == "PASS" or counts_for_nothing(finding):
             continue
         wants = f", wants {finding.threshold}" if finding.threshold else ""
-        source = f" ({finding.source})" if finding.source else ""
+        source = f" ({_source(finding, record.at)})" if finding.source else ""
         lines.append(f"  {finding.check} {finding.verdict.value}: {finding.value or '?'}{wants}{source}")
+        if (word := finding.accepted) is not None:
+            why = f": {word.reason}" if word.reason else ""
+            lines.append(f"    accepted until {word.until:%Y-%m-%d %H:%M} UTC by {word.by or '?'}{why}")
         if finding.clears and finding.needed:
             lines.append(f"    would be cleared by: {finding.clears}")
+    if absent:
+        lines.append(f"  not judged, for nobody exports it or gave a limit: {', '.join(absent)}")
     return [clean(line) for line in lines]
+
+
+def _source(finding: Finding, judged: datetime | None) -> str:
+    """Where a value came from, and how old it was."""
+    if finding.at is None or judged is None:
+        return f"{finding.source}, age unknown"
+    seconds = max(0, int((judged - finding.at).total_seconds()))
+    return f"{finding.source}, {seconds} s old"
 
 
 def of_node(name: str, says: str) -> str:
