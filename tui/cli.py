@@ -132,7 +132,9 @@ def _nodes(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     nodes = _command(commands, "nodes", "list nodes, all or those of a selection")
     nodes.add_argument("selection", nargs="*", metavar="SELECTION", help="like category=h100 gpu_temp>85")
     nodes.add_argument("--json", action="store_true")
-    drift = _command(commands, "drift", "versions by category, the odd ones named; exit 1 where there are any")
+    drift = _command(
+        commands, "drift", "versions by category, the odd ones named; exit 1 where there are any"
+    )
     drift.add_argument("selection", nargs="*", metavar="SELECTION", help="like category=h100")
     drift.add_argument("--json", action="store_true")
     timeline = _command(commands, "timeline", "what happened to a node, from every source that can tell")
@@ -280,8 +282,6 @@ def _back(text: str) -> timedelta:
     return _span_of(text, "must be more than nothing")
 
 
-def _span(text: str) -> timedelta:
-    return _span_of(text, "must be more than nothing: a drain has a deadline")
 def _when(text: str) -> timedelta | datetime:
     """A time to come, as a span from now or as a moment; one without a zone is in UTC, as every time here is."""
     try:
@@ -291,6 +291,8 @@ def _when(text: str) -> timedelta | datetime:
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
+def _span(text: str) -> timedelta:
+    return _span_of(text, "must be more than nothing: a drain has a deadline")
 
 
 def _span_of(text: str, nothing: str) -> timedelta:

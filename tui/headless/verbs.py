@@ -21,7 +21,7 @@ from fleet.verbs.common import NOT_THERE
 from tui.deck import Deck
 from tui.exits import BLOCKED, DONE, FAILED, USAGE, code_of_operation
 from tui.headless.listing import all_silent, feed_words, silent_sources
-from tui.headless.shapes import finding_shape, left_out_shape, operation_shape, plan_shape, put
+from tui.headless.shapes import left_out_shape, operation_shape, plan_shape, put, verdict_shape
 from tui.headless.words import of_node, operation_lines, plan_lines, tell, verdict_lines
 
 KNOWN_WITHIN = timedelta(seconds=60)
@@ -275,13 +275,7 @@ def _told(deck: Deck, ended: Operation, left: Sequence[NodePlan] = (), *, json: 
     if json:
         shape = operation_shape(ended)
         shape["left_out"] = [left_out_shape(share) for share in left]
-        shape["verdicts"] = {
-            key.name: {
-                "verdict": record.verdict.value,
-                "findings": [finding_shape(finding) for finding in record.findings],
-            }
-            for key, record in records.items()
-        }
+        shape["verdicts"] = {key.name: verdict_shape(record) for key, record in records.items()}
         put(shape)
     for line in operation_lines(ended):
         tell(line)
