@@ -13,6 +13,7 @@ from benchmarks.figures import FULL, QUICK, Benchmark
 from benchmarks.keys import keys
 from benchmarks.loading import loading
 from benchmarks.order import order
+from benchmarks.remembered import remembered
 from benchmarks.start import start
 from benchmarks.telemetry import telemetry
 from benchmarks.verbs import verbs
@@ -20,6 +21,7 @@ from benchmarks.verbs import verbs
 BENCHMARKS: Mapping[str, Benchmark] = {
     "start": start,
     "loading": loading,
+    "remembered": remembered,
     "blocking": blocking,
     "keys": keys,
     "order": order,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import pty
@@ -98,7 +99,16 @@ class Terminal:
         end = perf_counter() + seconds
         while (left := end - perf_counter()) > 0:
             if select.select([self._ours], [], [], left)[0]:
-                os.read(self._ours, 1 << 20)
+                with contextlib.suppress(OSError):  # it has ended
+                    os.read(self._ours, 1 << 20)
+
+    def ended(self, patience: float = _PATIENCE) -> None:
+        """Read and forget until the program has ended by itself."""
+        end = perf_counter() + patience
+        while self._process.poll() is None:
+            if perf_counter() > end:
+                raise Silent("it did not end")
+            self.idle(0.05)
 
     def resident_mb(self, what: str = "VmRSS") -> float:
         """Resident memory now, or its peak (`VmHWM`), in MB of a million bytes."""
