@@ -16,6 +16,7 @@ from tui.__main__ import withdraw
 from tui.choice import Choice, choose
 from tui.exits import DONE, FAILED, USAGE, code_of
 from tui.headless.words import tell
+from tui.interrupts import leave_when_interrupted
 from tui.settings import BadSettings, Settings, load
 from tui.streams import at_a_terminal
 
@@ -39,7 +40,7 @@ def run(asked: argparse.Namespace) -> int:
         # Whoever read our output has gone; without this the interpreter complains while it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         return FAILED
 
 
@@ -152,6 +153,7 @@ def _opener() -> Callable[[Choice], Awaitable[Deck]]:
 async def _headless(choice: Choice, asked: argparse.Namespace) -> int:
     from tui.wiring import open_deck
 
+    leave_when_interrupted()
     if choice.unasked:
         raise BadSettings(
             "no cluster",
@@ -193,6 +195,7 @@ async def _history(choice: Choice, asked: argparse.Namespace) -> int:
     from tui.headless.history import audit, operations, verdicts
     from tui.wiring import open_journal
 
+    leave_when_interrupted()
     journal = open_journal(choice)
     try:
         tellers = {"operations": operations, "audit": audit, "gate": verdicts}

@@ -1,9 +1,10 @@
-"""What is asked at a terminal before something is done: answered and refused."""
+"""What is asked at a terminal before something is done: answered, refused, and interrupted."""
 
 from __future__ import annotations
 
 import os
 import pty
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -54,3 +55,10 @@ def test_what_is_typed_decides(fleet: Served, answer: bytes, code: int) -> None:
     assert ("unschedulable" in fleet.node(NODE)["spec"]) is (code == 0)
     if code == 0:
         assert fleet.run("run", "uncordon", NODE, "--reason", "test", "--yes").code == 0
+
+
+def test_one_interrupt_is_enough_to_leave_the_question(fleet: Served) -> None:
+    with asked(fleet, "run", "cordon", NODE, "--reason", "test") as (process, _):
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 1
+    assert "unschedulable" not in fleet.node(NODE)["spec"]

@@ -23,6 +23,7 @@ from tui.exits import BLOCKED, DONE, FAILED, USAGE, code_of_operation
 from tui.headless.listing import all_silent, feed_words, silent_sources
 from tui.headless.shapes import left_out_shape, operation_shape, plan_shape, put, verdict_shape
 from tui.headless.words import of_node, operation_lines, plan_lines, tell, verdict_lines
+from tui.interrupts import leave_when_interrupted
 
 KNOWN_WITHIN = timedelta(seconds=60)
 """How long a command waits for the fleet to be listed before it plans over it."""
@@ -223,11 +224,14 @@ async def _agreed(found: Plan, what: str) -> bool:
 
 
 async def _typed() -> str:
-    """The line that is typed next, without holding up the feeds, and so that an interrupt ends the wait at once."""
+    """The line that is typed next, without holding up the feeds: no thread waits for it, which nothing could end."""
     loop, ready = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(sys.stdin.fileno(), ready.set)
     try:
         await ready.wait()
+    except asyncio.CancelledError:
+        tell("interrupted: nothing was done")
+        raise
     finally:
         loop.remove_reader(sys.stdin.fileno())
     return sys.stdin.readline().strip()
@@ -266,8 +270,8 @@ async def _follow(deck: Deck, run: OperationRun) -> Operation:
     try:
         return await deck.dispatcher.finished(run.operation.id)
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
+        loop.remove_signal_handler(signal.SIGTERM)
+        leave_when_interrupted()
 
 
 def _told(deck: Deck, ended: Operation, left: Sequence[NodePlan] = (), *, json: bool) -> int:
