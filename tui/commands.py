@@ -287,31 +287,22 @@ GPUS = Command(
     why_not=why_not.one_node,
 )
 SHORTER = Command(
-    "fleet.shorter",
-    "left_square_bracket",
-    "Shorter past",
-    "Charts of 24 h, 6 h, 1 h, 15 min: the next shorter one.",
-    _FLEET,
-    _LOOK,
-)
-LONGER = Command("fleet.longer", "right_square_bracket", "Longer past", "The next longer one.", _FLEET, _LOOK)
-GPUS_SHORTER = Command(
     "gpus.shorter",
     "left_square_bracket",
     "Shorter past",
     "Charts of 24 h, 6 h, 1 h, 15 min: the next shorter one.",
     Place.GPUS,
     _LOOK,
-    footer=1,
+    footer=17,
 )
-GPUS_LONGER = Command(
+LONGER = Command(
     "gpus.longer",
     "right_square_bracket",
     "Longer past",
     "The next longer one.",
     Place.GPUS,
     _LOOK,
-    footer=2,
+    footer=18,
 )
 GPUS_BACK = Command("gpus.back", "escape,q", "Back", "Back to where you were.", Place.GPUS, _LOOK, footer=9)
 NODE_BACK = Command("node.back", "escape,q", "Back", "Back to the fleet.", Place.NODE, _LOOK, footer=9)
@@ -366,7 +357,7 @@ QUIT = Command("fleet.quit", "q", "Quit", "Leave; asks where operations run.", _
 
 ALL: tuple[Command, ...] = (
     *(GATE, CORDON, UNCORDON, DRAIN, REIMAGE, RETIRE, UNDO, PROVISION),
-    *(GPUS, SHORTER, LONGER, GPUS_SHORTER, GPUS_LONGER, GPUS_BACK),
+    *(GPUS, SHORTER, LONGER, GPUS_BACK),
     *(OPEN, FILTER, SORT, REVERSE, WORST, PANE, HEAT, FAULT),
     *(UP, DOWN, PAGE_UP, PAGE_DOWN, FIRST, LAST, FOLD, UNFOLD, MARK, MARK_ALL, CLEAR),
     *(OPERATIONS, AUDIT, OPERATIONS_UP, OPERATIONS_DOWN, SHOW_OPERATION, RESUME, CANCEL, BACK),

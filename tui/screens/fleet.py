@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from functools import partial
 from typing import ClassVar
 
@@ -20,7 +20,7 @@ from fleet.sorting import WORST_FIRST, Sort
 from fleet.summary import summarise
 from fleet.view import FleetView, LineKey
 from tui import commands, proposals, readings, themes
-from tui.command import Place, Standing
+from tui.command import Command, Place, Standing
 from tui.commands import BY_VERB
 from tui.messages import Asked, FleetChanged, RunsChanged
 from tui.running import told
@@ -64,7 +64,7 @@ class FleetScreen(DeckScreen[None]):
 
     PLACE = Place.FLEET
     pane_from: ClassVar[int] = PANE_FROM
-    BINDINGS: ClassVar[list[BindingType]] = bindings_of(Place.FLEET)
+    BINDINGS: ClassVar[list[BindingType]] = bindings_of(Place.FLEET, commands.SHORTER, commands.LONGER)
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
@@ -83,8 +83,8 @@ class FleetScreen(DeckScreen[None]):
             commands.FILTER.id: self.start_filter,
             commands.SORT.id: self.choose_sort,
             commands.GPUS.id: lambda: self.app.push_screen(GpuScreen(session, self.targets[0])),
-            commands.SHORTER.id: lambda: self.pane.turn_span(-1),
-            commands.LONGER.id: lambda: self.pane.turn_span(1),
+            commands.SHORTER.id: lambda: self.turn_span(-1),
+            commands.LONGER.id: lambda: self.turn_span(1),
             commands.REVERSE.id: lambda: self.sort_by(self.view.sort.reversed),
             commands.WORST.id: self.to_trouble,
             commands.PANE.id: self.change_focus,
@@ -97,6 +97,11 @@ class FleetScreen(DeckScreen[None]):
             commands.DRILL.id: lambda: self.post_message(Asked(commands.DRILL.id)),
             commands.QUIT.id: lambda: ask_to_leave(self._leaving),
         }
+
+    def commands(self) -> Iterator[Command]:
+        yield from super().commands()
+        if self.has_class("with-pane"):
+            yield from (commands.SHORTER, commands.LONGER)
 
     def compose(self) -> ComposeResult:
         session = self.session
@@ -263,6 +268,11 @@ class FleetScreen(DeckScreen[None]):
             self.table.action_open()
         else:
             self.table.focus()
+
+    def turn_span(self, by: int) -> None:
+        """Show a shorter or longer past in the pane."""
+        self.pane.turn_span(by)
+        self.say(f"history: {self.session.span.name}", Tone.NOTE)
 
     def start_filter(self) -> None:
         self.add_class("with-filter")

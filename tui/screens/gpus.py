@@ -28,8 +28,8 @@ class GpuScreen(DeckScreen[None]):
         self.node = node
         self.watch_node = NodeWatch(self, session, GpuPane)
         self.deeds = {
-            commands.GPUS_SHORTER.id: lambda: self.watch_node.turn_span(-1),
-            commands.GPUS_LONGER.id: lambda: self.watch_node.turn_span(1),
+            commands.SHORTER.id: lambda: self.watch_node.turn_span(-1),
+            commands.LONGER.id: lambda: self.watch_node.turn_span(1),
             commands.GPUS_BACK.id: lambda: self.dismiss(None),
         }
 
