@@ -180,10 +180,10 @@ class Wait:
         self._tell(Progress(self._step.id, self._step.node, says, waiting, done, total))
 
     def _waiting(self, job: Placement) -> Waiting:
-        said = self._jobs[job.uid].said
-        if job.terminating_since is not None:
-            return Waiting(describe_job(job), said or "to end", job.user, job.terminating_since)
-        return Waiting(describe_job(job), said or "to end in its own time", job.user)
+        said, ending = self._jobs[job.uid].said, job.terminating_since is not None
+        on = said or ("to end" if ending else "to end in its own time")
+        owner = f"user {job.user}" if job.user else ""
+        return Waiting(f"job {describe_job(job, owned=False)}", on, owner, job.terminating_since)
 
     def _tell(self, progress: Progress) -> None:
         if progress != self._last:
@@ -192,7 +192,7 @@ class Wait:
 
     def _late(self) -> str:
         waiting = self._last.waiting if self._last else ()
-        left = ", ".join(f"{wait.what}: {wait.on}" for wait in waiting[:NAMED])
+        left = ", ".join(f"{wait.what} of {wait.owner or 'somebody'}: {wait.on}" for wait in waiting[:NAMED])
         more = f" and {len(waiting) - NAMED} more" if len(waiting) > NAMED else ""
         why = f"; {self._trouble}" if self._trouble else ""
         deadline = f"{self._action.deadline.total_seconds():g} s"

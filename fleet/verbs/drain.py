@@ -140,10 +140,11 @@ def waiting_warnings(question: Question, sorting: Sorted) -> tuple[str, ...]:
     return tuple(says)
 
 
-def describe_job(item: Placement) -> str:
-    """A batch job in a few words: `71 (oncall, 3 h left, 8 GPUs)`."""
+def describe_job(item: Placement, *, owned: bool = True) -> str:
+    """A batch job in a few words: `71 (user oncall, 3 h left, 8 GPUs)`; not `owned`, without the user."""
+    user = f"user {item.user}" if owned and item.user else ""
     left = "no time limit" if item.time_left is None else f"{_rounded(item.time_left)} left"
-    words = [item.user, left, f"{item.gpus} GPUs" if item.gpus else ""]
+    words = [user, left, f"{item.gpus} GPUs" if item.gpus else ""]
     lost = "" if item.keeper is not Keeper.NOBODY else "can't be requeued"
     return f"{item.label} ({', '.join(word for word in (*words, lost) if word)})"
 

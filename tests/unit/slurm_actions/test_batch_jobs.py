@@ -54,8 +54,8 @@ def test_a_drain_waits_for_jobs_whoever_keeps_them_and_names_them() -> None:
     assert found.free_to_run
     assert found.nodes[0].moves == ()
     (named, late, later) = found.nodes[0].warnings
-    assert "71 (oncall, 3 h 0 min left, 8 GPUs)" in named
-    assert "72 (oncall, no time limit, can't be requeued)" in named
+    assert "71 (user oncall, 3 h 0 min left, 8 GPUs)" in named
+    assert "72 (user oncall, no time limit, can't be requeued)" in named
     assert late == "71 may run past the deadline of 1 h: --requeue starts it anew elsewhere"
     assert later == "72 may run past the deadline of 1 h, and can't be requeued"
     assert "wait for 2 jobs to end" in found.steps[1].says
