@@ -225,7 +225,13 @@ class KubernetesDrillGround:
         return True
 
     async def _equip(self, node: NodeObject) -> bool:
-        """Write the GPUs of a node without a machine, once it has reported itself. False where it has not yet."""
+        """Write the GPUs of a node without a machine, once it has reported itself. False where it has not yet.
+
+        It is marked as a drill's first: no other node may be made with these GPUs because this one has them.
+        """
+        if node.annotations.get(self._keys.drill) != self._namespace:
+            mark = {"metadata": {"annotations": {self._keys.drill: self._namespace}}}
+            await self._patch(node_path(self._node.name), mark)
         status = node.status
         capacity: Mapping[str, Any] = (status.capacity if status else None) or {}
         allocatable: Mapping[str, Any] = (status.allocatable if status else None) or {}

@@ -33,7 +33,7 @@ class DrillKeys:
     @property
     def drill(self) -> str:
         """The label by which drills are found; its value is the drill's name."""
-        return f"{self.keys.prefix}drill"
+        return self.keys.drill
 
     @property
     def by(self) -> str:

@@ -86,6 +86,11 @@ class OurKeys:
         """The operation that made this Node, which stands for its uid after a recreate."""
         return f"{self.prefix}operation"
 
+    @property
+    def drill(self) -> str:
+        """On a drill's namespace, the label by which drills are found: its name. On its node, the annotation: that namespace."""
+        return f"{self.prefix}drill"
+
 
 def slug(image: str) -> str:
     """`image` as a label value. A reference that is one already stays; another gets eight digits of its hash."""

@@ -102,13 +102,17 @@ class Recreate:
     async def create(self, step: Step, action: Create, report: Callable[[Progress], None]) -> Outcome:
         """Make a new gated node. Raises Rejected on a fleet of machines, Conflict where the name is taken."""
         siblings = await self._nodes((("labelSelector", f"{self._keys.category}={slug(action.category)}"),))
-        like = next((node for node in siblings if KWOK in node.annotations), None)
+        like = next((node for node in siblings if self._is_model(node)), None)
         if like is None and not any(KWOK in node.annotations for node in await self._nodes()):
             raise Rejected(
                 "nodes are made on a simulated or KWOK fleet only; here machines register themselves"
             )
         manifest = anew(step.node.name, action, self._keys, like)
         return await to_its_end(self._make(step, manifest.text(), report))
+
+    def _is_model(self, node: NodeObject) -> bool:
+        """Whether a new node of its category may have its hardware: what a drill gave its own node is nobody else's."""
+        return KWOK in node.annotations and self._keys.drill not in node.annotations
 
     async def remove(self, step: Step, report: Callable[[Progress], None]) -> Outcome:
         """Delete the Node by uid and wait until it is gone. Raises Blocked while pods are bound, Conflict, TimedOut."""

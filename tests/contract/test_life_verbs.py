@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from fleet.errors import Blocked, Conflict, Missing, Rejected, TimedOut
 from fleet.node import Admission, NodeKey, Stage
 from fleet.operation import Effect, StepState
 from fleet.plan import AwaitBoot, Close, Create, PutImage, Remove, Step
-from tests.contract.orchestrator import KEYS, Orchestrator
+from tests.contract.orchestrator import KEYS, Json, Orchestrator
 
 BOOT = timedelta(minutes=10)
 TEAM_TAINT = {"key": "example.com/team", "value": "a", "effect": "NoSchedule"}
@@ -175,6 +176,27 @@ async def test_a_new_node_comes_gated_like_its_category(orchestrator: Orchestrat
     taken = orchestrator.step(sibling, Create(orchestrator.run, "v2", orchestrator.hold("provision")))
     with pytest.raises(Conflict, match="there already"):
         await orchestrator.writer.perform(taken, orchestrator.progress.append)
+
+
+async def test_a_new_node_has_no_hardware_of_a_drills_node(
+    orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drills = await orchestrator.node()
+    await orchestrator.patch_node(drills, {"metadata": {"annotations": {KEYS.drill: "another-drill"}}})
+    key = NodeKey(orchestrator.source, orchestrator.unique("new"))
+    orchestrator.adopt(key)
+    made: list[Json] = []
+    send = orchestrator.api.send
+
+    async def noting(method: str, path: str, body: bytes = b"", **rest: Any) -> bytes:
+        made.append(json.loads(body))
+        return await send(method, path, body, **rest)
+
+    monkeypatch.setattr(orchestrator.api, "send", noting)
+    step = orchestrator.step(key, Create(orchestrator.run, "v1", orchestrator.hold("provision")))
+    assert (await orchestrator.writer.perform(step, orchestrator.progress.append)).state is StepState.DONE
+    assert made[0]["metadata"]["name"] == key.name
+    assert not made[0].get("status")
 
 
 async def test_a_retired_node_is_removed_by_uid(orchestrator: Orchestrator) -> None:
