@@ -93,6 +93,7 @@ class FleetScreen(DeckScreen[None]):
             commands.OPERATIONS.id: self.show_operations,
             commands.AUDIT.id: lambda: self.app.push_screen(AuditScreen(session)),
             commands.TIMELINE.id: self.show_timeline,
+            commands.DRIFT.id: self.show_drift,
             commands.THEME.id: self.next_theme,
             commands.DRILL.id: lambda: self.post_message(Asked(commands.DRILL.id)),
             commands.QUIT.id: lambda: ask_to_leave(self._leaving),
@@ -409,6 +410,20 @@ class FleetScreen(DeckScreen[None]):
         at = self.table.cursor_key
         node = at if isinstance(at, NodeKey) else self.targets[0]
         self.app.push_screen(TimelineScreen(self.session, node))
+
+    def show_drift(self) -> None:
+        """Which nodes run what they should not; then show in the table what was picked there."""
+        from tui.screens.drift import DriftScreen, Picked
+
+        def picked(found: Picked | None) -> None:
+            if found is not None and found.selection:
+                self.add_class("with-filter")
+                self.query_one(FilterBar).start(found.selection, values_in(self.session.deck.store.rows()))
+                self.table.focus()
+            elif found is not None:
+                self.table.set_marks(found.marks)
+
+        self.app.push_screen(DriftScreen(self.session), picked)
 
     async def _find_interrupted(self) -> None:
         left = readings.interrupted(await readings.read_operations(self.session.deck))

@@ -15,6 +15,7 @@ from tests.builders import node
 from tui import commands
 from tui.command import Command, Danger, Standing
 from tui.commands import ALL, BOUND_BY_WIDGETS, BY_VERB, COMMANDS
+from widgets.drift_grid import DriftGrid
 from widgets.filter_bar import FilterBar
 from widgets.fleet_table import FleetTable
 from widgets.operations_list import OperationsList
@@ -42,7 +43,7 @@ def test_every_verb_has_a_command_and_what_cannot_be_taken_back_is_typed() -> No
 def test_the_bindings_of_widgets_have_a_command_of_the_same_id() -> None:
     bound = {
         binding.id
-        for widget in (FleetTable, FilterBar, OperationsList)
+        for widget in (DriftGrid, FleetTable, FilterBar, OperationsList)
         for binding in widget.BINDINGS
         if not isinstance(binding, tuple)
     }
