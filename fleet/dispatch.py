@@ -24,14 +24,14 @@ from fleet.ports import Checker, Clock, Journal, Reader, Writer
 from fleet.read_only import NoWriter
 from fleet.runner import Bench, OperationRun, new_operation
 from fleet.stopping import Stop
-from fleet.workload import WorkloadAt
+from fleet.workload import Rest, WorkloadAt
 
 Capacity = Mapping[str, tuple[int, int, int, int]]
 """By category: GPUs usable, GPUs in all, nodes, nodes unavailable."""
 
 
-Elsewhere = Callable[[Collection[WorkloadAt], Collection[NodeKey]], Mapping[WorkloadAt, int]]
-"""On how many nodes, beside those given, each of some workloads is seen to run."""
+Elsewhere = Callable[[Collection[WorkloadAt], Collection[NodeKey]], Mapping[WorkloadAt, Rest]]
+"""Where, beside the nodes given, each of some workloads is seen to run; one that runs nowhere else is left out."""
 
 _MOVE_NO_WORK = (Verb.CORDON, Verb.UNCORDON)
 """Verbs for which nobody need ask what work is on a node."""

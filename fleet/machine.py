@@ -169,7 +169,14 @@ def together(own: NodeWork | None, pair: Pair | None) -> NodeWork | None:
         pods=own.pods + other.pods,
         workloads=own.workloads + other.workloads,
         hosts=own.hosts or other.hosts,
+        gpus_of=_both(own, other),
     )
+
+
+def _both(own: NodeWork, other: NodeWork) -> tuple[int, ...]:
+    """The GPUs of every workload of both sides; empty where either side does not tell."""
+    known = all(len(side.gpus_of) == len(side.workloads) for side in (own, other))
+    return own.gpus_of + other.gpus_of if known else ()
 
 
 def own_holds(node: Node, other: Node) -> tuple[Hold, ...]:

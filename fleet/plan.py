@@ -19,7 +19,7 @@ from fleet.machine import Tie
 from fleet.node import Node, NodeKey, Stage
 from fleet.policy import TYPED_CONFIRMATION_ABOVE
 from fleet.verb import Verb as Verb
-from fleet.workload import Placement, WorkloadAt, WorkloadId
+from fleet.workload import Placement, Rest, WorkloadAt, WorkloadId
 
 
 @dataclass(frozen=True, slots=True)
@@ -409,7 +409,7 @@ class Ground:
     """The immutable view a plan is made over.
 
     `facts` by node; `missing` are nodes asked for that are not there; `permissions` by verb; `capacity` by category: (usable
-    GPUs, all GPUs, nodes, nodes unavailable) for the radius and the brakes. `elsewhere`: on how many nodes beside those asked for
+    GPUs, all GPUs, nodes, nodes unavailable) for the radius and the brakes. `elsewhere`: where beside the nodes asked for
     a workload runs, as last seen; it changes all the time, so no hash covers it. `ties` says of nodes that a rule joins what
     their machine is, and `twins` has the facts of the other sides, which count no GPU and no node of their own.
     """
@@ -420,6 +420,6 @@ class Ground:
     capacity: Mapping[str, tuple[int, int, int, int]] = field(default_factory=dict)
     missing: tuple[NodeKey, ...] = ()
     stale_feeds: tuple[str, ...] = ()
-    elsewhere: Mapping[WorkloadAt, int] = field(default_factory=dict)
+    elsewhere: Mapping[WorkloadAt, Rest] = field(default_factory=dict)
     ties: Mapping[NodeKey, Tie] = field(default_factory=dict)
     twins: Mapping[NodeKey, NodeFacts] = field(default_factory=dict)

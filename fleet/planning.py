@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -30,7 +30,7 @@ from fleet.verbs.gate import plan_gate
 from fleet.verbs.provision import plan_provision
 from fleet.verbs.reimage import image_of, imager_of, plan_reimage
 from fleet.verbs.retire import plan_retire
-from fleet.workload import STANDS_ALONE, Keeper
+from fleet.workload import STANDS_ALONE, Keeper, Rest, WorkloadAt
 
 _VERBS: dict[Verb, Callable[[Question], NodePlan]] = {
     Verb.GATE: plan_gate,
@@ -150,16 +150,27 @@ def _radius(request: Request, nodes: tuple[NodePlan, ...], ground: Ground) -> Ra
 
 def _gangs(nodes: tuple[NodePlan, ...], ground: Ground) -> tuple[str, ...]:
     """Workloads that lose a part here and run on other nodes too, where they may stall for it."""
-    touched = {
-        (node.node.source, item.workload) for node in nodes for item in node.moves if not item.finished
-    }
+    here: defaultdict[WorkloadAt, dict[NodeKey, int]] = defaultdict(dict)
+    for node in nodes:
+        for item in node.moves:
+            if not item.finished:
+                parts = here[node.node.source, item.workload]
+                parts[node.node] = parts.get(node.node, 0) + item.gpus
     found = []
-    for at in sorted(touched):
-        others = ground.elsewhere.get(at, 0)
-        if others and at[1].kind not in STANDS_ALONE:
-            where = "1 other node, which" if others == 1 else f"{others} other nodes, which"
-            found.append(f"{at[1].namespace}/{at[1].name} also runs on {where} may stall")
+    for at in sorted(here):
+        rest = ground.elsewhere.get(at)
+        if rest is not None and at[1].kind not in STANDS_ALONE:
+            found.append(f"{at[1].namespace}/{at[1].name} {_stalls(here[at], rest)}")
     return tuple(found)
+
+
+def _stalls(here: Mapping[NodeKey, int], rest: Rest) -> str:
+    """What a gang that loses its parts `here` idles on the other nodes."""
+    if not rest.gpus:
+        others = "1 other node" if rest.nodes == 1 else f"{rest.nodes} other nodes"
+        return f"also runs on {others}, which may stall"
+    total, nodes = sum(here.values()) + rest.gpus, len(here) + rest.nodes
+    return f"is a gang of {total} GPUs on {nodes} nodes: {rest.gpus} elsewhere may stall"
 
 
 def _capacity_left(request: Request, ground: Ground) -> tuple[int, int] | None:

@@ -22,6 +22,14 @@ class WorkloadId(NamedTuple):
 WorkloadAt = tuple[str, WorkloadId]
 """A workload of a source: two clusters may each have one of that name."""
 
+
+class Rest(NamedTuple):
+    """Where a workload runs beside the nodes that are spoken of: on how many nodes, with how many GPUs (None: not known)."""
+
+    nodes: int
+    gpus: int | None = None
+
+
 STANDS_ALONE = frozenset(
     {
         "CloneSet",
@@ -42,8 +50,8 @@ class NodeWork:
     """The facet of a node that says how busy it is: what the fleet table shows.
 
     `gpus_used` counts GPUs requested by live work (whole devices; a MIG instance counts as one of `mig_used`).
-    `workloads` leaves out what belongs to the node itself (DaemonSet and mirror pods). `hosts` are nodes of another source that
-    run in pods here (slurmd), and `host_gpus` what of `gpus_used` those pods hold.
+    `workloads` leaves out what belongs to the node itself (DaemonSet and mirror pods); `gpus_of` are the GPUs of each of them here,
+    in their order, and empty where that is not known. `hosts` are nodes of another source that run in pods here (slurmd), and `host_gpus` what of `gpus_used` those pods hold.
     """
 
     gpus_used: int = 0
@@ -52,6 +60,7 @@ class NodeWork:
     workloads: tuple[WorkloadId, ...] = ()
     hosts: tuple[str, ...] = ()
     host_gpus: int = 0
+    gpus_of: tuple[int, ...] = ()
 
 
 class Keeper(Enum):

@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 
 from fleet.category import Category
 from fleet.dispatch import Dispatcher
@@ -27,6 +28,7 @@ from fleet.workload import Budget, Keeper, NodeWork, Placement, WorkloadId
 from tests.clocks import ManualClock
 from tests.fakes import SOURCE, Lab, MemoryJournal
 from tui.deck import Deck
+from tui.ground_facts import elsewhere
 from tui.settings import Settings
 
 ME = "oncall@desk"
@@ -122,6 +124,7 @@ def lab_fleet(*, read_only: bool = False, settings: Settings | None = None, empt
         policy=rules,
         owner=ME,
         capacity=lambda: _capacity(store),
+        elsewhere=partial(elsewhere, store),
         changed=lambda run: deck.run_changed(run),
     )
 
@@ -189,7 +192,12 @@ def _group(name: str) -> GroupKey:
 def _work(placements: Sequence[Placement]) -> NodeWork:
     live = [item for item in placements if item.keeper in (Keeper.CONTROLLER, Keeper.NOBODY)]
     workloads = tuple(dict.fromkeys(item.workload for item in live))
-    return NodeWork(sum(item.gpus for item in live), pods=len(placements), workloads=workloads)
+    return NodeWork(
+        sum(item.gpus for item in live),
+        pods=len(placements),
+        workloads=workloads,
+        gpus_of=tuple(sum(item.gpus for item in live if item.workload == each) for each in workloads),
+    )
 
 
 def _nodes(clock: ManualClock) -> list[tuple[Node, tuple[Placement, ...], NodeTelemetry | None]]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from itertools import zip_longest
 
 from fleet.dispatch import Capacity
 from fleet.feeds import FeedHealth
 from fleet.node import NodeKey
 from fleet.ports import Clock
 from fleet.store import FleetStore
-from fleet.workload import WorkloadAt
+from fleet.workload import Rest, WorkloadAt
 
 
 def capacity(store: FleetStore) -> Capacity:
@@ -42,13 +42,18 @@ def last_known(store: FleetStore) -> Collection[str]:
 
 def elsewhere(
     store: FleetStore, workloads: Collection[WorkloadAt], nodes: Collection[NodeKey]
-) -> Mapping[WorkloadAt, int]:
-    """On how many nodes, beside `nodes`, each of `workloads` is seen to run."""
+) -> Mapping[WorkloadAt, Rest]:
+    """Where, beside `nodes`, each of `workloads` is seen to run; one that runs nowhere else is left out."""
     wanted, known = set(workloads), set(nodes)
-    return Counter(
-        (row.key.source, workload)
-        for row in store.rows()
-        if row.own_work is not None and row.key not in known
-        for workload in row.own_work.workloads
-        if (row.key.source, workload) in wanted
-    )
+    found: dict[WorkloadAt, Rest] = {}
+    for row in store.rows():
+        work = row.own_work
+        if work is None or row.key in known:
+            continue
+        for workload, gpus in zip_longest(work.workloads, work.gpus_of):
+            at = (row.key.source, workload)
+            if at in wanted:
+                before = found.get(at, Rest(0, 0))
+                both = None if gpus is None or before.gpus is None else before.gpus + gpus
+                found[at] = Rest(before.nodes + 1, both)
+    return found

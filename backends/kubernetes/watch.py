@@ -14,11 +14,11 @@ from itertools import islice
 from random import Random
 from typing import Any, Generic, Protocol
 
-from fleet.backoff import Backoff
 from backends.kubernetes.connection import SILENCE, Api, Query
 from backends.kubernetes.errors import Expired, Silent, of_event
 from backends.kubernetes.feed_report import FeedReport
 from backends.kubernetes.shapes import Page, Reading, Shape, WatchEvent
+from fleet.backoff import Backoff
 from fleet.errors import Denied, FleetError, Garbled, Throttled, Unreachable
 from fleet.feeds import FeedHealth
 from fleet.observation import Observation

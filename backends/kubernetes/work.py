@@ -32,11 +32,12 @@ class _Held(NamedTuple):
 class _Tally:
     """One node's sums."""
 
-    __slots__ = ("gpus", "hosts", "mig", "pods", "workloads")
+    __slots__ = ("gpus", "gpus_of", "hosts", "mig", "pods", "workloads")
 
     def __init__(self) -> None:
         self.gpus = self.mig = self.pods = 0
         self.workloads: dict[WorkloadId, int] = {}
+        self.gpus_of: dict[WorkloadId, int] = {}
         self.hosts: list[tuple[str, int]] = []
 
     def add(self, held: _Held, sign: int) -> None:
@@ -50,8 +51,9 @@ class _Tally:
         count = self.workloads.get(held.workload, 0) + sign
         if count:
             self.workloads[held.workload] = count
+            self.gpus_of[held.workload] = self.gpus_of.get(held.workload, 0) + sign * held.gpus
         else:
-            del self.workloads[held.workload]
+            del self.workloads[held.workload], self.gpus_of[held.workload]
 
 
 class WorkIndex:
@@ -102,6 +104,7 @@ class WorkIndex:
             workloads=named,
             hosts=tuple(sorted({host for host, _ in tally.hosts})),
             host_gpus=sum(gpus for _, gpus in tally.hosts),
+            gpus_of=tuple(tally.gpus_of[workload] for workload in named),
         )
 
     def _hold(self, pod: PodShape) -> _Held | None:

@@ -46,6 +46,12 @@ def plan_reimage(question: Question) -> NodePlan:
         warnings.insert(0, f"this wakes a node that sleeps, instead of rebooting it: {node.asleep}")
     if image is not None and node.image.running == image:
         warnings.insert(0, f"it already runs {image}: it will be put on again")
+    wanted = question.category.desired_image
+    if image is not None and wanted is not None and image != wanted:
+        category = node.category or "none"
+        warnings.insert(
+            0, f"its category ({category}) wants {wanted}: on {image} the node shows as drift from it"
+        )
     actions = [] if image is None or not imager else _actions(question, image, imager)
     return NodePlan(
         node.key,

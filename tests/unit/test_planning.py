@@ -28,7 +28,7 @@ from fleet.plan import (
 )
 from fleet.planning import plan
 from fleet.policy import Policy
-from fleet.workload import Budget, Keeper, Placement, WorkloadId
+from fleet.workload import Budget, Keeper, Placement, Rest, WorkloadId
 from tests.clocks import START
 from tests.fakes import key, node, pod, request
 
@@ -172,6 +172,15 @@ def test_a_reimage_is_six_steps_ending_in_the_gate() -> None:
 )
 def test_a_reimage_is_blocked_with_the_reason(changes: dict[str, Any], says: str) -> None:
     assert says in blocked(planned(request(Verb.REIMAGE), node(**changes)))
+
+
+def test_an_image_that_the_category_does_not_want_is_warned_of_as_drift() -> None:
+    policy = Policy(categories={"h100": Category("h100", desired_image="v2")})
+    found = planned(request(Verb.REIMAGE, image="v3"), policy=policy)
+    assert found.nodes[0].warnings[0] == (
+        "its category (h100) wants v2: on v3 the node shows as drift from it"
+    )
+    assert "drift" not in " ".join(planned(request(Verb.REIMAGE), policy=policy).nodes[0].warnings)
 
 
 def test_recreate_named_for_a_category_still_serves_only_replaceable_nodes() -> None:
@@ -411,9 +420,16 @@ def test_a_hold_that_a_gate_lifts_is_not_warned_of() -> None:
     assert "held by" not in " ".join(planned(request(Verb.REIMAGE), held).nodes[0].warnings)
 
 
-def test_a_job_that_loses_one_rank_says_on_how_many_other_nodes_it_runs() -> None:
+def test_a_job_that_loses_one_rank_says_how_much_of_it_idles_elsewhere() -> None:
     deployed = pod("api-0", workload=WorkloadId("web", "Deployment", "api"))
-    elsewhere = {("lab", pod().workload): 3, ("lab", deployed.workload): 7}
+    elsewhere = {("lab", pod().workload): Rest(3, 24), ("lab", deployed.workload): Rest(7, 56)}
     found = planned(request(Verb.DRAIN), placements=(pod(), deployed), elsewhere=elsewhere)
-    assert found.radius.gangs == ("ml/job also runs on 3 other nodes, which may stall",)
+    assert found.radius.gangs == ("ml/job is a gang of 32 GPUs on 4 nodes: 24 elsewhere may stall",)
     assert found.hash == planned(request(Verb.DRAIN), placements=(pod(), deployed)).hash
+
+
+def test_a_gang_whose_gpus_elsewhere_are_not_known_is_told_by_its_nodes() -> None:
+    found = planned(
+        request(Verb.DRAIN), placements=(pod(),), elsewhere={("lab", pod().workload): Rest(1, None)}
+    )
+    assert found.radius.gangs == ("ml/job also runs on 1 other node, which may stall",)

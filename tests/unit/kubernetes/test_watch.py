@@ -13,7 +13,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from fleet.backoff import Backoff
 from backends.kubernetes.connection import Api
 from backends.kubernetes.feed_report import FeedReport
 from backends.kubernetes.feeds import feeds_of
@@ -21,6 +20,7 @@ from backends.kubernetes.kubeconfig import Access
 from backends.kubernetes.node_keys import NodeKeys
 from backends.kubernetes.shapes import NodeShape
 from backends.kubernetes.watch import ListWatch
+from fleet.backoff import Backoff
 from fleet.feeds import FeedHealth
 from fleet.observation import FeedChanged, Listed, NodeGone, NodeSeen, Observation
 from tests.clocks import ManualClock

@@ -84,7 +84,9 @@ def test_a_gang_is_one_workload_on_every_node_it_is_on() -> None:
     touched = index.put([pod(f"train-{n}", node=f"gpu-{n % 2}", gpus=4) for n in range(4)])
     train = WorkloadId("research", "Job", "train")
     assert touched == {"gpu-0", "gpu-1"}
-    assert index.work("gpu-0") == NodeWork(gpus_used=8, pods=2, workloads=(train,))
+    assert index.work("gpu-0") == NodeWork(gpus_used=8, pods=2, workloads=(train,), gpus_of=(8,))
+    index.drop(pod("train-0", node="gpu-0", gpus=4))
+    assert index.work("gpu-0").gpus_of == (4,)
 
 
 def test_a_pod_counts_while_it_is_bound_and_not_finished() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fleet.node import NodeKey
 from fleet.observation import NodeSeen, WorkSeen
 from fleet.store import FleetStore
-from fleet.workload import WorkloadId
+from fleet.workload import NodeWork, Rest, WorkloadId
 from tests.builders import node, work
 from tui.ground_facts import elsewhere
 
@@ -18,4 +18,15 @@ def test_a_workload_is_counted_on_the_other_nodes_of_its_own_source_alone() -> N
             WorkSeen(NodeKey(source, name), work("pretrain", "small") if name != "gpu-3" else work("small"))
         )
     pretrain = ("demo", WorkloadId("research", "Job", "pretrain"))
-    assert elsewhere(store, [pretrain], [NodeKey("demo", "gpu-1")]) == {pretrain: 1}
+    assert elsewhere(store, [pretrain], [NodeKey("demo", "gpu-1")]) == {pretrain: Rest(1, None)}
+
+
+def test_the_gpus_of_a_gang_on_the_other_nodes_are_summed() -> None:
+    store, gang = FleetStore(), WorkloadId("research", "Job", "pretrain")
+    small = WorkloadId("research", "Job", "small")
+    for number in range(1, 5):
+        store.apply(NodeSeen(node(f"gpu-{number}")))
+        work_here = NodeWork(8, workloads=(gang, small), gpus_of=(7, 1))
+        store.apply(WorkSeen(NodeKey("demo", f"gpu-{number}"), work_here))
+    at = ("demo", gang)
+    assert elsewhere(store, [at], [NodeKey("demo", "gpu-1")]) == {at: Rest(3, 21)}
