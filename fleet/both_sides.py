@@ -124,7 +124,7 @@ def _gate(request: Request, tie: Tie, shares: Mapping[NodeKey, NodePlan]) -> tup
         replace(
             step,
             action=replace(step.action, sides=tie.sides[::-1]),
-            says=f"{step.says}, with {twin_of(tie, tie.shown)}",
+            says=f"{step.says}, as one with {twin_of(tie, tie.shown)}",
         )
         for step in shown.steps
         if isinstance(step.action, Check)

@@ -30,7 +30,8 @@ class MachineChecking(Checking):
             for facts in found.values()
         ]
         shown = found[step.node]
-        holds = tuple(hold for facts in found.values() for hold in facts.node.holds)
+        every = [hold for facts in found.values() for hold in facts.node.holds]
+        holds = tuple({(hold.by, hold.operation, hold.verb, hold.reason): hold for hold in every}.values())
         open_all = all(facts.node.admission is Admission.OPEN for facts in found.values())
         closed = next(
             (each.node.admission for each in found.values() if each.node.admission is not Admission.OPEN),
