@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from fleet.extremes import Histograms
 from fleet.row import FleetRow
 from fleet.tally import Totals, totals_of
 
@@ -33,21 +33,18 @@ def group_of(row: FleetRow) -> GroupKey:
 
 
 class _Sum:
-    """One group's running sum. `temperatures` is a histogram, so that the maximum survives a removal."""
+    """One group's running sum, and histograms of what may be its worst, which survives a removal there."""
 
-    __slots__ = ("size", "tally", "temperatures")
+    __slots__ = ("extremes", "size", "tally")
 
     def __init__(self) -> None:
         self.size = 0
         self.tally = 0
-        self.temperatures: dict[int | None, int] = {}
+        self.extremes = Histograms()
 
-    def count(self, degrees: int | None, by: int) -> None:
-        left = self.temperatures.get(degrees, 0) + by
-        if left:
-            self.temperatures[degrees] = left
-        else:
-            del self.temperatures[degrees]
+    @property
+    def totals(self) -> Totals:
+        return totals_of(self.tally, self.extremes.worst())
 
 
 class FleetGroups:
@@ -71,12 +68,11 @@ class FleetGroups:
     def add_bucket(self, key: GroupKey, rows: list[FleetRow]) -> None:
         """Count many rows of one image version in at once."""
         tally = sum([row.tally for row in rows])
-        degrees = Counter([row.hottest for row in rows])
+        extremes = [row.extremes for row in rows]
         for total in (self._fleet, self._sum(key.parent), self._sum(key)):
             total.size += len(rows)
             total.tally += tally
-            for value, count in degrees.items():
-                total.count(value, count)
+            total.extremes.add(extremes)
 
     def replace(self, old: FleetRow | None, new: FleetRow | None) -> None:
         """Count `old` out and `new` in. None stands for no row: a node that appears, or goes."""
@@ -91,12 +87,12 @@ class FleetGroups:
     def totals(self, key: GroupKey) -> Totals:
         """One group's totals; all zero for a group that is not there."""
         total = self._sums.get(key)
-        return totals_of(total.tally, total.temperatures) if total is not None else Totals()
+        return total.totals if total is not None else Totals()
 
     @property
     def fleet(self) -> Totals:
         """The totals of all."""
-        return totals_of(self._fleet.tally, self._fleet.temperatures)
+        return self._fleet.totals
 
     def keys(self) -> Iterable[GroupKey]:
         """Every group that has a node, in no order."""
@@ -113,22 +109,21 @@ class FleetGroups:
 
     def _shift(self, old: FleetRow, new: FleetRow) -> None:
         difference = new.tally - old.tally
-        warmer = new.hottest != old.hottest
-        if not difference and not warmer:
+        other = new.extremes != old.extremes
+        if not difference and not other:
             return
         key = group_of(new)
         for total in (self._fleet, self._sums[key.parent], self._sums[key]):
             total.tally += difference
-            if warmer:
-                total.count(new.hottest, 1)
-                total.count(old.hottest, -1)
+            if other:
+                total.extremes.move(old.extremes, new.extremes)
 
     def _take(self, old: FleetRow) -> None:
         key = group_of(old)
         for total in (self._fleet, self._sums[key.parent], self._sums[key]):
             total.size -= 1
             total.tally -= old.tally
-            total.count(old.hottest, -1)
+            total.extremes.take(old.extremes)
         for level in (key, key.parent):
             if not self._sums[level].size:
                 del self._sums[level]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fleet.extremes import Extremes, extremes_of
 from fleet.machine import Pair, together
 from fleet.naming import natural
 from fleet.node import Node, NodeKey
 from fleet.policy import Policy
-from fleet.severity import Severity, standing
-from fleet.tally import hottest_of, tally_of
+from fleet.severity import Severity, worst_of
+from fleet.tally import tally_of
 from fleet.telemetry import Alert, NodeTelemetry
 from fleet.workload import NodeWork
 
@@ -20,7 +21,7 @@ class FleetRow:
 
     `pending` says what was asked of the node and is not seen yet, empty if nothing is. `revision` is the store's when the
     row last changed. The rest is derived: `order` sorts by name (numbers as numbers), `severity` leaves the time out,
-    `tally` and `hottest` are the node's share of its groups' totals. Where the node is one side of a machine, `pair` is the other,
+    `tally` and `extremes` are the node's share of its groups' totals. Where the node is one side of a machine, `pair` is the other,
     and `work` that of both; `own_work` is this side's alone.
     """
 
@@ -32,7 +33,7 @@ class FleetRow:
     order: str
     severity: Severity
     tally: int
-    hottest: int | None
+    extremes: Extremes
     alerts: tuple[Alert, ...] = ()
     own_work: NodeWork | None = None
     pair: Pair | None = None
@@ -70,7 +71,8 @@ def row_of(
     pair: Pair | None = None,
 ) -> FleetRow:
     """A row with all that is derived. `order` may be handed in where it is known from the row before."""
-    severity = standing(node, telemetry, policy, alerts, pair)
+    worst = worst_of(node, telemetry, policy, alerts, pair)
+    severity = worst.severity if worst is not None else Severity.OK
     does = together(work, pair)
     return FleetRow(
         node=node,
@@ -81,7 +83,7 @@ def row_of(
         order=order or order_of(node.key),
         severity=severity,
         tally=tally_of(node, does, telemetry, severity, policy, pair),
-        hottest=hottest_of(telemetry),
+        extremes=extremes_of(telemetry, worst),
         alerts=alerts,
         own_work=work,
         pair=pair,

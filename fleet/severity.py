@@ -13,6 +13,7 @@ from typing import Protocol
 
 from fleet.category import WARM_CELSIUS
 from fleet.health import Verdict
+from fleet.idle import IDLE_AFTER
 from fleet.machine import Pair, disagree, kind_of, truths
 from fleet.node import Admission, Node, Readiness, Stage
 from fleet.policy import Policy
@@ -79,9 +80,21 @@ def standing(
     alerts: tuple[Alert, ...] = (),
     pair: Pair | None = None,
 ) -> Severity:
-    """The worst concern of a node, whatever the time is."""
+    """How bad the worst concern of a node is, whatever the time is."""
+    worst = worst_of(node, telemetry, policy, alerts, pair)
+    return worst.severity if worst is not None else Severity.OK
+
+
+def worst_of(
+    node: Node,
+    telemetry: NodeTelemetry | None,
+    policy: Policy,
+    alerts: tuple[Alert, ...] = (),
+    pair: Pair | None = None,
+) -> Concern | None:
+    """The worst concern of a node, whatever the time is; None where nothing is wrong."""
     found = _concerns(node, telemetry, None, policy, alerts, pair)
-    return found[0].severity if found else Severity.OK
+    return found[0] if found else None
 
 
 def severity_at(row: _JudgedRow, now: datetime, policy: Policy) -> Severity:
@@ -192,10 +205,19 @@ def _of_evidence(node: Node, telemetry: NodeTelemetry | None, policy: Policy) ->
         yield Concern(Severity.FAULT, "row-remap", "row remapping failed")
     if telemetry.gpu_temp_max is not None:
         yield from _of_heat(node, telemetry.gpu_temp_max, policy)
+    if telemetry.idle_held:
+        yield Concern(Severity.NOTICE, "idle", _idle(telemetry.idle_held, telemetry.idle_holder))
     if telemetry.xid:
         forbids = telemetry.xid in policy.forbidden_xids and not _passed_since(node, telemetry.xid_at)
         age = "" if telemetry.xid_at is not None else ", age unknown"
         yield Concern(Severity.FAULT if forbids else Severity.NOTICE, "xid", f"last XID {telemetry.xid}{age}")
+
+
+def _idle(count: int, holder: str) -> str:
+    minutes = int(IDLE_AFTER.total_seconds() // 60)
+    return (
+        f"{count} GPU{'' if count == 1 else 's'} idle for {minutes} min, held by {holder or 'nobody named'}"
+    )
 
 
 def _of_heat(node: Node, degrees: float, policy: Policy) -> Iterator[Concern]:

@@ -6,10 +6,10 @@ Sums of integers undo exactly: taking a node out of a group gives what it was be
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
 
+from fleet.extremes import Extremes
 from fleet.machine import Pair
 from fleet.node import Admission, Node, Readiness, Stage
 from fleet.policy import Policy
@@ -63,7 +63,9 @@ class Totals:
     is not open. `not_ready`: its agent says so, or is not heard of. `gpus_usable`: allocatable GPUs of nodes that are in
     service, open and ready; `gpus_free` those of them that no work has asked for (none of a node whose work is unknown).
     `gpus_unknown`, `work_unknown`: nodes that the GPU sums leave out. `util` percent, mean of the `util_nodes` nodes that
-    report it; None where none does. `hottest` degrees Celsius of the hottest GPU. `severities` counts nodes by `Severity`;
+    report it; None where none does. `util_low`, `util_high`: of the least and the most used GPU.
+    `hottest` degrees Celsius of the hottest GPU, `margin` of the one nearest to slowing down. `trouble` the gravest concern: its
+    severity, and what it is about. `severities` counts nodes by `Severity`;
     time-dependent concerns are not in it.
     """
 
@@ -84,7 +86,11 @@ class Totals:
     telemetry_unknown: int = 0
     util: float | None = None
     util_nodes: int = 0
+    util_low: int | None = None
+    util_high: int | None = None
     hottest: int | None = None
+    margin: int | None = None
+    trouble: tuple[int, str] | None = None
     severities: tuple[int, ...] = (0,) * len(Severity)
 
     @property
@@ -155,18 +161,19 @@ def _clamp(count: int) -> int:
     return min(max(count, 0), _MOST)
 
 
-def hottest_of(telemetry: NodeTelemetry | None) -> int | None:
-    """The hottest GPU in whole degrees Celsius, None where it is unknown."""
-    if telemetry is None or telemetry.gpu_temp_max is None or not isfinite(telemetry.gpu_temp_max):
-        return None
-    return min(max(round(telemetry.gpu_temp_max), -273), 999)
-
-
-def totals_of(tally: int, temperatures: Mapping[int | None, int]) -> Totals:
-    """What a sum of shares says. `temperatures` counts nodes by `hottest_of`."""
+def totals_of(tally: int, worst: Extremes) -> Totals:
+    """What a sum of shares says, with the worst of its nodes."""
     counts = {name: (tally >> shift) & _MASK for name, shift in _SHIFT.items()}
     severities = tuple(counts.pop(f"severity_{severity.value}") for severity in Severity)
     milli = counts.pop("util_milli")
     util = milli / counts["util_nodes"] / 1000 if counts["util_nodes"] else None
-    hottest = max((degrees for degrees in temperatures if degrees is not None), default=None)
-    return Totals(util=util, hottest=hottest, severities=severities, **counts)
+    return Totals(
+        util=util,
+        util_low=worst.low,
+        util_high=worst.high,
+        hottest=worst.hottest,
+        margin=worst.margin,
+        trouble=worst.trouble,
+        severities=severities,
+        **counts,
+    )

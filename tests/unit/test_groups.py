@@ -97,6 +97,27 @@ def test_the_hottest_falls_back_when_the_hottest_node_goes() -> None:
     assert store.groups.totals(H100).hottest == 64
 
 
+def test_a_group_has_the_range_of_its_gpus_and_its_worst_margin() -> None:
+    store = fleet(healthy(1), healthy(2))
+    seen = NodeTelemetry(START, gpu_util=50, gpu_util_min=4, gpu_util_max=96, temp_margin_min=3.4)
+    store.apply(TelemetrySeen(key(1), seen))
+    store.apply(TelemetrySeen(key(2), NodeTelemetry(START, gpu_util=50, temp_margin_min=20)))
+    totals = store.groups.totals(H100)
+    assert (totals.util_low, totals.util_high, totals.margin) == (4, 96, 3)
+    store.apply(TelemetrySeen(key(1), None))
+    totals = store.groups.totals(H100)
+    assert (totals.util_low, totals.util_high, totals.margin) == (50, 50, 20)
+
+
+def test_the_gravest_trouble_of_a_group_is_named_and_goes_with_its_node() -> None:
+    store = fleet(healthy(1), healthy(2))
+    assert store.groups.totals(H100).trouble == (Severity.UNKNOWN, "telemetry")
+    store.apply(TelemetrySeen(key(1), NodeTelemetry(START, xid=79)))
+    assert store.groups.totals(H100).trouble == (Severity.FAULT, "xid")
+    store.apply(NodeGone(key(1)))
+    assert store.groups.totals(H100).trouble == (Severity.UNKNOWN, "telemetry")
+
+
 def test_a_node_that_changes_its_image_moves_between_groups_and_leaves_no_empty_one() -> None:
     store = fleet(healthy(1, "v1"), healthy(2, "v0"))
     assert store.groups.totals(GroupKey("h100", "v0", 1)).drifted == 1
@@ -147,7 +168,7 @@ def assert_same(found: FleetGroups, expected: FleetGroups) -> None:
 
 def by_hand(rows: list[FleetRow], policy: Policy) -> dict[str, object]:
     """The plainest count of some fields, in other words than the code's."""
-    degrees = [row.hottest for row in rows if row.hottest is not None]
+    degrees = [row.extremes.hottest for row in rows if row.extremes.hottest is not None]
     return {
         "nodes": len(rows),
         "in_service": sum(
@@ -164,6 +185,9 @@ def by_hand(rows: list[FleetRow], policy: Policy) -> dict[str, object]:
             row.telemetry is None and bool(expected_gpus(row.node, policy)) for row in rows
         ),
         "hottest": max(degrees, default=None),
+        "margin": min((row.extremes.margin for row in rows if row.extremes.margin is not None), default=None),
+        "util_low": min((row.extremes.low for row in rows if row.extremes.low is not None), default=None),
+        "util_high": max((row.extremes.high for row in rows if row.extremes.high is not None), default=None),
         "worst": max((row.severity for row in rows), default=Severity.OK),
     }
 
