@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +62,7 @@ class Api:
         self._environ = environ
         self._credentials = Credentials(access, clock, environ)
         self._client: ApiClient | None = None
-        self._certified: tuple[bytes | None, int] = (None, 0)
+        self._certified: tuple[object, ...] = ()
         self._retired: ApiClient | None = None
         self._building = asyncio.Lock()
 
@@ -175,11 +175,12 @@ class Api:
 
     async def _client_for(self, held: Held) -> ApiClient:
         """The client whose TLS has the credential's certificate, made anew when that changes."""
-        renewed_files = held.generation if self._access.user.certificate is not None else 0
-        wanted = (held.credential.certificate, renewed_files)
+        renewed_files = held.generation if held.user.certificate is not None else 0
+        wanted = (held.credential.certificate, renewed_files, held.user.impersonating)
         async with self._building:
             if self._client is None or wanted != self._certified:
-                client = await asyncio.to_thread(build, self._access, held.credential, self._environ)
+                access = replace(self._access, user=held.user)
+                client = await asyncio.to_thread(build, access, held.credential, self._environ)
                 await _close(self._retired)
                 self._retired, self._client, self._certified = self._client, client, wanted
             return self._client

@@ -1,15 +1,18 @@
-"""Keeps the credential of one user fresh: read again as files are renewed, asked for again as plugins' expire."""
+"""Keeps the credential of one user fresh: read again as files are renewed, asked for again as plugins' expire.
+
+A kubeconfig that was rewritten (a token rotated in it) is read again once its credential is refused, before that is told.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from backends.kubernetes.exec_plugin import Credential, run_plugin
-from backends.kubernetes.kubeconfig import Access
+from backends.kubernetes.kubeconfig import Access, ConfigurationError, User
 from fleet.errors import Denied
 from fleet.ports import Clock
 
@@ -24,6 +27,7 @@ class Held:
     credential: Credential
     generation: int
     authorization: str | None
+    user: User
 
 
 class Credentials:
@@ -41,6 +45,8 @@ class Credentials:
     def renewable(self) -> bool:
         """Whether asking again may give something else than before."""
         user = self._access.user
+        if self._access.again is not None:
+            return True
         files = (user.token_file, user.certificate and user.certificate.file)
         return user.plugin is not None or any(files)
 
@@ -56,6 +62,7 @@ class Credentials:
         """A credential newer than the one `refused`, unless another task has renewed it already."""
         async with self._lock:
             if self._held is None or self._held.generation == refused.generation:
+                await asyncio.to_thread(self._read_kubeconfig)
                 await self._renew()
             assert self._held is not None
             return self._held
@@ -77,7 +84,18 @@ class Credentials:
             credential = Credential(token=await asyncio.to_thread(self._read_token) or user.token)
             self._read_at = self._clock.monotonic()
         generation = self._held.generation + 1 if self._held else 0
-        self._held = Held(credential, generation, self._authorization(credential))
+        self._held = Held(credential, generation, self._authorization(credential), user)
+
+    def _read_kubeconfig(self) -> None:
+        """The user as the files name it now; a file that is half written, or names another server, changes nothing."""
+        if self._access.again is None:
+            return
+        try:
+            found = self._access.again()
+        except ConfigurationError:
+            return
+        if found.server == self._access.server:
+            self._access = replace(self._access, user=found.user)
 
     def _read_token(self) -> str | None:
         path = self._access.user.token_file

@@ -7,8 +7,9 @@ Nothing is connected to here, and no secret leaves: `Access` keeps them out of i
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -71,7 +72,10 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """One cluster and one user, ready to connect with. `compressed`: long answers are asked for in gzip."""
+    """One cluster and one user, ready to connect with. `compressed`: long answers are asked for in gzip.
+
+    `again` reads the same context from the same files once more, for they are rewritten while we run; None where there are none.
+    """
 
     context: str
     server: str
@@ -81,6 +85,7 @@ class Access:
     proxy: str | None = None
     compressed: bool = True
     user: User = User()
+    again: Callable[[], Access] | None = field(default=None, repr=False, compare=False)
 
 
 def find(
@@ -99,7 +104,9 @@ def find(
             return _service_account(environ, service_account)
         where = merged.where or ":".join(map(str, files))
         raise ConfigurationError(where, "contexts", "no cluster is configured there")
-    return _access(merged, _chosen(merged, context))
+    name = _chosen(merged, context)
+    again = partial(find, kubeconfig=kubeconfig, context=name, environ=environ, home=home)
+    return replace(_access(merged, name), again=again)
 
 
 def contexts(

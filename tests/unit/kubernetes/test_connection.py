@@ -15,7 +15,7 @@ import pytest
 
 from backends.kubernetes.connection import Api
 from backends.kubernetes.errors import BudgetHolds, Expired, NotKnown, Silent
-from backends.kubernetes.kubeconfig import Access, User
+from backends.kubernetes.kubeconfig import Access, User, find
 from backends.kubernetes.kubeconfig_files import ExecSpec
 from fleet.errors import (
     Conflict,
@@ -345,6 +345,43 @@ async def test_a_plugin_that_is_not_installed_says_how_to_get_it() -> None:
     async with reached("http://127.0.0.1:9", User(plugin=spec)) as api:
         with pytest.raises(Denied, match=r"no-such-plugin-here can't be started: .*site's tools"):
             await api.get("/api")
+
+
+def written(file: Path, server: str, token: str) -> None:
+    file.write_text(
+        f"""
+current-context: east
+contexts: [{{name: east, context: {{cluster: east, user: oncall}}}}]
+clusters: [{{name: east, cluster: {{server: "{server}"}}}}]
+users: [{{name: oncall, user: {{token: {token}}}}}]
+"""
+    )
+
+
+async def test_a_token_rotated_in_the_kubeconfig_is_read_after_a_401(tmp_path: Path) -> None:
+    file = tmp_path / "config"
+
+    async def answer(asked: Asked, out: asyncio.StreamWriter) -> None:
+        known = asked.headers["authorization"] == "Bearer new-token"
+        out.write(body(200, "{}") if known else body(401, status(401, "Unauthorized", "Unauthorized")))
+
+    async with serving(answer) as wire:
+        written(file, wire.url, "old-token")
+        access = find(kubeconfig=str(file), environ={}, home=tmp_path)
+        api = Api(access, source="east", clock=ManualClock(), environ={})
+        try:
+            with pytest.raises(NotKnown):
+                await api.get("/api/v1/nodes")
+            file.write_text("contexts: [{")
+            with pytest.raises(NotKnown):
+                await api.get("/api/v1/nodes")
+            written(file, "http://another:1", "new-token")
+            with pytest.raises(NotKnown):
+                await api.get("/api/v1/nodes")
+            written(file, wire.url, "new-token")
+            assert await api.get("/api/v1/nodes") == b"{}"
+        finally:
+            await api.close()
 
 
 async def test_a_renewed_token_file_is_read_after_a_401(tmp_path: Path) -> None:
