@@ -95,7 +95,8 @@ def timeline(
 ) -> Timeline:
     """Entries of any order as one timeline: what two sources tell is told once, and what is before `since` is left out."""
     found = dict.fromkeys(entry for entry in entries if _in_window(entry, since))
-    kept = without_repeats(tuple(found))
+    # Sources tell in the order of time: of what happened at one instant the later told is the later.
+    kept = reversed(without_repeats(tuple(found)))
     return Timeline(node, tuple(sorted(kept, key=_newest_first)), until, since, tuple(silent))
 
 

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from fleet.errors import FleetError
 from fleet.journal_past import told_by_journal
 from fleet.node import Node, NodeKey
 from fleet.node_past import told_by_row
+from fleet.offenders import trail_of
 from fleet.ports import Chronicler
 from fleet.timeline import Entry, Timeline, timeline
+from tui.comparing import record_of
 from tui.deck import Deck
 
 WEEK = timedelta(days=7)
 DAY = timedelta(days=1)
 MONTH = timedelta(days=30)
+LATEST = 5
+"""Lines of a timeline that the node pane has room for."""
 
 
 async def read_timeline(deck: Deck, node: NodeKey, span: timedelta = WEEK) -> Timeline:
@@ -54,3 +59,23 @@ async def _told(
         return await chronicler.past(node, since, until), ""
     except FleetError as error:
         return (), f"{chronicler.name}: {error}"
+
+
+@dataclass(frozen=True, slots=True)
+class Lately:
+    """The last few lines of a node's timeline, and what it did within a month: what the node pane shows of it."""
+
+    entries: tuple[Entry, ...] = ()
+    record: str = ""
+
+
+async def read_lately(deck: Deck, node: NodeKey, most: int = LATEST) -> Lately:
+    """From what is known here and the journal; nobody else is asked."""
+    now = deck.clock.now()
+    try:
+        records = await deck.journal.of_node(node, now - MONTH)
+    except FleetError:
+        records = ()
+    told = [*known_now(deck, node), *told_by_journal(records, node)]
+    entries = timeline(node, told, now).entries
+    return Lately(entries[:most], record_of(deck, trail_of(records), node))

@@ -14,6 +14,7 @@ from fleet.node import Admission, Node, Readiness
 from fleet.row import FleetRow
 from fleet.severity import concerns
 from fleet.telemetry import GpuTelemetry
+from fleet.timeline import Entry
 from fleet.workload import Placement
 from widgets.cells import SEVERITY_TONES, Scene, cells, severity_glyph
 from widgets.charts import TWO_COLUMNS, Past, chart_lines
@@ -23,7 +24,8 @@ from widgets.fitting import fit
 from widgets.glyphs import Glyphs
 from widgets.gpu_cells import GpuScene
 from widgets.gpu_lines import gpu_lines
-from widgets.lines import LineOf, Piece, plain
+from widgets.lines import LineOf, Piece, cut, plain
+from widgets.timeline_lines import latest_lines
 from widgets.tones import Tone
 from widgets.wording import UNKNOWN, age, counted, image_change
 
@@ -47,6 +49,8 @@ class NodeView:
     notes: Sequence[str] = field(default_factory=tuple)
     trails: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
     past: Past | None = None
+    latest: Sequence[Entry] = ()
+    record: str = ""  # what it did within a month, in words
 
 
 def fact(label: str, *pieces: Piece) -> LineOf:
@@ -150,6 +154,13 @@ def by_gate(node: Node, now: datetime) -> str:
     when = f"{age(record.at, now)} ago" if record.at else ""
     told = ", ".join(part for part in (record.by, when) if part)
     return "by the gate" + (f": {failed}" if failed else "") + (f" ({told})" if told else "")
+
+
+def lately(view: NodeView, width: int) -> list[LineOf]:
+    """What it did within a month, and what happened last, each on two lines at most."""
+    lines: list[LineOf] = [[(view.record, Tone.WARN)]] if view.record else []
+    told = latest_lines(view.latest, view.scene.now, view.scene.glyphs)
+    return lines + [cut(line, max(width, 2 * width - 12)) for line in told]
 
 
 def what_it_is(view: NodeView) -> list[LineOf]:

@@ -73,7 +73,10 @@ class NodePane(VerticalScroll):
         self._view: NodeView | None = None
         self._head = _Blocks(("", _narrow(node_facts.head)), classes="head")
         self._now = _Blocks(
-            ("now", _narrow(node_facts.wrong)), ("held by", _narrow(node_facts.holds)), classes="left"
+            ("now", _narrow(node_facts.wrong)),
+            ("held by", _narrow(node_facts.holds)),
+            ("lately", node_facts.lately),
+            classes="left",
         )
         self._gpus = _Blocks(("GPUs", node_facts.gpus), ("work", _narrow(node_facts.work)), classes="right")
         self._past = _Blocks(("history", node_facts.history), classes="past")

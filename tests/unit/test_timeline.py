@@ -53,7 +53,7 @@ def test_a_hold_of_an_operation_that_the_journal_tells_is_not_told_twice() -> No
     hold = line(1, "held by oncall", EntryKind.HOLD, operation="op-1")
     foreign = line(1, "held by NVSentinel", EntryKind.HOLD)
     step = line(1, "closed", EntryKind.OPERATION, operation="op-1", source="journal")
-    assert says(timeline(KEY, [hold, foreign, step], NOW)) == ["held by NVSentinel", "closed"]
+    assert says(timeline(KEY, [hold, foreign, step], NOW)) == ["closed", "held by NVSentinel"]
 
 
 def test_a_verdict_on_the_node_and_in_the_journal_is_one_verdict() -> None:
@@ -275,3 +275,9 @@ def test_an_xid_of_unknown_age_is_left_out_where_somebody_saw_it_appear() -> Non
     other = line(2, "XID 48 on GPU 3", EntryKind.XID, source="prometheus")
     assert says(timeline(KEY, [now, seen], NOW)) == [seen.says]
     assert says(timeline(KEY, [now, other], NOW)) == [now.says, other.says]
+
+
+def test_of_what_happened_at_one_instant_the_later_told_is_the_newer() -> None:
+    told = timeline(KEY, [line(1, "began"), line(1, "closed"), line(1, "ended")], NOW)
+    assert says(told) == ["ended", "closed", "began"]
+    assert [entry.says for entry in told.oldest_first] == ["began", "closed", "ended"]

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import VerticalScroll
+from textual.content import Content
 
-from fleet.journal import Kind, Record
+from fleet.journal import Record
 from tui import commands, readings
 from tui.command import Place
 from tui.screens.base import DeckScreen, bindings_of
 from tui.session import Session
-from widgets.fitting import fit, printable
-from widgets.lines import LineOf, plain, text_of
-from widgets.sheet import TextSheet
+from widgets.audit_lines import audit_lines
+from widgets.lines import text_of
+from widgets.sheet import Sheet, TextSheet
 from widgets.tones import Tone
 
-_TONES = {
-    "failed": Tone.BAD,
-    "unknown": Tone.BAD,
-    "done": Tone.GOOD,
-    "skipped": Tone.MUTED,
-    "cancelled": Tone.WARN,
-}
+
+class _Records(Sheet):
+    """The records, wrapped to the width there is; None before they are read."""
+
+    records: Sequence[Record] | None = None
+
+    def draw(self, width: int) -> Content:
+        if self.records is None:
+            return text_of([[("reading…", Tone.MUTED)]])
+        lines = audit_lines(self.records, width)
+        return text_of(lines or [[("nothing has been done yet", Tone.MUTED)]], width)
 
 
 class AuditScreen(DeckScreen[None]):
@@ -41,7 +47,7 @@ class AuditScreen(DeckScreen[None]):
     def compose(self) -> ComposeResult:
         yield TextSheet(classes="title")
         with VerticalScroll(classes="page"):
-            yield TextSheet(id="records")
+            yield _Records(id="records")
         yield from self.compose_foot()
 
     def on_mount(self) -> None:
@@ -57,20 +63,6 @@ class AuditScreen(DeckScreen[None]):
         found = await readings.read_records(self.session.deck)
         if found.why:
             self.say(f"the journal can't be read: {found.why}", Tone.BAD)
-        shown = [record_line(record) for record in found.records if record.kind is not Kind.INTENT]
-        nothing: list[LineOf] = [[("nothing has been done yet", Tone.MUTED)]]
-        self.query_one("#records", TextSheet).show(text_of(shown or nothing))
-
-
-def record_line(record: Record) -> LineOf:
-    """One record on a line."""
-    tone = _TONES.get(record.state, Tone.NOTE if record.kind is not Kind.REFUSED else Tone.WARN)
-    what = record.state if record.kind in (Kind.OUTCOME, Kind.ENDED) else record.kind.value
-    return [
-        (f"{record.at:%Y-%m-%d %H:%M:%S}  ", Tone.MUTED),
-        (f"{fit(what, 10)} ", tone),
-        plain(f"{fit(record.verb, 9)} "),
-        (f"{fit(printable(record.node), 18)} ", Tone.STRONG),
-        plain(record.says),
-        (f"  by {record.by}, {record.operation}", Tone.MUTED),
-    ]
+        records = self.query_one(_Records)
+        records.records = found.records
+        records.redraw()

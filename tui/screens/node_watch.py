@@ -14,6 +14,7 @@ from fleet.health import Finding
 from fleet.history import SPANS, Metric, Span
 from fleet.node import NodeKey
 from tui import readings
+from tui.past import Lately, read_lately
 from tui.readings import GpuReading, PastReading
 from tui.screens.base import DeckScreen
 from tui.session import Session
@@ -43,6 +44,7 @@ class NodeWatch:
         self._session = session
         self._node: NodeKey | None = None
         self._gpus: GpuReading | None = None
+        self._lately = Lately()
         self._timer: Timer | None = None
 
     @property
@@ -53,7 +55,7 @@ class NodeWatch:
     def look_at(self, node: NodeKey | None) -> None:
         """Show another node, or none."""
         if node != self._node:
-            self._node, self._gpus, self._past = node, None, None
+            self._node, self._gpus, self._past, self._lately = node, None, None, Lately()
             for timer in (self._timer, self._settling):
                 if timer is not None:
                     timer.stop()
@@ -91,6 +93,8 @@ class NodeWatch:
                 findings=self._findings(row.key),
                 trails=self._trails(row.key),
                 past=self._shown_past(),
+                latest=self._lately.entries,
+                record=self._lately.record,
             )
         )
 
@@ -118,6 +122,7 @@ class NodeWatch:
         node = self._node
         if node is not None:
             self._screen.run_worker(self._take(node), group="gpus", exclusive=True)
+            self._screen.run_worker(self._take_lately(node), group="lately", exclusive=True)
             waited = self._session.deck.clock.monotonic() - self._past_at
             if self._past is not None and waited >= self._session.span.step.total_seconds():
                 self._read_past()
@@ -135,6 +140,12 @@ class NodeWatch:
         if node == self._node and span == self._session.span:
             before = self._past.history if self._past is not None else None
             self._past = found if found.history is not None else PastReading(before, found.why)
+            self.paint()
+
+    async def _take_lately(self, node: NodeKey) -> None:
+        found = await read_lately(self._session.deck, node)
+        if node == self._node and found != self._lately:
+            self._lately = found
             self.paint()
 
     async def _take(self, node: NodeKey) -> None:
