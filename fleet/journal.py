@@ -21,6 +21,7 @@ class Kind(Enum):
     ENDED = "ended"
     REFUSED = "refused"
     RESUMED = "resumed"
+    CANCEL_ASKED = "cancel-asked"  # by somebody who does not run it; whoever does looks for it
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,6 +156,14 @@ class Journal(Protocol):
         """Give up what `own` claimed. Giving up what nobody has is nothing."""
         ...
 
+    async def owner(self, operation: str) -> str | None:
+        """The live program that runs an operation; None where none does."""
+        ...
+
+    async def cancels(self, operations: Collection[str]) -> Mapping[str, str]:
+        """Which of these operations somebody asked to cancel since they were last begun or resumed, and who did."""
+        ...
+
     async def operations(self, limit: int = 200) -> Sequence[Operation]:
         """Operations, newest first, as the records tell: RUNNING, with its owner, where a live program owns it."""
         ...

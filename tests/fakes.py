@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from fleet.category import Category
 from fleet.errors import Conflict, FleetError, JournalFailed, Missing, OutcomeUnknown
 from fleet.health import Finding, Verdict
-from fleet.journal import Record, fold
+from fleet.journal import Kind, Record, fold
 from fleet.node import Admission, Image, Node, NodeKey, Readiness, Stage
 from fleet.operation import Effect, Operation, Outcome, Progress, StepState
 from fleet.plan import (
@@ -272,6 +272,18 @@ class MemoryJournal:
 
     async def disown(self, operation: str) -> None:
         self.owners.pop(operation, None)
+
+    async def owner(self, operation: str) -> str | None:
+        return self.owners.get(operation)
+
+    async def cancels(self, operations: Collection[str]) -> Mapping[str, str]:
+        asked: dict[str, str] = {}
+        for record in self.written:
+            if record.kind in (Kind.STARTED, Kind.RESUMED):
+                asked.pop(record.operation, None)
+            elif record.kind is Kind.CANCEL_ASKED and record.operation in operations:
+                asked[record.operation] = record.by
+        return asked
 
     async def operations(self, limit: int = 200) -> Sequence[Operation]:
         return fold(self.written)[:limit]

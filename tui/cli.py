@@ -207,7 +207,9 @@ def _confirm_options(to: argparse.ArgumentParser) -> None:
 def _verb_options(to: argparse.ArgumentParser) -> None:
     to.add_argument("--json", action="store_true")
     to.add_argument("--to", default=None, metavar="IMAGE", help="the image to put on (reimage)")
-    to.add_argument("--skip-blocked", action="store_true", help="leave out nodes that are blocked, naming them")
+    to.add_argument(
+        "--skip-blocked", action="store_true", help="leave out nodes that are blocked, naming them"
+    )
     to.add_argument(
         "--take-over", action="append", default=None, metavar="HOLDER", help="lift this holder's hold too"
     )
@@ -232,6 +234,9 @@ def _operations(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     resume.add_argument("operation", metavar="OPERATION")
     resume.add_argument("--yes", action="store_true", help="confirmed: do not ask")
     resume.add_argument("--json", action="store_true")
+    cancel = _command(commands, "cancel", "have the program that runs an operation cancel it")
+    cancel.add_argument("operation", metavar="OPERATION")
+    cancel.add_argument("--json", action="store_true")
     audit = _command(commands, "audit", "who did what, when, and what came of it")
     audit.add_argument("--json", action="store_true")
     audit.add_argument("--limit", type=_whole(1, 1_000_000), default=200, metavar="N")

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 
+from fleet.cancel_requests import ask_to_cancel
 from fleet.errors import FleetError
 from fleet.operation import Operation
 from fleet.plan import Plan, Request
@@ -59,10 +60,15 @@ async def go_on(deck: Deck, operation: Operation) -> Begun:
         return Begun(why=str(error))
 
 
-def stop(deck: Deck, operation: str) -> str:
-    """Cancel an operation of this program; why not, or an empty text."""
+async def stop(deck: Deck, operation: str) -> str:
+    """Cancel an operation, or have the program that runs it do so; why not, or an empty text."""
     try:
-        deck.dispatcher.cancel(operation)
+        if operation in deck.dispatcher.runs:
+            deck.dispatcher.cancel(operation)
+        elif deck.dispatcher.read_only:
+            return "this session is read-only: nothing can be changed"
+        else:
+            await ask_to_cancel(deck.journal, operation, deck.by, deck.clock)
     except FleetError as error:
         return str(error)
     return ""

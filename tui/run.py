@@ -72,6 +72,8 @@ def _do(asked: argparse.Namespace) -> int:
     choice = choose(asked, _settings(asked))
     if asked.command in ("operations", "audit") or (asked.command == "gate" and asked.history):
         return asyncio.run(_history(choice, asked))
+    if asked.command == "cancel":
+        return asyncio.run(_cancel(choice, asked))
     if asked.command == "drill" and asked.report is not None:
         from tui.drill_report_file import check_report_file
 
@@ -200,6 +202,20 @@ async def _history(choice: Choice, asked: argparse.Namespace) -> int:
     try:
         tellers = {"operations": operations, "audit": audit, "gate": verdicts}
         return await tellers[asked.command](journal, asked)
+    finally:
+        await journal.close()
+
+
+async def _cancel(choice: Choice, asked: argparse.Namespace) -> int:
+    from tui.headless.cancelling import cancel
+    from tui.who import owner
+    from tui.wiring import SystemClock, open_journal
+
+    leave_when_interrupted()
+    journal = open_journal(choice)
+    try:
+        read_only = choice.settings.policy.read_only
+        return await cancel(journal, asked, by=owner(), clock=SystemClock(), read_only=read_only)
     finally:
         await journal.close()
 

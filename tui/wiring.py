@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fleet.cancel_requests import CancelRequests
 from fleet.dispatch import Dispatcher
 from fleet.drill import Drill
 from fleet.drill_ground import DrillGround
@@ -449,7 +450,9 @@ def _faults(child: SimulationChild | None) -> FaultDesk | None:
 
 async def _follow(feeds: Sequence[Feed], deck: Deck | None) -> None:
     assert deck is not None
+    requests = CancelRequests(deck.dispatcher, deck.journal, deck.clock, deck.remarks.append)
     async with asyncio.TaskGroup() as following:
+        following.create_task(requests.follow())
         for feed in feeds:
             following.create_task(feed.follow(deck.report))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
@@ -81,6 +81,14 @@ class SqliteJournal:
         """One operation as its records tell; None where there is none of that id."""
         found = await self._in_thread(lambda connection: fold(_of_operation(connection, operation)))
         return found[0] if found else None
+
+    async def owner(self, operation: str) -> str | None:
+        """The live program that runs it; None where none does."""
+        return await self._in_thread(lambda _: self._claims.owner(operation))
+
+    async def cancels(self, operations: Collection[str]) -> Mapping[str, str]:
+        """Who asked to cancel which of these operations, since each was last begun or resumed."""
+        return await self._in_thread(lambda connection: _cancels(connection, operations))
 
     async def of_node(self, node: NodeKey, since: datetime | None = None) -> Sequence[Record]:
         """The records of one node, oldest first, with the beginning (its evidence: the plan's hash) and end of each operation."""
@@ -264,6 +272,17 @@ def _of_operations(connection: sqlite3.Connection, limit: int) -> list[Record]:
         (limit,),
     )
     return [_record(row) for row in found]
+
+
+def _cancels(connection: sqlite3.Connection, operations: Collection[str]) -> dict[str, str]:
+    marks = ", ".join("?" * len(operations))
+    found = connection.execute(
+        f"""select operation, by from records as asked where kind = 'cancel-asked' and operation in ({marks})
+            and id > (select max(id) from records where operation = asked.operation and kind in ('started', 'resumed'))
+            order by id desc""",  # noqa: S608 - only marks
+        [_text(operation) for operation in operations],
+    )
+    return dict(found.fetchall())
 
 
 def _of_operation(connection: sqlite3.Connection, operation: str) -> list[Record]:

@@ -24,6 +24,8 @@ from widgets.sheet import TextSheet
 from widgets.tones import Tone
 from widgets.wording import counted
 
+_ENDS_AFTER = 3.0
+"""Seconds after which an operation of another program that was asked to stop has most often ended."""
 _AFTER_CANCEL = {
     Verb.DRAIN: "It stops at the next safe point. The node is opened again where it was found open and no check of it "
     "fails; evicted work does not come back by itself.",
@@ -123,10 +125,17 @@ class OperationsScreen(DeckScreen[None]):
 
         def answered(answer: str | None) -> None:
             if answer:
-                why = proposals.stop(self.session.deck, chosen.id)
-                self.say(why or f"{chosen.id} stops at its next safe point", Tone.WARN if why else Tone.NOTE)
+                self.stop(chosen)
 
         self.app.push_screen(AskScreen(title, lines, answers, "Let it run"), answered)
+
+    @work(group="stop")
+    async def stop(self, operation: Operation) -> None:
+        """Cancel it, wherever it runs, and look again for how one that runs elsewhere ended."""
+        why = await proposals.stop(self.session.deck, operation.id)
+        self.say(why or f"{operation.id} stops at its next safe point", Tone.WARN if why else Tone.NOTE)
+        if not why and self.session.run_of(operation.id) is None:
+            self.set_timer(_ENDS_AFTER, self.read)
 
     def ask_resume(self) -> None:
         """Show what is left to do, and ask."""
