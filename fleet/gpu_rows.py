@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from fleet import sentinels, xid
+from fleet.clock_reasons import is_slowed
 from fleet.telemetry import GpuTelemetry, NodeTelemetry
 from fleet.text import clean
 
@@ -161,7 +162,16 @@ def node_from_gpus(
         fb_used_ratio=_used_ratio(rows),
         power_watts=_total(_most(row.power_watts for row in instances) for instances in grouped),
         xid=_xid(rows, severity_of),
-        row_remap_failure=_any_failed(rows),
+        row_remap_failure=_any(row.row_remap_failure for row in rows),
+        remap_pending=_any(row.remap_pending for row in rows),
+        remapped_rows=_most(row.remapped_uncorrectable for row in rows),
+        ecc_dbe=_most(row.ecc_dbe_volatile for row in rows),
+        slowed=_any(
+            None if row.clock_event_reasons is None else is_slowed(row.clock_event_reasons) for row in rows
+        ),
+        recovery_action=max(
+            (row.recovery_action for row in rows if row.recovery_action is not None), default=None
+        ),
     )
 
 
@@ -285,6 +295,6 @@ def _xid(rows: Sequence[GpuTelemetry], severity_of: xid.SeverityOf) -> int | Non
     return None if code == 0 and any(row.xid is None for row in rows) else code
 
 
-def _any_failed(rows: Iterable[GpuTelemetry]) -> bool | None:
-    known = [row.row_remap_failure for row in rows if row.row_remap_failure is not None]
+def _any(flags: Iterable[bool | None]) -> bool | None:
+    known = [flag for flag in flags if flag is not None]
     return any(known) if known else None

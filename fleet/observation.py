@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from fleet.feeds import FeedState
+from fleet.flag import Flag
 from fleet.node import Node, NodeKey
 from fleet.telemetry import Alert, NodeTelemetry
 from fleet.workload import NodeWork
@@ -62,8 +63,18 @@ class AlertsSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class FlagsSeen:
+    """The passive checks that a node in service has begun to fail, none where it fails none."""
+
+    key: NodeKey
+    flags: tuple[Flag, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class FeedChanged:
     state: FeedState
 
 
-Observation = NodeSeen | NodeGone | Listed | LastKnown | WorkSeen | TelemetrySeen | AlertsSeen | FeedChanged
+Observation = (
+    NodeSeen | NodeGone | Listed | LastKnown | WorkSeen | TelemetrySeen | AlertsSeen | FlagsSeen | FeedChanged
+)

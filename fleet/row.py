@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fleet.extremes import Extremes, extremes_of
+from fleet.flag import Flag
 from fleet.machine import Pair, together
 from fleet.naming import natural
 from fleet.node import Node, NodeKey
@@ -17,7 +18,8 @@ from fleet.workload import NodeWork
 
 @dataclass(frozen=True, slots=True)
 class FleetRow:
-    """A node as the fleet knows it. `work` and `telemetry` are None where they are unknown; `alerts` fire in the site's monitoring.
+    """A node as the fleet knows it. `work` and `telemetry` are None where they are unknown; `alerts` fire in the site's monitoring;
+    `flags` are passive checks that it has begun to fail while it is in service.
 
     `pending` says what was asked of the node and is not seen yet, empty if nothing is. `revision` is the store's when the
     row last changed. The rest is derived: `order` sorts by name (numbers as numbers), `severity` leaves the time out,
@@ -37,6 +39,7 @@ class FleetRow:
     alerts: tuple[Alert, ...] = ()
     own_work: NodeWork | None = None
     pair: Pair | None = None
+    flags: tuple[Flag, ...] = ()
 
     @property
     def key(self) -> NodeKey:
@@ -69,9 +72,10 @@ def row_of(
     order: str = "",
     alerts: tuple[Alert, ...] = (),
     pair: Pair | None = None,
+    flags: tuple[Flag, ...] = (),
 ) -> FleetRow:
     """A row with all that is derived. `order` may be handed in where it is known from the row before."""
-    worst = worst_of(node, telemetry, policy, alerts, pair)
+    worst = worst_of(node, telemetry, policy, alerts, pair, flags)
     severity = worst.severity if worst is not None else Severity.OK
     does = together(work, pair)
     return FleetRow(
@@ -87,4 +91,5 @@ def row_of(
         alerts=alerts,
         own_work=work,
         pair=pair,
+        flags=flags,
     )

@@ -12,6 +12,7 @@ from enum import IntEnum
 from typing import Protocol
 
 from fleet.category import WARM_CELSIUS
+from fleet.flag import Flag
 from fleet.health import Verdict
 from fleet.idle import IDLE_AFTER
 from fleet.machine import Pair, disagree, kind_of, truths
@@ -49,6 +50,8 @@ class _Row(Protocol):
     @property
     def alerts(self) -> tuple[Alert, ...]: ...
     @property
+    def flags(self) -> tuple[Flag, ...]: ...
+    @property
     def pair(self) -> Pair | None: ...
 
 
@@ -57,6 +60,10 @@ class _JudgedRow(_Row, Protocol):
     def severity(self) -> Severity: ...
 
 
+FLAG = "flag"
+"""What a concern about a node that begins to fail in service is about."""
+
+_FLAGS_NAMED = 2
 _AWAY = frozenset(
     stage.value for stage in (Stage.PROVISIONING, Stage.REIMAGING, Stage.RETIRING, Stage.RETIRED)
 )
@@ -70,7 +77,7 @@ def concerns(row: _Row, now: datetime | None, policy: Policy) -> tuple[Concern, 
     With `now` None, what depends on the time (a drain past its deadline, telemetry grown old) is left out: those
     are the concerns that change only when the node does.
     """
-    return _concerns(row.node, row.telemetry, now, policy, row.alerts, row.pair)
+    return _concerns(row.node, row.telemetry, now, policy, row.alerts, row.pair, row.flags)
 
 
 def standing(
@@ -79,9 +86,10 @@ def standing(
     policy: Policy,
     alerts: tuple[Alert, ...] = (),
     pair: Pair | None = None,
+    flags: tuple[Flag, ...] = (),
 ) -> Severity:
     """How bad the worst concern of a node is, whatever the time is."""
-    worst = worst_of(node, telemetry, policy, alerts, pair)
+    worst = worst_of(node, telemetry, policy, alerts, pair, flags)
     return worst.severity if worst is not None else Severity.OK
 
 
@@ -91,9 +99,10 @@ def worst_of(
     policy: Policy,
     alerts: tuple[Alert, ...] = (),
     pair: Pair | None = None,
+    flags: tuple[Flag, ...] = (),
 ) -> Concern | None:
     """The worst concern of a node, whatever the time is; None where nothing is wrong."""
-    found = _concerns(node, telemetry, None, policy, alerts, pair)
+    found = _concerns(node, telemetry, None, policy, alerts, pair, flags)
     return found[0] if found else None
 
 
@@ -116,8 +125,11 @@ def _concerns(
     policy: Policy,
     alerts: tuple[Alert, ...],
     pair: Pair | None,
+    flags: tuple[Flag, ...],
 ) -> tuple[Concern, ...]:
     found = [
+        *_of_flags(flags),
+        *_of_acceptances(node, now),
         *(_of_pair(node, pair) if pair is not None else ()),
         *_of_state(node),
         *_of_evidence(node, telemetry, policy),
@@ -173,6 +185,29 @@ def _of_pair(node: Node, pair: Pair) -> Iterator[Concern]:
         if condition.type not in ("Ready", "State"):
             reason = f": {condition.reason}" if condition.reason else ""
             yield Concern(Severity.SUSPECT, "condition", f"{who}: {condition.type}{reason}")
+
+
+def _of_flags(flags: tuple[Flag, ...]) -> Iterator[Concern]:
+    """A node in service that would fail its gate now: nobody closes it but a person."""
+    if flags:
+        since = min(flag.since for flag in flags)
+        named = "; ".join(f"{flag.check}: {flag.value}" for flag in flags[:_FLAGS_NAMED])
+        more = f"; and {len(flags) - _FLAGS_NAMED} more" if len(flags) > _FLAGS_NAMED else ""
+        text = f"fails in service since {since:%m-%d %H:%M} UTC: {named}{more}"
+        yield Concern(Severity.SUSPECT, FLAG, text)
+
+
+def _of_acceptances(node: Node, now: datetime | None) -> Iterator[Concern]:
+    """Checks that people let stay unknown. That one has ended is of the time."""
+    for word in node.accepted:
+        over = now is not None and word.until <= now
+        until = f"{word.until:%m-%d %H:%M} UTC"
+        by = word.by or "somebody unnamed"
+        why = f": {word.reason}" if word.reason else ""
+        said = f"ended {until}" if over else f"until {until}"
+        yield Concern(
+            Severity.NOTICE, "accepted", f"{word.check} accepted while unknown, {said}, by {by}{why}"
+        )
 
 
 def _of_alert(alert: Alert) -> Concern:

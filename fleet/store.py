@@ -15,12 +15,14 @@ from operator import attrgetter
 from typing import NamedTuple, TypeVar
 
 from fleet.feeds import FeedState
+from fleet.flag import Flag
 from fleet.groups import FleetGroups, group_of
 from fleet.machine import Pair
 from fleet.node import Node, NodeKey
 from fleet.observation import (
     AlertsSeen,
     FeedChanged,
+    FlagsSeen,
     LastKnown,
     Listed,
     NodeGone,
@@ -50,6 +52,11 @@ _measured = attrgetter(
     "xid",
     "xid_at",
     "row_remap_failure",
+    "remap_pending",
+    "remapped_rows",
+    "ecc_dbe",
+    "slowed",
+    "recovery_action",
     "idle_held",
     "idle_holder",
 )
@@ -175,6 +182,8 @@ class FleetStore:
                 self._last_known_at(source, at)
             case AlertsSeen(key, alerts):
                 self._alerts_seen(key, alerts)
+            case FlagsSeen(key, flags):
+                self._flags_seen(key, flags)
             case FeedChanged(state):
                 self._feed_changed(state)
         return self._revision
@@ -228,6 +237,7 @@ class FleetStore:
                 order=row.order,
                 alerts=row.alerts,
                 pair=self._pair_of(key),
+                flags=row.flags,
             )
         self._groups = FleetGroups.of(row for row in self._rows.values() if row.shown)
 
@@ -266,6 +276,11 @@ class FleetStore:
         row = self._rows.get(key)
         if row is not None and row.alerts != alerts:
             self._change(row, row.node, row.own_work, row.telemetry, row.pending, alerts=alerts)
+
+    def _flags_seen(self, key: NodeKey, flags: tuple[Flag, ...]) -> None:
+        row = self._rows.get(key)
+        if row is not None and row.flags != flags:
+            self._change(row, row.node, row.own_work, row.telemetry, row.pending, flags=flags)
 
     def _gone(self, key: NodeKey) -> None:
         row = self._rows.pop(key, None)
@@ -313,6 +328,7 @@ class FleetStore:
         pending: str,
         *,
         alerts: tuple[Alert, ...] | None = None,
+        flags: tuple[Flag, ...] | None = None,
     ) -> None:
         changed = row_of(
             node,
@@ -324,6 +340,7 @@ class FleetStore:
             order=row.order,
             alerts=row.alerts if alerts is None else alerts,
             pair=row.pair,
+            flags=row.flags if flags is None else flags,
         )
         self._put(row, changed)
 
@@ -355,6 +372,7 @@ class FleetStore:
                 order=row.order,
                 alerts=row.alerts,
                 pair=pair,
+                flags=row.flags,
             )
             self._lay(row, tied)
 

@@ -14,7 +14,9 @@ class NodeTelemetry:
     `temp_margin_min` degrees Celsius to the nearest slowdown threshold of any GPU; `fb_used_ratio` 0 to 1 of framebuffer used
     of all; `power_watts` summed; `gpus_seen` how many GPUs reported; `xid` the last nonzero XID of any GPU (its age unknown
     unless `xid_at`), 0 when every GPU reports none; `idle_held` GPUs that a pod or job has held for `fleet.idle.IDLE_AFTER`
-    without using them, named in `idle_holder`, None where no holder is told; `at` when it was sampled.
+    without using them, named in `idle_holder`, None where no holder is told; `at` when it was sampled. The worst of any GPU:
+    `remapped_rows` for errors that could not be corrected, `ecc_dbe` volatile, `recovery_action` as NVML numbers it, `slowed`
+    where heat or a lack of power holds its clocks down.
     """
 
     at: datetime
@@ -29,6 +31,11 @@ class NodeTelemetry:
     xid: int | None = None
     xid_at: datetime | None = None
     row_remap_failure: bool | None = None
+    remap_pending: bool | None = None
+    remapped_rows: float | None = None
+    ecc_dbe: float | None = None
+    slowed: bool | None = None
+    recovery_action: int | None = None
     idle_held: int | None = None
     idle_holder: str = ""
 

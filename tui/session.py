@@ -10,8 +10,9 @@ from fleet.history import SPANS, Span
 from fleet.node import NodeKey
 from fleet.operation import OperationState
 from fleet.runner import OperationRun
-from tui import themes
+from tui import keymap, themes
 from tui.command import Standing
+from tui.commands import BY_VERB
 from tui.deck import Deck
 from tui.running import pending_texts
 from widgets.cells import Scene
@@ -65,7 +66,23 @@ class Session:
         """What the table's rows are seen against now."""
         deck = self.deck
         doing = pending_texts(deck.dispatcher.running())
-        return Scene(self.now, deck.policy, self.glyphs, doing, deck.store.last_known)
+        return Scene(
+            self.now,
+            deck.policy,
+            self.glyphs,
+            doing,
+            deck.store.last_known,
+            self._pressed(),
+            trails=deck.trails,
+        )
+
+    def _pressed(self) -> Mapping[str, str]:
+        """The keys of the verbs, as people read them."""
+        return {
+            verb.value: keymap.spelled(self.keys[command.id], ascii_only=self.plain, most=1)
+            for verb, command in BY_VERB.items()
+            if command.id in self.keys
+        }
 
     def standing(self, nodes: tuple[NodeKey, ...] = ()) -> Standing:
         """What commands are judged against when they would act on `nodes`."""

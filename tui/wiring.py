@@ -34,6 +34,7 @@ from fleet.store import FeedKey, FleetStore
 from fleet.telemetry import GpuTelemetry
 from fleet.telemetry_feed import TelemetryFeed
 from fleet.version_reading import LabelledVersions, ReadVersions, RowVersions
+from fleet.watch import Watch
 from tui.choice import Choice
 from tui.chosen import for_simulation, notice, password_of, slurm_alone, with_drills
 from tui.deck import Deck, FaultDesk
@@ -191,6 +192,7 @@ async def _deck(choice: Choice, child: SimulationChild | None, *, remembers: boo
             for end in sources.closing:
                 await end()
             raise
+    sources.feeds.append(Watch(store, settings.policy, clock))
     journal = open_journal(choice, child)
     readings = sources.telemetry.readings if sources.telemetry is not None else None
     deck: Deck | None = None

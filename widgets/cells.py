@@ -10,21 +10,28 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
+from fleet.flag import Flag
+from fleet.history import Metric
 from fleet.holder import HolderKind
-from fleet.machine import Pair, disagree
+from fleet.machine import Pair, disagree, truth
 from fleet.node import Admission, Node, NodeKey, Readiness, Stage
 from fleet.policy import Policy
 from fleet.severity import Concern, Severity, concerns
 from fleet.telemetry import Alert, NodeTelemetry
+from fleet.trails import Trails
 from fleet.workload import NodeWork
-from widgets.columns import DEFAULT_COLUMNS, Column
+from widgets.columns import DEFAULT_COLUMNS, SHAPES, Column
 from widgets.fitting import printable
 from widgets.glyphs import UNICODE, Glyphs
+from widgets.sparkline import sparkline
 from widgets.tones import Tone
 from widgets.wording import UNKNOWN, age, image_change, known, number, of_all, percent
 
 HOT_CELSIUS = 85.0
 WARM_CELSIUS = 78.0
+NEAR_CELSIUS = 5.0
+_TREND_STEPS = 30
+"""Steps of what is remembered that make a quarter of an hour."""
 
 
 class Row(Protocol):
@@ -39,6 +46,8 @@ class Row(Protocol):
     @property
     def alerts(self) -> tuple[Alert, ...]: ...
     @property
+    def flags(self) -> tuple[Flag, ...]: ...
+    @property
     def pending(self) -> str: ...
     @property
     def pair(self) -> Pair | None: ...
@@ -47,7 +56,8 @@ class Row(Protocol):
 class Cell(NamedTuple):
     """What one column shows of one line.
 
-    `bar` is a ratio of 0 to 1 drawn before the text; `sign` is a glyph before it with a tone of its own.
+    `bar` is a ratio of 0 to 1 drawn before the text; `sign` is a glyph before it with a tone of its own. `wide` stands for
+    both bar and text where the column has room for a bar.
     """
 
     text: str
@@ -55,6 +65,7 @@ class Cell(NamedTuple):
     bar: float | None = None
     sign: str = ""
     sign_tone: Tone = Tone.PLAIN
+    wide: str = ""
 
 
 UNKNOWN_CELL = Cell(UNKNOWN, Tone.UNKNOWN)
@@ -63,13 +74,18 @@ NOTHING = Cell("")
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What rows are seen against: the instant, the policy, the signs, and what operations are doing to nodes."""
+    """What rows are seen against: the instant, the policy, the signs, and what operations are doing to nodes.
+
+    `keys` are those of the verbs, by the verb's word.
+    """
 
     now: datetime
     policy: Policy = field(default_factory=Policy)
     glyphs: Glyphs = UNICODE
     pending: Mapping[NodeKey, str] = field(default_factory=dict)
     last_known: Mapping[str, datetime] = field(default_factory=dict)
+    trails: Trails | None = None
+    keys: Mapping[str, str] = field(default_factory=dict)
 
     def last_known_of(self, node: Node) -> str:
         """`last known 2h ago` of a node that its source has not shown in this run, else empty."""
@@ -197,6 +213,29 @@ def _util(row: Row, scene: Scene) -> Cell:
     return util_cell(seen.gpu_util if seen else None)
 
 
+def _trend(row: Row, scene: Scene) -> Cell:
+    """How busy its GPUs were in the last quarter of an hour, as far as it was read here."""
+    if scene.trails is None:
+        return NOTHING
+    values = scene.trails.recent(row.node.key, Metric.UTIL, _TREND_STEPS)
+    return Cell(sparkline(values, SHAPES[Column.TREND].width, scene.glyphs), Tone.NOTE)
+
+
+def margin_cell(degrees: float | None) -> Cell:
+    """Degrees that are left before the hardware slows a GPU down."""
+    left = known(degrees)
+    if left is None:
+        return UNKNOWN_CELL
+    if left <= 0:
+        return Cell(f"{left:.0f}!", Tone.BAD)
+    return Cell(f"{left:.0f}", Tone.WARN if left <= NEAR_CELSIUS else Tone.MUTED)
+
+
+def _margin(row: Row, scene: Scene) -> Cell:
+    seen = fresh(row, scene)
+    return margin_cell(seen.temp_margin_min if seen else None)
+
+
 def _temp(row: Row, scene: Scene) -> Cell:
     seen = fresh(row, scene)
     return temp_cell(seen.gpu_temp_max if seen else None)
@@ -304,7 +343,21 @@ def _in_short(concern: Concern, row: Row, scene: Scene) -> str:
         return concern.text.removeprefix(row.node.stage.value).strip()
     if concern.about == "drift" and row.node.image.running is not None:
         return f"drift {image_change(row.node.image.running, row.node.image.desired, scene.glyphs.arrow)}"
+    pair = row.pair
+    if (
+        concern.about == "pair"
+        and pair is not None
+        and pair.twin is not None
+        and disagree(row.node, pair.twin)
+    ):
+        return _closed_side(row.node, pair.twin, pair.slurm)
     return concern.text.removeprefix("last ")
+
+
+def _closed_side(node: Node, twin: Node, slurm: str) -> str:
+    """What the side says that closed a machine by half: the other one is open."""
+    closed = twin if node.admission is Admission.OPEN else node
+    return f"{'Slurm' if closed.key.source == slurm else 'Kubernetes'}: {truth(closed, slurm).partition(': ')[2]}"
 
 
 _PAINTERS: dict[Column, Callable[[Row, Scene], Cell]] = {
@@ -313,7 +366,9 @@ _PAINTERS: dict[Column, Callable[[Row, Scene], Cell]] = {
     Column.ADMISSION: _admission,
     Column.GPUS: _gpus,
     Column.UTIL: _util,
+    Column.TREND: _trend,
     Column.TEMP: _temp,
+    Column.MARGIN: _margin,
     Column.MEMORY: _memory,
     Column.POWER: _power,
     Column.XID: _xid,

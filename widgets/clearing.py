@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from fleet.node import Node
-from fleet.severity import Concern
+from fleet.severity import FLAG, Concern
 from fleet.telemetry import NodeTelemetry
 from fleet.xid import lookup
 
+_PRESS = (("cordon", "to cordon"), ("drain", "to drain"), ("gate", "to gate"))
 _CLEARS = {
+    "accepted": "its metric exported, or the end of the acceptance",
     "ready": "its agent reports in again",
     "deleting": "the delete goes through, or its finalizers are cleared",
     "upgrade": "the other controller finishes",
@@ -23,8 +28,16 @@ _CLEARS = {
 }
 
 
-def what_clears(concern: Concern, node: Node, telemetry: NodeTelemetry | None) -> str:
-    """A line for people; empty where nothing can be said."""
+def what_clears(
+    concern: Concern,
+    node: Node,
+    telemetry: NodeTelemetry | None,
+    keys: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """A line for people; empty where nothing can be said. `keys` are those of the verbs, by the verb's word."""
+    if concern.about == FLAG:
+        press = ", ".join(f"{keys[verb]} {does}" for verb, does in _PRESS if verb in keys)
+        return f"press {press}; nothing closes it by itself" if press else "cordon or drain it, then gate"
     if concern.about == "xid" and telemetry is not None and telemetry.xid:
         return f"{lookup(telemetry.xid).asks}, then gate"
     if concern.about in ("stage", "admission"):

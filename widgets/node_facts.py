@@ -111,7 +111,7 @@ def wrong(view: NodeView) -> list[LineOf]:
     for concern in found:
         tone = SEVERITY_TONES[concern.severity]
         lines.append([(f"{severity_glyph(concern.severity, scene.glyphs)} ", tone), (concern.text, tone)])
-        clears = what_clears(concern, row.node, row.telemetry)
+        clears = what_clears(concern, row.node, row.telemetry, scene.keys)
         if clears:
             lines.append([(f"  clears: {clears}", Tone.MUTED)])
     return lines

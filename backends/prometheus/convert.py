@@ -191,13 +191,17 @@ def _idle(rows: Iterable[Row], host_of_row: Callable[[Row], str]) -> dict[str, d
     return found
 
 
+def _flag(value: float | None) -> bool | None:
+    return None if value is None else value > 0
+
+
 def _node(
     values: Mapping[str, float],
     codes: Mapping[int, float],
     idle: Mapping[str, int] | None,
     severity_of: xid.SeverityOf,
 ) -> NodeTelemetry:
-    seen, failed = values.get("gpus_seen"), values.get("row_remap_failure")
+    seen, action = values.get("gpus_seen"), values.get("recovery_action")
     worst = xid.worst(codes, severity_of)
     if worst == 0 and sum(codes.values()) < (seen or 0):
         worst = None  # a GPU did not say
@@ -205,14 +209,17 @@ def _node(
         name: values.get(name)
         for name in (
             *("gpu_util", "gpu_util_min", "gpu_util_max", "gpu_temp_max", "temp_margin_min"),
-            *("fb_used_ratio", "power_watts"),
+            *("fb_used_ratio", "power_watts", "remapped_rows", "ecc_dbe"),
         )
     }
     return NodeTelemetry(
         at=datetime.fromtimestamp(values["at"], UTC),
         gpus_seen=None if seen is None else int(seen),
         xid=worst,
-        row_remap_failure=None if failed is None else failed > 0,
+        row_remap_failure=_flag(values.get("row_remap_failure")),
+        remap_pending=_flag(values.get("remap_pending")),
+        slowed=_flag(values.get("slowed")),
+        recovery_action=None if action is None else int(action),
         idle_held=None if idle is None else sum(idle.values()),
         idle_holder=holders(idle or {}),
         **read,

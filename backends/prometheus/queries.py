@@ -76,6 +76,11 @@ def by_node(shape: Shape, matchers: Mapping[str, str]) -> Mapping[str, str]:
         "power_watts": f"sum by ({by}) (max by ({gpu}) ({seen[sentinels.POWER_USAGE]}))",
         "xid": f"count_values by ({by}) ({quoted(XID)}, {seen[sentinels.XID_ERRORS]})",
         "row_remap_failure": f"max by ({by}) ({seen[sentinels.ROW_REMAP_FAILURE]})",
+        "remap_pending": f"max by ({by}) ({seen[sentinels.ROW_REMAP_PENDING]})",
+        "remapped_rows": f"max by ({by}) ({seen[sentinels.REMAPPED_UNCORRECTABLE]})",
+        "ecc_dbe": f"max by ({by}) ({seen[sentinels.ECC_DBE_VOLATILE]})",
+        "slowed": f"max by ({by}) ({_slowed(seen[sentinels.CLOCK_REASONS])})",
+        "recovery_action": f"max by ({by}) ({seen[sentinels.RECOVERY_ACTION]})",
         "idle_held": _idle(by, gpu, matchers),
     }
 
@@ -115,6 +120,11 @@ def _margin(seen: Mapping[str, str], by: str, gpu: str) -> str:
     """The margin as it is exported; where only the threshold is, what is left to it."""
     left = f"min by ({gpu}) ({seen[sentinels.TEMP_SLOWDOWN]}) - max by ({gpu}) ({seen[sentinels.GPU_TEMP]})"
     return f"min by ({by}) ({seen[sentinels.TEMP_MARGIN]}) or min by ({by}) ({left})"
+
+
+def _slowed(reasons: str) -> str:
+    """1 where any bit of `fleet.clock_reasons.SLOWED` (0x8, 0x20, 0x40, 0x80) is set: PromQL has no bits, so it divides."""
+    return f"((floor(({reasons}) / 8) % 2) + (floor(({reasons}) / 32) % 8)) > bool 0"
 
 
 def _idle(by: str, gpu: str, matchers: Mapping[str, str]) -> str:

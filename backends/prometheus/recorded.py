@@ -33,6 +33,11 @@ _TOGETHER: Mapping[str, str] = {
     "power_watts": "sum",
     "xid": "sum",
     "row_remap_failure": "max",
+    "remap_pending": "max",
+    "remapped_rows": "max",
+    "ecc_dbe": "max",
+    "slowed": "max",
+    "recovery_action": "max",
     "idle_held": "sum",
 }
 """How several recorded series of one node come together, by the field of NodeTelemetry."""

@@ -1,0 +1,211 @@
+"""Nodes in service go on being checked: one that begins to fail is flagged once it has failed for a while, and nothing is closed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from fleet.category import Category, CheckPolicy
+from fleet.flag import Flag
+from fleet.health import Verdict
+from fleet.node import Admission, Condition, Node, Stage
+from fleet.observation import NodeGone, NodeSeen, Observation, TelemetrySeen
+from fleet.policy import Policy
+from fleet.severity import FLAG, Severity, concerns
+from fleet.store import FleetStore
+from fleet.telemetry import NodeTelemetry
+from fleet.watch import Watch
+from tests import builders
+from tests.clocks import START, ManualClock
+
+AFTER = timedelta(minutes=1)
+FINE = NodeTelemetry(
+    START,
+    gpus_seen=8,
+    gpu_util=50.0,
+    xid=0,
+    row_remap_failure=False,
+    remap_pending=False,
+    remapped_rows=0,
+    ecc_dbe=0,
+    slowed=False,
+    recovery_action=0,
+    temp_margin_min=20,
+)
+
+
+class Seat:
+    """A store, a watch over it and the clock that both are on."""
+
+    def __init__(self, policy: Policy | None = None) -> None:
+        self.policy = policy or Policy(flag_after=AFTER)
+        self.clock = ManualClock()
+        self.store = FleetStore(self.policy)
+        self.watch = Watch(self.store, self.policy, self.clock)
+        self.told: list[Observation] = []
+
+    def sees(self, node: Node, telemetry: NodeTelemetry | None = FINE) -> None:
+        self.store.apply_all([NodeSeen(node), TelemetrySeen(node.key, telemetry)])
+
+    async def after(self, span: timedelta = timedelta(0)) -> tuple[Flag, ...]:
+        """The flags of the one node once `span` has passed and the watch has looked."""
+        await self.clock.advance(span)
+        await self.watch.one_round(self._report)
+        (row,) = self.store.rows()
+        return row.flags
+
+    def _report(self, observations: Sequence[Observation]) -> None:
+        self.told += observations
+        self.store.apply_all(observations)
+
+
+def node(**changes: Any) -> Node:
+    return replace(builders.node(), **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "check"),
+    [
+        ({"xid": 79}, "xid"),
+        ({"row_remap_failure": True}, "row-remap"),
+        ({"remap_pending": True}, "row-remap-pending"),
+        ({"remapped_rows": 513}, "remapped-rows"),
+        ({"ecc_dbe": 1}, "ecc-dbe"),
+        ({"slowed": True}, "clock-events"),
+        ({"temp_margin_min": 0}, "temp-margin"),
+        ({"recovery_action": 2}, "recovery-action"),
+    ],
+)
+async def test_a_gpu_that_begins_to_fail_is_flagged_and_the_node_left_open(
+    changes: dict[str, Any], check: str
+) -> None:
+    seat = Seat()
+    seat.sees(node())
+    assert await seat.after() == ()
+    seat.sees(node(), replace(FINE, **changes))
+    assert await seat.after() == ()
+    assert await seat.after(AFTER - timedelta(seconds=1)) == ()
+    (flag,) = await seat.after(timedelta(seconds=1))
+    assert (flag.check, flag.since) == (check, START)
+    assert flag.value
+    (row,) = seat.store.rows()
+    assert row.node.admission is Admission.OPEN
+    assert row.severity >= Severity.SUSPECT
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"xid": 13},
+        {"remapped_rows": 512},
+        {"recovery_action": 3},
+        {"temp_margin_min": 1},
+        {"gpu_temp_max": 95.0},
+    ],
+)
+async def test_what_only_warns_is_no_flag(changes: dict[str, Any]) -> None:
+    seat = Seat()
+    seat.sees(node(), replace(FINE, **changes))
+    await seat.after()
+    assert await seat.after(AFTER) == ()
+
+
+async def test_a_bad_condition_of_the_node_is_flagged_too() -> None:
+    seat = Seat()
+    seat.sees(node(conditions=(Condition("GpuNvlinkWatch", "True", bad=True),)))
+    await seat.after()
+    (flag,) = await seat.after(AFTER)
+    assert flag.check == "conditions"
+    assert "GpuNvlinkWatch" in flag.value
+
+
+async def test_a_value_that_flickers_is_never_flagged_and_a_flag_does_not_flicker_off() -> None:
+    seat = Seat()
+    for round in range(10):
+        seat.sees(node(), replace(FINE, slowed=round % 2 == 0))
+        assert await seat.after(timedelta(seconds=30)) == ()
+    seat.sees(node(), replace(FINE, slowed=True))
+    await seat.after()
+    (flag,) = await seat.after(AFTER)
+    for round in range(10):
+        seat.sees(node(), replace(FINE, slowed=round % 2 == 1))
+        assert await seat.after(timedelta(seconds=30)) == (flag,)
+    seat.sees(node(), FINE)
+    assert await seat.after() == (flag,)
+    assert await seat.after(AFTER) == ()
+
+
+async def test_what_is_not_known_any_more_raises_and_takes_back_nothing() -> None:
+    seat = Seat()
+    seat.sees(node(), replace(FINE, ecc_dbe=2))
+    await seat.after()
+    (flag,) = await seat.after(AFTER)
+    seat.sees(node(), None)
+    await seat.after()
+    assert await seat.after(10 * AFTER) == (flag,)
+    fresh = Seat()
+    fresh.sees(node(), None)
+    await fresh.after()
+    assert await fresh.after(10 * AFTER) == ()
+
+
+async def test_a_node_that_is_closed_has_no_flags() -> None:
+    seat = Seat()
+    seat.sees(node(), replace(FINE, ecc_dbe=2))
+    await seat.after()
+    assert await seat.after(AFTER) != ()
+    seat.sees(node(admission=Admission.CORDONED), replace(FINE, ecc_dbe=2))
+    assert await seat.after() == ()
+    seat.sees(node(admission=Admission.CORDONED, stage=Stage.DRAINED), replace(FINE, ecc_dbe=3))
+    assert await seat.after(AFTER) == ()
+
+
+async def test_the_category_rules_what_is_flagged() -> None:
+    rules = {
+        "ecc-dbe": CheckPolicy(limit=5),
+        "clock-events": CheckPolicy(severity=Verdict.WARN),
+        "row-remap-pending": CheckPolicy(enabled=False),
+    }
+    seat = Seat(Policy(flag_after=AFTER, categories={"h100": Category("h100", checks=rules)}))
+    seat.sees(node(), replace(FINE, ecc_dbe=5, slowed=True, remap_pending=True))
+    await seat.after()
+    assert await seat.after(AFTER) == ()
+
+
+async def test_a_node_that_is_gone_is_forgotten() -> None:
+    seat = Seat()
+    seat.sees(node(), replace(FINE, ecc_dbe=2))
+    await seat.after()
+    seat.store.apply(NodeGone(node().key))
+    await seat.watch.one_round(seat._report)
+    seat.sees(node(), replace(FINE, ecc_dbe=2))
+    assert await seat.after(AFTER) == ()
+    assert await seat.after(AFTER) != ()
+
+
+async def test_only_nodes_whose_facts_changed_are_looked_at_again() -> None:
+    seat = Seat()
+    for number in range(50):
+        seat.sees(builders.node(f"gpu-{number:03}"))
+    await seat.watch.one_round(seat._report)
+    assert seat.watch.looked_at == 50
+    for number in range(50):
+        busier = replace(FINE, gpu_util=number + 1.0, power_watts=number + 1.0)
+        seat.store.apply(TelemetrySeen(builders.node(f"gpu-{number:03}").key, busier))
+    seat.store.apply(TelemetrySeen(builders.node("gpu-007").key, replace(FINE, ecc_dbe=1)))
+    await seat.watch.one_round(seat._report)
+    assert seat.watch.looked_at == 1
+
+
+async def test_the_concern_of_a_flag_says_what_fails_and_since_when() -> None:
+    seat = Seat()
+    seat.sees(node(), replace(FINE, ecc_dbe=2))
+    await seat.after()
+    await seat.after(AFTER)
+    (row,) = seat.store.rows()
+    (concern,) = [each for each in concerns(row, seat.clock.now(), seat.policy) if each.about == FLAG]
+    assert concern.text == "fails in service since 03-01 03:00 UTC: ecc-dbe: 2 uncorrected memory errors"
