@@ -72,7 +72,7 @@ class Session:
             self.glyphs,
             doing,
             deck.store.last_known,
-            self._pressed(),
+            keys=self._pressed(),
             trails=deck.trails,
         )
 
