@@ -253,7 +253,7 @@ def _shut(seen: Seen, note: Note, says: str) -> Change:
         if not seen.held_by_reason:
             return Change(seen, note, "DRAIN", reason_of(note), says)
         note = msgspec.structs.replace(note, saved=_saved(seen))
-        return Change(seen, note, "DRAIN", clean(seen.reason), says, evidence=saved(seen))
+        return Change(seen, note, "DRAIN", seen.reason, says, evidence=saved(seen))
     return Change(seen, note, reason=_brought_up(seen, note), says=says)
 
 

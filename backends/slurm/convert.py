@@ -126,8 +126,6 @@ def _admission(state: State, note: Note) -> Admission:
 
 def _stage(state: State, note: Note, admission: Admission, shown: Shown) -> Stage:
     """What our note claims, as far as the node is closed; else what the state says."""
-    if not shown.registered and state.base in ("UNKNOWN", "FUTURE") and not state.asleep:
-        return Stage.PROVISIONING
     claimed = note.known_stage
     if admission is not Admission.OPEN and claimed in _CLOSED_STAGES:
         return claimed
@@ -135,6 +133,9 @@ def _stage(state: State, note: Note, admission: Admission, shown: Shown) -> Stag
         return Stage.GATED
     if admission is Admission.CORDONED and "DRAIN" in state.flags and _only_cordoned(note):
         return Stage.IN_SERVICE
+    fresh = not shown.registered and state.base in ("UNKNOWN", "FUTURE") and not state.asleep
+    if fresh and "DRAIN" not in state.flags:  # a drained one has been there: its controller has just started
+        return Stage.PROVISIONING
     return state.stage
 
 

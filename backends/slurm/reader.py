@@ -19,7 +19,7 @@ from backends.slurm.features import NodeReading
 from backends.slurm.jobs import Job, ask_jobs, ask_shares, placements_of
 from backends.slurm.locks import DETECTED, ask_locks
 from backends.slurm.seen import Seen
-from backends.slurm.show import Shown, read_nodes
+from backends.slurm.show import Shown, read_nodes, whole
 from backends.slurm.topology import ask_topology
 from fleet.errors import Denied, Rejected, Unreachable
 from fleet.lock import Lock
@@ -138,7 +138,7 @@ class SlurmReader:
         if not wanted:
             return {}
         if len(wanted) > FEW:
-            shown = await asyncio.to_thread(read_nodes, await self._commands.read(*SHOW_NODES))
+            shown = await asyncio.to_thread(read_nodes, whole(await self._commands.read(*SHOW_NODES)))
         else:
             shown = read_nodes(await self._named(sorted(wanted)))
         return {each.name: each for each in shown if each.name in wanted}
@@ -151,6 +151,7 @@ class SlurmReader:
             raise translate(done, about=about)
         if not done.out.strip():
             raise Unreachable("the controller said nothing of it", about=about)
+        whole(done.out)
         gone = {f"Node {name} not found" for name in missing if name in names}
         return "\n".join(line for line in done.out.split("\n") if line not in gone)
 

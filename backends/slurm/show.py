@@ -16,6 +16,9 @@ from functools import lru_cache
 
 import msgspec
 
+from fleet.errors import Garbled
+from fleet.text import clean
+
 _NOTHING = frozenset({"(null)", "N/A", "n/a", "None", "Unknown", "INFINITE"})
 _OUR_NOTE = "quarterdeck="
 _SIGNED = re.compile(
@@ -58,6 +61,14 @@ class Shown(msgspec.Struct, frozen=True, gc=False):
 def read_nodes(text: str) -> list[Shown]:
     """Every node in what `scontrol show nodes` printed, in its order. What is no node's record is left out."""
     return [shown for record in _records(text) if (shown := _read(record)) is not None]
+
+
+def whole(text: str) -> str:
+    """What scontrol printed, where it came to its end: its last line does. Raises Garbled where it broke off within one."""
+    if text and not text.endswith("\n"):
+        last = clean(text[text.rfind("\n") + 1 :][:60])
+        raise Garbled(f"the answer broke off within a line: {last}", about="scontrol show nodes")
+    return text
 
 
 def _records(text: str) -> Iterator[str]:

@@ -121,6 +121,15 @@ def test_a_stage_that_we_left_behind_does_not_hide_a_colleague_s_drain() -> None
     assert node(noted(Note(stage="in-service"), reason="dust")).stage is Stage.DRAINED
 
 
+def test_a_node_that_was_closed_keeps_its_stage_while_a_controller_that_has_just_started_waits_for_word() -> (
+    None
+):
+    ours = Note((Entry(by="oncall", verb="drain", operation="op-1"),), stage="drained")
+    text = f"Reason=quarterdeck: dust {SIGNED} Extra={split('').text(ours)}"
+    assert node(shown(state="UNKNOWN+DRAIN", registered=False, after=text)).stage is Stage.DRAINED
+    assert node(shown(state="UNKNOWN+DRAIN", registered=False, after="Reason=x")).stage is Stage.DRAINED
+
+
 def test_a_node_that_never_registered_is_being_provisioned_unless_it_sleeps() -> None:
     fresh = node(shown(state="UNKNOWN", registered=False))
     assert (fresh.stage, fresh.readiness, fresh.gpus_allocatable) == (

@@ -161,6 +161,15 @@ async def test_no_answer_and_an_answer_without_a_node_are_never_an_empty_fleet(
     assert at.health() is FeedHealth.LIVE
 
 
+async def test_an_answer_that_broke_off_within_a_node_leaves_the_others_where_they_were() -> None:
+    at = Bench()
+    await at.round()
+    at.answers.broken_off, at.answers.nodes = True, FLEET[: len(FLEET) // 2]
+    await at.round()
+    assert (at.health(), at.names) == (FeedHealth.GARBLED, ["gpu1", "gpu2", "gpu3"])
+    assert "broke off" in at.why()
+
+
 async def test_a_cluster_that_says_it_has_no_nodes_has_none_unless_it_hides_them() -> None:
     at = Bench()
     await at.round()

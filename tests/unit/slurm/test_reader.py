@@ -90,7 +90,7 @@ async def test_of_many_nodes_the_whole_list_is_asked_for_once() -> None:
 
 
 async def test_the_configuration_is_asked_for_again_once_it_is_old() -> None:
-    here, canned, clock = reader(node=said(line("gpu1")))
+    here, canned, clock = reader(node=said(f"{line('gpu1')}\n"))
 
     async def configurations() -> int:
         await here.read(keys(["gpu1"]), work=False)
