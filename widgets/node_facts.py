@@ -20,6 +20,7 @@ from widgets.cells import SEVERITY_TONES, Scene, cells, severity_glyph
 from widgets.charts import TWO_COLUMNS, Past, chart_lines
 from widgets.clearing import what_clears
 from widgets.columns import Column
+from widgets.condition_lines import message_lines, says_more
 from widgets.fitting import fit
 from widgets.glyphs import Glyphs
 from widgets.gpu_cells import GpuScene
@@ -325,11 +326,11 @@ def conditions(view: NodeView) -> list[LineOf]:
         tone = Tone.BAD if each.bad else Tone.MUTED if each.bad is False else Tone.UNKNOWN
         sign = view.scene.glyphs.bad if each.bad else view.scene.glyphs.good if each.bad is False else UNKNOWN
         said: list[Piece] = [(f"{sign} {each.type} {each.status}", tone)]
-        if each.reason:
-            said.append((f"  {each.reason}", Tone.MUTED))
+        if reason := says_more(each):
+            said.append((f"  {reason}", Tone.MUTED))
         if each.since is not None:
             said.append((f"  {age(each.since, view.scene.now)}", Tone.MUTED))
         lines.append(said)
         if each.bad and each.message:
-            lines.append([(f"  {each.message}", Tone.MUTED)])
+            lines.extend(message_lines(each.message))
     return lines or [[("none reported", Tone.UNKNOWN)]]
