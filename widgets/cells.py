@@ -343,21 +343,18 @@ def _in_short(concern: Concern, row: Row, scene: Scene) -> str:
         return concern.text.removeprefix(row.node.stage.value).strip()
     if concern.about == "drift" and row.node.image.running is not None:
         return f"drift {image_change(row.node.image.running, row.node.image.desired, scene.glyphs.arrow)}"
-    pair = row.pair
-    if (
-        concern.about == "pair"
-        and pair is not None
-        and pair.twin is not None
-        and disagree(row.node, pair.twin)
-    ):
-        return _closed_side(row.node, pair.twin, pair.slurm)
+    if concern.about == "pair" and row.pair is not None and (told := _closed_side(row.node, row.pair)):
+        return told
     return concern.text.removeprefix("last ")
 
 
-def _closed_side(node: Node, twin: Node, slurm: str) -> str:
-    """What the side says that closed a machine by half: the other one is open."""
-    closed = twin if node.admission is Admission.OPEN else node
-    return f"{'Slurm' if closed.key.source == slurm else 'Kubernetes'}: {truth(closed, slurm).partition(': ')[2]}"
+def _closed_side(node: Node, pair: Pair) -> str:
+    """What the side says that closed a machine by half: the other one is open. Empty where they agree."""
+    if pair.twin is None or not disagree(node, pair.twin):
+        return ""
+    closed = pair.twin if node.admission is Admission.OPEN else node
+    kind = "Slurm" if closed.key.source == pair.slurm else "Kubernetes"
+    return f"{kind}: {truth(closed, pair.slurm).partition(': ')[2]}"
 
 
 _PAINTERS: dict[Column, Callable[[Row, Scene], Cell]] = {

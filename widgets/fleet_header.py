@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -72,7 +72,8 @@ def _names(facts: HeaderFacts) -> LineOf:
         return [*line, (f"  {facts.glyphs.warn} {_last_known(facts)}", Tone.WARN)]
     for badge in facts.summary.feeds:
         if badge.health not in (FeedHealth.LIVE, FeedHealth.STARTING) and badge.state.why:
-            line.append((f"  {facts.glyphs.warn} {badge.state.name}: {badge.state.why}", Tone.BAD))
+            name = badge.state.source if facts.sources > 1 else badge.state.name
+            line.append((f"  {facts.glyphs.warn} {name}: {badge.state.why}", Tone.BAD))
             break
     return line
 
@@ -111,12 +112,27 @@ def _badges(facts: HeaderFacts, *, short: bool) -> LineOf:
     if short and len(live) == len(badges):
         return [(f"{facts.glyphs.stages[Stage.IN_SERVICE]} ", Tone.GOOD), ("live", Tone.MUTED)]
     told = [badge for badge in badges if not short or badge.health is not FeedHealth.LIVE]
-    return joined([_badge(badge, facts, several=facts.sources > 1) for badge in told], plain("  "))
+    if facts.sources > 1:
+        return joined([_badge(badge, facts, name) for name, badge in _by_source(told)], plain("  "))
+    return joined([_badge(badge, facts, badge.state.name) for badge in told], plain("  "))
 
 
-def _badge(badge: FeedBadge, facts: HeaderFacts, *, several: bool) -> LineOf:
+def _by_source(badges: Sequence[FeedBadge]) -> list[tuple[str, FeedBadge]]:
+    """Each feed with what it is called beside other sources'; those of one source that fare alike are one, as old as the oldest."""
+    sources: dict[str, list[FeedBadge]] = {}
+    for badge in badges:
+        sources.setdefault(badge.state.source, []).append(badge)
+    told: list[tuple[str, FeedBadge]] = []
+    for source, feeds in sources.items():
+        if len({badge.health for badge in feeds}) == 1:
+            told.append((source, min(feeds, key=lambda badge: badge.state.heard or badge.state.since)))
+        else:
+            told += [(f"{source}/{badge.state.name}", badge) for badge in feeds]
+    return told
+
+
+def _badge(badge: FeedBadge, facts: HeaderFacts, name: str) -> LineOf:
     state = badge.state
-    name = f"{state.source}/{state.name}" if several else state.name
     if badge.health is FeedHealth.LIVE:
         return [
             (f"{facts.glyphs.stages[Stage.IN_SERVICE]} ", Tone.GOOD),

@@ -58,6 +58,12 @@ class Site:
             *self.flags, *arguments, **{**self.lab.environ, "HOME": os.environ["HOME"], **environment}
         )
 
+    def does(self, *arguments: str) -> Said:
+        """A command that must end well."""
+        said = self.run(*arguments)
+        assert said.code == 0, f"{arguments}: {said.out}{said.err}"
+        return said
+
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-m", "tui.cli", *self.flags, *arguments],
@@ -147,14 +153,14 @@ def test_a_drain_closes_both_and_an_uncordon_opens_both(site: Site) -> None:
 
 
 def test_a_gate_lifts_no_cordon_of_either_side_and_says_whose_it_is(site: Site) -> None:
-    assert site.run("run", "cordon", "gpu4", "--reason", "look", "--yes").code == 0
+    site.does("run", "cordon", "gpu4", "--reason", "look", "--yes")
     said = site.run("gate", "gpu4", "--yes", "--json")
     assert said.code == 0, said.err
     assert said.json["verdicts"]["gpu-h100-004"]["verdict"] in ("PASS", "WARN")
     assert "still closed: held by" in said.json["says"]
     assert site.drained(4)
     assert site.unschedulable(4)
-    assert site.run("run", "uncordon", "gpu4", "--reason", "seen", "--yes").code == 0
+    site.does("run", "uncordon", "gpu4", "--reason", "seen", "--yes")
 
 
 def test_while_the_sides_disagree_a_drain_is_refused_and_a_cordon_ends_it(site: Site) -> None:
@@ -166,7 +172,7 @@ def test_while_the_sides_disagree_a_drain_is_refused_and_a_cordon_ends_it(site: 
     assert "cordon it to close both sides" in refused.out
     assert not site.unschedulable(5)
     assert site.node(5)["twin"]["disagrees"] is True
-    assert site.run("run", "cordon", "gpu5", "--reason", "for the psu", "--yes").code == 0
+    site.does("run", "cordon", "gpu5", "--reason", "for the psu", "--yes")
     assert site.unschedulable(5)
     assert "psu swap" in site.lab.line("gpu5"), "a colleague's Reason stays"
     held = site.run("plan", "uncordon", "gpu5")
@@ -198,7 +204,7 @@ def test_killed_between_the_sides_it_is_resumed_without_repetition(site: Site) -
     ]
     assert sorted(done) == sorted(set(done)), "no step has two outcomes"
     assert len(done) == 6
-    assert site.run("run", "uncordon", "gpu6", "--reason", "done", "--yes").code == 0
+    site.does("run", "uncordon", "gpu6", "--reason", "done", "--yes")
 
 
 def test_a_cancelled_drain_opens_both_again(site: Site) -> None:

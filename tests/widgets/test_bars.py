@@ -58,6 +58,24 @@ def test_the_header_names_the_cluster_the_fleet_and_each_feeds_age() -> None:
         assert part in second
 
 
+def test_of_several_sources_the_feeds_of_one_that_fare_alike_are_one() -> None:
+    def of(source: str, name: str, health: FeedHealth = FeedHealth.LIVE, why: str = "") -> FeedBadge:
+        made = badge(name, health, why)
+        return FeedBadge(replace(made.state, source=source), health)
+
+    away = FeedHealth.UNREACHABLE
+    live = (of("prod", "nodes"), of("prod", "pods"))
+    first, _ = drawn(120, of("lab", "jobs"), of("lab", "nodes"), *live, sources=2)
+    assert first.endswith("● lab 2s  ● prod 2s")
+    first, _ = drawn(
+        120, of("lab", "jobs", away, "refused"), of("lab", "nodes", away, "refused"), *live, sources=2
+    )
+    assert "lab: refused" in first
+    assert first.endswith("✗ lab UNREACHABLE 2s  ● prod 2s")
+    first, _ = drawn(120, of("lab", "jobs", FeedHealth.DENIED), of("lab", "nodes"), *live, sources=2)
+    assert first.endswith("✗ lab/jobs DENIED 2s  ● lab/nodes 2s  ● prod 2s")
+
+
 @pytest.mark.parametrize(
     ("seen", "told"),
     [

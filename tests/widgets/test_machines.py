@@ -15,7 +15,7 @@ from tests.builders import NOW, node
 from widgets.cells import Scene, cells
 from widgets.columns import Column
 from widgets.lines import LineOf
-from widgets.node_facts import NodeView, head, holds
+from widgets.node_facts import NodeView, head, holds, wrong
 
 SCENE = Scene(NOW)
 ROOT = Hold("root", "dust [red]", HolderKind.UNNAMED)
@@ -50,11 +50,17 @@ def test_the_source_column_names_both() -> None:
     assert shown(_alone(), Column.SOURCE) == "demo"
 
 
-def test_a_machine_that_one_side_closed_is_half_closed_and_both_truths_are_its_status() -> None:
+def test_a_machine_that_one_side_closed_is_half_closed_and_its_status_says_which_and_by_whom() -> None:
     row = machine(slurm=drained(ROOT))
     assert shown(row, Column.STAGE) == "half closed"
-    told = shown(row, Column.STATUS)
-    assert told.startswith("Slurm lab: IDLE+DRAIN by root: dust [red]; Kubernetes prod: open")
+    assert shown(row, Column.STATUS).startswith("Slurm: IDLE+DRAIN by root: dust [red]")
+    row = machine(node("gpu1", source="prod", admission=Admission.CORDONED, holds=[OURS]))
+    assert shown(row, Column.STATUS).startswith("Kubernetes: cordoned by oncall@desk: maintenance")
+
+
+def test_both_truths_are_what_is_wrong_with_it_in_its_pane() -> None:
+    (first, *_) = text(wrong(NodeView(machine(slurm=drained(ROOT)), SCENE)))
+    assert first.endswith("Slurm lab: IDLE+DRAIN by root: dust [red]; Kubernetes prod: open")
 
 
 def test_who_holds_either_side_holds_the_machine_and_a_hold_on_both_counts_once() -> None:

@@ -192,7 +192,7 @@ class FleetScreen(DeckScreen[None]):
             )
         )
         if shown is not None:
-            self.query_one(FilterBar).matched(shown, len(deck.store))
+            self.query_one(FilterBar).matched(shown, deck.store.groups.fleet.nodes)
 
     def tick(self) -> None:
         """A second went by: ages, staleness, and lines that no longer stand in their order."""
