@@ -134,6 +134,14 @@ def _work_count(row: FleetRow) -> float | None:
     return len(row.work.workloads) if row.work is not None else None
 
 
+def _of(name: str) -> Callable[[FleetRow], float | None]:
+    def read(row: FleetRow) -> float | None:
+        value: float | None = getattr(row.telemetry, name) if row.telemetry is not None else None
+        return value
+
+    return read
+
+
 _ALL: tuple[Field, ...] = (
     ListField("name", "the node's name, in either source", lambda row: [key.name for key in _sides(row)]),
     ListField("source", "the orchestrators that report it", lambda row: [key.source for key in _sides(row)]),
@@ -178,6 +186,9 @@ _ALL: tuple[Field, ...] = (
     NumberField("gpus_used", "GPUs its work has asked for", _gpus_used),
     NumberField("gpu_util", "mean utilisation of its GPUs, percent", _gpu_util),
     NumberField("gpu_temp", "its hottest GPU, degrees Celsius", _gpu_temp),
+    NumberField("gpu_margin", "degrees its GPUs have left before they slow down", _of("temp_margin_min")),
+    NumberField("gpu_util_min", "utilisation of its least used GPU, percent", _of("gpu_util_min")),
+    NumberField("idle_held", "GPUs that somebody holds and has not used for 15 minutes", _of("idle_held")),
     NumberField("fb_used", "framebuffer used, 0 to 1 or percent", _fb_used, ratio=True),
     NumberField("power", "watts of its GPUs together", _power),
     NumberField("xid", "the last XID, 0 for none", _xid),
@@ -209,6 +220,7 @@ ALIASES: Mapping[str, str] = {
     "gpu_temp_max": "gpu_temp",
     "fb_used_ratio": "fb_used",
     "power_watts": "power",
+    "temp_margin_min": "gpu_margin",
     "running": "image",
     "gpus_capacity": "gpus",
 }

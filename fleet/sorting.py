@@ -36,6 +36,7 @@ class Column(Enum):
     WORKLOADS = "workloads"
     GPU_UTIL = "gpu_util"
     GPU_TEMP = "gpu_temp"
+    GPU_MARGIN = "gpu_margin"
     FB_USED = "fb_used"
     POWER = "power"
     XID = "xid"
@@ -142,6 +143,11 @@ def _gpu_temp(row: FleetRow) -> float | None:
     return _measured(seen.gpu_temp_max) if seen is not None else None
 
 
+def _gpu_margin(row: FleetRow) -> float | None:
+    seen = row.telemetry
+    return _measured(seen.temp_margin_min) if seen is not None else None
+
+
 def _fb_used(row: FleetRow) -> float | None:
     seen = row.telemetry
     return _measured(seen.fb_used_ratio) if seen is not None else None
@@ -190,6 +196,7 @@ _RANKS: dict[Column, Rank] = {
     Column.WORKLOADS: _workloads,
     Column.GPU_UTIL: _gpu_util,
     Column.GPU_TEMP: _gpu_temp,
+    Column.GPU_MARGIN: _gpu_margin,
     Column.FB_USED: _fb_used,
     Column.POWER: _power,
     Column.XID: _xid,

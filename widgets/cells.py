@@ -76,7 +76,7 @@ NOTHING = Cell("")
 class Scene:
     """What rows are seen against: the instant, the policy, the signs, and what operations are doing to nodes.
 
-    `keys` are those of the verbs, by the verb's word.
+    `keys` are those of the verbs, by the verb's word. `trails` are what was read of nodes lately, None where nothing is kept.
     """
 
     now: datetime
@@ -84,8 +84,8 @@ class Scene:
     glyphs: Glyphs = UNICODE
     pending: Mapping[NodeKey, str] = field(default_factory=dict)
     last_known: Mapping[str, datetime] = field(default_factory=dict)
-    trails: Trails | None = None
     keys: Mapping[str, str] = field(default_factory=dict)
+    trails: Trails | None = None
 
     def last_known_of(self, node: Node) -> str:
         """`last known 2h ago` of a node that its source has not shown in this run, else empty."""

@@ -17,7 +17,9 @@ class Column(Enum):
     ADMISSION = "admission"
     GPUS = "gpus"
     UTIL = "util"
+    TREND = "trend"
     TEMP = "temp"
+    MARGIN = "margin"
     MEMORY = "memory"
     POWER = "power"
     XID = "xid"
@@ -46,7 +48,9 @@ SHAPES: dict[Column, Shape] = {
     Column.ADMISSION: Shape("admission", 10),
     Column.GPUS: Shape("GPUs used", 10, right=True),
     Column.UTIL: Shape("util", 10, right=True, bar=5),
+    Column.TREND: Shape("last 15 min", 12),
     Column.TEMP: Shape("°C", 5, right=True),
+    Column.MARGIN: Shape("left", 4, right=True),
     Column.MEMORY: Shape("mem", 5, right=True),
     Column.POWER: Shape("kW", 5, right=True),
     Column.XID: Shape("XID", 7, right=True),
@@ -65,6 +69,7 @@ SORTS: dict[Column, tuple[sorting.Column, ...]] = {
     Column.GPUS: (sorting.Column.GPUS_USED, sorting.Column.GPUS),
     Column.UTIL: (sorting.Column.GPU_UTIL,),
     Column.TEMP: (sorting.Column.GPU_TEMP,),
+    Column.MARGIN: (sorting.Column.GPU_MARGIN,),
     Column.MEMORY: (sorting.Column.FB_USED,),
     Column.POWER: (sorting.Column.POWER,),
     Column.XID: (sorting.Column.XID,),
@@ -75,23 +80,25 @@ SORTS: dict[Column, tuple[sorting.Column, ...]] = {
     Column.SOURCE: (sorting.Column.SOURCE,),
     Column.STATUS: (sorting.Column.PROBLEM, sorting.Column.HEALTH),
 }
-"""The orders a column's title stands for; a press on it asks for the first."""
+"""The orders a column's title stands for; a press on it asks for the first. A column that is not here orders nothing."""
 
 DEFAULT_COLUMNS: tuple[Column, ...] = tuple(column for column in Column if column is not Column.SOURCE)
 
 _FIRST_TO_GO = (
     Column.SOURCE,
     Column.AGE,
+    Column.MARGIN,
     Column.ADMISSION,
+    Column.TREND,
     Column.POWER,
     Column.MEMORY,
     Column.WORK,
     Column.HOLDER,
     Column.XID,
     Column.IMAGE,
+    Column.GPUS,
     Column.TEMP,
     Column.UTIL,
-    Column.GPUS,
     Column.STAGE,
 )
 _CORE = frozenset({Column.STAGE, Column.GPUS, Column.UTIL, Column.TEMP})
@@ -101,12 +108,20 @@ _EASE = 12
 _NARROW = 100
 """Below so many cells what is wrong gets the cells of how busy the node is."""
 
-_TIGHT = {Column.GPUS: 8, Column.UTIL: 5}
+_TIGHT = {Column.GPUS: 8, Column.UTIL: 5, Column.TEMP: 4}
 """Cells of columns on a narrow screen: `8 of 8` fits, and a utilisation has no bar."""
 
-_YIELDS = (Column.UTIL, Column.TEMP)
-_TOLD = 30
+_BESIDE = 72
+"""Below so many cells the pane stands beside the table, and tells of the node under the cursor what its status can't."""
+
+_YIELDS = (Column.GPUS, Column.TEMP, Column.UTIL)
+"""Who gives way to the status on a narrow screen, the first one first: what a GPU does says more than who asked for it."""
+
+_TOLD = 26
 """Cells that the status of a narrow screen wants before those numbers are shown: what of them is wrong, it says."""
+
+_TOLD_BESIDE = 12
+"""Cells that it wants beside the pane."""
 
 _GROWTH = (
     (Column.STATUS, 30),
@@ -142,13 +157,15 @@ def place(width: int, wanted: Sequence[Column] = DEFAULT_COLUMNS) -> tuple[Place
     kept = [column for column in wanted if column not in (Column.NAME, Column.STATUS)]
     for column in _FIRST_TO_GO:
         ease = 0 if _CORE.issuperset(kept) else _EASE
-        if _least([Column.NAME, *kept, Column.STATUS]) + ease <= width:
+        taken = (_tight if width < _NARROW else _beside_status)([Column.NAME, *kept, Column.STATUS])
+        if taken + SHAPES[Column.STATUS].width + ease <= width:
             break
         if column in kept:
             kept.remove(column)
     if width < _NARROW:
+        wants = _TOLD_BESIDE if width < _BESIDE else _TOLD
         for column in _YIELDS:
-            if column in kept and width - _tight([Column.NAME, *kept, Column.STATUS]) < _TOLD:
+            if column in kept and width - _tight([Column.NAME, *kept, Column.STATUS]) < wants:
                 kept.remove(column)
     columns = [Column.NAME, *kept, Column.STATUS]
     widths = {column: SHAPES[column].width for column in columns}
@@ -173,8 +190,10 @@ def place(width: int, wanted: Sequence[Column] = DEFAULT_COLUMNS) -> tuple[Place
 def _tight(columns: Sequence[Column]) -> int:
     """The cells a narrow screen's columns take beside the status."""
     saved = sum(SHAPES[column].width - least for column, least in _TIGHT.items() if column in columns)
-    return _least(columns) - saved - SHAPES[Column.STATUS].width
+    return _beside_status(columns) - saved
 
 
-def _least(columns: Sequence[Column]) -> int:
-    return sum(SHAPES[column].width + SHAPES[column].gap for column in columns) - SHAPES[columns[0]].gap
+def _beside_status(columns: Sequence[Column]) -> int:
+    """The cells that columns take, but for the status itself."""
+    taken = sum(SHAPES[column].width + SHAPES[column].gap for column in columns) - SHAPES[columns[0]].gap
+    return taken - SHAPES[Column.STATUS].width

@@ -260,7 +260,7 @@ class FleetTable(Widget, can_focus=True):
         event.stop()
         if event.y < _TITLES:
             column = self._column_at(event.x)
-            if column is not None:
+            if column in SORTS:
                 self.post_message(self.SortAsked(SORTS[column][0]))
             return
         index = self._view.top + event.y - _TITLES

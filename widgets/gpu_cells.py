@@ -12,7 +12,7 @@ from fleet.idle import is_idle
 from fleet.policy import Policy
 from fleet.telemetry import GpuTelemetry
 from fleet.trails import name_of, util_of
-from widgets.cells import NOTHING, UNKNOWN_CELL, Cell, temp_cell, util_cell
+from widgets.cells import NOTHING, UNKNOWN_CELL, Cell, margin_cell, temp_cell, util_cell
 from widgets.fitting import printable
 from widgets.glyphs import UNICODE, Glyphs
 from widgets.sparkline import sparkline
@@ -22,7 +22,6 @@ from widgets.wording import UNKNOWN, age, known, number, percent
 TREND = 10
 """Cells of the sparkline."""
 
-_NEAR_CELSIUS = 5.0
 _HOT_MEMORY_CELSIUS = 95.0
 _RECOVERY = {1: "reset GPU", 2: "reboot", 3: "drain P2P", 4: "drain, reset"}
 
@@ -82,13 +81,7 @@ def _memory_heat(gpu: GpuTelemetry, scene: GpuScene) -> Cell:
 
 
 def _margin(gpu: GpuTelemetry, scene: GpuScene) -> Cell:
-    """Degrees that are left before the hardware slows down."""
-    left = known(gpu.temp_margin)
-    if left is None:
-        return UNKNOWN_CELL
-    if left <= 0:
-        return Cell(f"{left:.0f}!", Tone.BAD)
-    return Cell(f"{left:.0f}", Tone.WARN if left <= _NEAR_CELSIUS else Tone.MUTED)
+    return margin_cell(gpu.temp_margin)
 
 
 def _clocks(gpu: GpuTelemetry, scene: GpuScene) -> Cell:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from fleet.extremes import about
 from fleet.groups import GroupKey
 from fleet.severity import Severity
 from fleet.tally import Totals
-from widgets.cells import NOTHING, UNKNOWN_CELL, Cell, Scene, temp_cell, util_cell
+from widgets.cells import NOTHING, UNKNOWN_CELL, Cell, Scene, margin_cell, temp_cell, util_cell
 from widgets.columns import DEFAULT_COLUMNS, SHAPES, Column
 from widgets.fitting import printable
 from widgets.tones import Tone
@@ -63,11 +64,20 @@ def _gpus(totals: Totals, scene: Scene) -> Cell:
 
 
 def _util(totals: Totals, scene: Scene) -> Cell:
-    return util_cell(totals.util)
+    """The mean, and from the least to the most used GPU where there is room for it."""
+    mean = util_cell(totals.util)
+    low, high = totals.util_low, totals.util_high
+    if mean.bar is None or low is None or high is None or low == high:
+        return mean
+    return Cell(mean.text, mean.tone, mean.bar, wide=f"{mean.text} {low}-{high}")
 
 
 def _temp(totals: Totals, scene: Scene) -> Cell:
     return temp_cell(totals.hottest)
+
+
+def _margin(totals: Totals, scene: Scene) -> Cell:
+    return margin_cell(totals.margin)
 
 
 def _image(totals: Totals, scene: Scene) -> Cell:
@@ -85,8 +95,11 @@ _WORDS = (
 
 
 def _status(totals: Totals, scene: Scene) -> Cell:
-    """How many nodes stand where, worst first; each node counts once."""
-    said = [(totals.severities[severity], word, tone) for severity, word, tone in _WORDS]
+    """How many nodes stand where, worst first, and what the gravest is about; each node counts once."""
+    said = [
+        (totals.severities[severity], word + _about(totals, severity), tone)
+        for severity, word, tone in _WORDS
+    ]
     said.append((totals.drifted, "drift", Tone.NOTE))
     said.append((totals.telemetry_unknown, "without telemetry", Tone.UNKNOWN))
     said = [part for part in said if part[0]]
@@ -96,12 +109,22 @@ def _status(totals: Totals, scene: Scene) -> Cell:
     return Cell(text, said[0][2])
 
 
+_ABOUT = {"stage": "quarantined", "ready": "not ready", "gpus": "GPUs", "row-remap": "row remap"}
+
+
+def _about(totals: Totals, severity: Severity) -> str:
+    """` (xid)` after the gravest severity; a closed node says by itself what it is about."""
+    said = about(totals.trouble, severity)
+    return f" ({_ABOUT.get(said, said)})" if said and severity is not Severity.CLOSED else ""
+
+
 _PAINTERS: dict[Column, Callable[[Totals, Scene], Cell]] = {
     Column.STAGE: _stage,
     Column.ADMISSION: _admission,
     Column.GPUS: _gpus,
     Column.UTIL: _util,
     Column.TEMP: _temp,
+    Column.MARGIN: _margin,
     Column.IMAGE: _image,
     Column.STATUS: _status,
 }

@@ -88,14 +88,16 @@ def line_strip(
     ]
     for place, cell in zip(placed[1:], cells[1:], strict=True):
         shape = SHAPES[place.column]
-        width, gap = place.width, " " * shape.gap
-        if shape.bar and width >= shape.width:
+        width, gap, said = place.width, " " * shape.gap, cell.text
+        if cell.wide and width >= shape.width:
+            said = cell.wide
+        elif shape.bar and width >= shape.width:
             _bar(segments, cell.bar, shape.bar, ground, glyphs)
             width, gap = width - shape.bar, ""
         if cell.sign:
             segments.append(Segment(f"{gap}{cell.sign} ", tones[cell.sign_tone]))
             width, gap = width - 2, ""
-        text = fit(cell.text, width, right=shape.right, ellipsis=ellipsis)
+        text = fit(said, width, right=shape.right, ellipsis=ellipsis)
         segments.append(Segment(gap + text, tones[cell.tone]))
     return Strip(segments, width_with_gutter(placed))
 
@@ -143,7 +145,7 @@ def header_strip(
         title, style = shape.title, brushes.header
         if width_of(title) > place.width:
             title = title.split()[0]
-        if sorted_by is not None and sorted_by.column in SORTS[place.column]:
+        if sorted_by is not None and sorted_by.column in SORTS.get(place.column, ()):
             sign = glyphs.descending if sorted_by.descending else glyphs.ascending
             title = f"{sign} {title}" if shape.right else f"{title} {sign}"
             style = brushes.header_sorted

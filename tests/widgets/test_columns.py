@@ -19,12 +19,24 @@ def test_eighty_columns_keep_what_an_operator_looks_at_first() -> None:
     assert [one.column for one in placed] == [
         Column.NAME,
         Column.STAGE,
-        Column.GPUS,
+        Column.UTIL,
+        Column.TEMP,
         Column.STATUS,
     ]
     widths = {one.column: one.width for one in placed}
-    assert widths[Column.STATUS] >= 30
-    assert widths[Column.GPUS] == 8
+    assert widths[Column.STATUS] >= 26
+
+
+def test_beside_the_pane_utilisation_and_heat_stay() -> None:
+    placed = place(62)
+    assert [one.column for one in placed] == [
+        Column.NAME,
+        Column.STAGE,
+        Column.UTIL,
+        Column.TEMP,
+        Column.STATUS,
+    ]
+    assert {one.column: one.width for one in placed}[Column.STATUS] >= 12
 
 
 def test_a_chosen_utilisation_stays_where_it_is_all_that_was_chosen() -> None:

@@ -6,6 +6,7 @@ from fleet.groups import FleetGroups, GroupKey
 from fleet.node import NodeKey, Readiness, Stage
 from fleet.observation import NodeGone
 from fleet.row import FleetRow
+from fleet.telemetry import NodeTelemetry
 from tests.builders import NOW, node, row, telemetry, work
 from tests.widgets.fleets import TestFleet
 from widgets.cells import Cell, Scene
@@ -37,9 +38,22 @@ def test_sums_stand_under_the_columns_of_their_nodes() -> None:
     assert cell(Column.XID, *rows).text == ""
 
 
+def test_a_group_shows_the_range_beside_the_mean_and_its_worst_margin() -> None:
+    seen = NodeTelemetry(NOW, gpu_util=50, gpu_util_min=4, gpu_util_max=96, temp_margin_min=3)
+    found = cell(Column.UTIL, row(shows=seen))
+    assert (found.text, found.bar, found.wide) == ("50%", 0.5, "50% 4-96")
+    assert cell(Column.MARGIN, row(shows=seen)) == Cell("3", Tone.WARN)
+    assert cell(Column.MARGIN, row()) == Cell("?", Tone.UNKNOWN)
+
+
+def test_the_gravest_trouble_is_said_beside_its_count() -> None:
+    seen = NodeTelemetry(NOW, gpus_seen=8, xid=79)
+    assert cell(Column.STATUS, row(shows=seen)).text == "1 faulty (xid)"
+
+
 def test_the_worst_of_a_group_comes_first_and_gives_the_colour() -> None:
     rows = [busy(1, stage=Stage.QUARANTINED), busy(2, stage=Stage.DRAINED), busy(3, running="v1")]
-    assert cell(Column.STATUS, *rows) == Cell("1 faulty · 1 closed · 1 drift", Tone.BAD)
+    assert cell(Column.STATUS, *rows) == Cell("1 faulty (quarantined) · 1 closed · 1 drift", Tone.BAD)
     assert cell(Column.STATUS, busy(1)).text == "all well"
     assert cell(Column.STATUS, busy(1, readiness=Readiness.UNKNOWN)).tone is Tone.BAD
 
