@@ -10,6 +10,7 @@ from backends.simulated.objects import Json
 from backends.simulated.site import GPU, condition
 
 KUBELET = "v1.32.5"
+_LABEL_LIMIT = 63
 _PRESSURES = (
     ("MemoryPressure", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
     ("DiskPressure", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
@@ -91,12 +92,11 @@ def _node_info(machine: Machine) -> Json:
 
 
 def kubelet_labels(machine: Machine) -> dict[str, str]:
-    """The labels a kubelet puts on its own node."""
-    return {
-        "kubernetes.io/arch": "amd64",
-        "kubernetes.io/os": "linux",
-        "kubernetes.io/hostname": machine.name,
-    }
+    """The labels a kubelet puts on its own node; a name that is too long for a label's value is left out."""
+    labels = {"kubernetes.io/arch": "amd64", "kubernetes.io/os": "linux"}
+    if len(machine.name) <= _LABEL_LIMIT:
+        labels["kubernetes.io/hostname"] = machine.name
+    return labels
 
 
 def gpu_labels(machine: Machine, found: int) -> dict[str, str]:

@@ -41,6 +41,8 @@ class PodRunner:
         """Do for a pod of the node what its state asks for; nothing where that is on its way."""
         metadata, uid = pod["metadata"], pod["metadata"]["uid"]
         if "deletionTimestamp" in metadata:
+            if metadata.get("finalizers") and phase_of(pod) in ("Succeeded", "Failed"):
+                return  # stopped, and kept by somebody else
             if (mark := f"stop {uid}") not in kubelet.due:
                 kubelet.due.add(mark)
                 self._site.agenda.after(self._stopping_time(pod), lambda: self._stop(kubelet, metadata))
@@ -141,7 +143,16 @@ class PodRunner:
         pod = self._site.pod(metadata["namespace"], metadata["name"], metadata["uid"])
         if pod is not None and self._current(kubelet) and kubelet.serves:
             self._site.tell(PODS, pod, "Killing", "Stopping container main", source="kubelet")
-            self._site.store.delete(PODS, metadata["name"], metadata["namespace"])
+            if pod["metadata"].get("finalizers"):
+                self.forget(kubelet, pod, metadata["uid"])
+                self._change(pod, self._show_stopped)
+            else:
+                self._site.store.delete(PODS, metadata["name"], metadata["namespace"])
+
+    def _show_stopped(self, pod: Json) -> None:
+        """The pod as a kubelet leaves one that a finalizer keeps: ended, with no grace left."""
+        finish(pod, self._site.stamp(), succeeded=True)
+        pod["metadata"]["deletionGracePeriodSeconds"] = 0
 
     def forget(self, kubelet: Kubelet, pod: Json, uid: str) -> None:
         """Take a pod as not running any more, with its GPUs and what it brought to the node."""

@@ -72,7 +72,7 @@ class Writer:
         """PATCH of an object or its status. Refused: 400, 404, 409 (its resourceVersion or uid is stale), 422."""
         before = self._served(at)
         obj = apply_patch(content_type, before, body)
-        check_shape(at.resource, obj)
+        check_shape(at.resource, obj, patched=True)
         _check_name(at, obj)
         return self._put(at, obj, dry=dry)
 
@@ -107,6 +107,7 @@ class Writer:
             metadata.get("deletionTimestamp")
             and before["metadata"].get("finalizers")
             and not metadata.get("finalizers")
+            and not metadata.get("deletionGracePeriodSeconds")
         ):
             put = self._store.delete(kept_as(at.resource), at.name, at.namespace)
         return self._now(at.resource, put)

@@ -296,6 +296,18 @@ async def test_a_finalizer_keeps_an_object_until_it_is_taken_off(cluster: Cluste
     assert cluster.store.get(NODES, "gpu-1") is None
 
 
+async def test_a_pod_whose_finalizer_is_taken_off_keeps_its_grace(cluster: Cluster) -> None:
+    work = f"{PODS_PATH}/work-gpu-1"
+    await cluster.patch(work, {"metadata": {"finalizers": ["owner.example/x"]}})
+    await cluster.ask("DELETE", work, {"gracePeriodSeconds": 30})
+    await cluster.patch(work, {"metadata": {"finalizers": None}})
+    assert cluster.store.get(PODS, "work-gpu-1", "default") is not None
+    await cluster.patch(work, {"metadata": {"finalizers": ["owner.example/x"]}})
+    await cluster.ask("DELETE", work, {"gracePeriodSeconds": 0})
+    await cluster.patch(work, {"metadata": {"finalizers": None}})
+    assert cluster.store.get(PODS, "work-gpu-1", "default") is None
+
+
 async def test_a_collection_is_deleted_by_selector(cluster: Cluster) -> None:
     cluster.store.create(PODS, pod("other"))
     answer = await cluster.ask("DELETE", f"{PODS_PATH}?labelSelector=app%3Dweb", {"gracePeriodSeconds": 0})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backends.simulated.objects import DEPLOYMENTS, EVENTS, JOBS, PDBS, REPLICASETS, Json
+from backends.simulated.objects import DEPLOYMENTS, EVENTS, JOBS, PDBS, PODS, REPLICASETS, Json
 from tests.unit.simulated.worlds import Bench, kind_of_owner, status_of
 
 EMPTY = "gpu-h100-019"  # drained in the story
@@ -52,6 +52,21 @@ def test_a_pod_is_terminating_for_its_grace_and_then_gone() -> None:
     assert bench.pod(name, namespace) is not None
     bench.after(30)
     assert bench.pod(name, namespace) is None
+
+
+def test_a_pod_that_a_finalizer_keeps_has_ended_and_stays_until_it_is_taken_off() -> None:
+    bench = Bench()
+    victim = bench.pods_of("pretrain-70b")[0]
+    name, namespace = victim["metadata"]["name"], victim["metadata"]["namespace"]
+    bench.store.update(
+        PODS, name, lambda pod: pod["metadata"].update(finalizers=["example.com/keeps-it"]), namespace
+    )
+    bench.mark_deleted(victim, grace=30)
+    bench.after(60)
+    kept = bench.pod(name, namespace)
+    assert kept is not None
+    assert kept["status"]["phase"] == "Succeeded"
+    assert kept["metadata"]["deletionGracePeriodSeconds"] == 0
 
 
 def test_a_gang_member_that_is_taken_away_is_replaced_at_once_with_its_index() -> None:
