@@ -14,7 +14,7 @@ import msgspec
 from backends.kubernetes.closing import entry_of
 from backends.kubernetes.held_by import read_held_by
 from backends.kubernetes.node_edit import NodeObject, TaintShape
-from backends.kubernetes.our_keys import GATE_EFFECT, GATE_VALUE, KWOK, OurKeys, slug
+from backends.kubernetes.our_keys import GATE_EFFECT, GATE_VALUE, KWOK, LABEL_LIMIT, OurKeys, slug
 from fleet.node import Stage
 from fleet.plan import Close, Create, PutImage
 
@@ -86,8 +86,9 @@ def again(node: NodeObject, action: PutImage, keys: OurKeys, *, wanted: str | No
 def anew(name: str, action: Create, keys: OurKeys, like: NodeObject | None) -> Manifest:
     """A node that was never there, provisioning and behind the gate. `like` is a sibling whose hardware it has."""
     labels = {} if like is None else {key: text for key, text in like.labels.items() if _shared(key)}
+    if len(name) <= LABEL_LIMIT:
+        labels["kubernetes.io/hostname"] = name
     labels |= {
-        "kubernetes.io/hostname": name,
         keys.category: slug(action.category),
         keys.image_version: slug(action.image),
         keys.lifecycle: Stage.PROVISIONING.value,
