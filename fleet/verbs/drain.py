@@ -169,7 +169,8 @@ def _counted(verb: str, count: int, noun: str, rest: str) -> str:
 def _stops_by_option(sorting: Sorted) -> dict[tuple[str, str], list[str]]:
     stops: dict[tuple[str, str], list[str]] = {}
     for stop in sorting.blocked:
-        stops.setdefault((stop.option, stop.says), []).append(stop.placement.label)
+        named = f"job {stop.placement.label}" if stop.placement.waits else stop.placement.label
+        stops.setdefault((stop.option, stop.says), []).append(named)
     return stops
 
 
