@@ -16,7 +16,7 @@ async def test_a_drain_waits_and_says_for_which_jobs_until_requeue_is_ticked() -
         await at.sees(
             "waits for 2 to end in its own time",
             "71 (user trainer, 3 h 0 min left, 4 GPUs)",
-            "72 (user research, no time limit, 4 GPUs,",
+            "72 (user research, no time limit,",
             "71 may run past the deadline of 1 h: --requeue starts it anew elsewhere",
             "72 may run past the deadline of 1 h, and can't be requeued",
             "--requeue jobs, to start anew elsewhere",
