@@ -24,7 +24,8 @@ class CheckSpec:
     """One check as it is documented, and its defaults.
 
     `reads` is where the value comes from; `wants` the threshold in words; `after` the source of that threshold. `limit` is its
-    number, in `unit`, None where it has none. `severity` is what a bad value comes to, None where the value itself decides.
+    number, in `unit`, None where it has none. `severity` is what a bad value comes to, None where the value itself decides. An
+    `active` check runs something on a closed node: it is made by a `CheckRunner`, and only where a category asks for it.
     """
 
     name: str
@@ -38,6 +39,7 @@ class CheckSpec:
     limit: float | None = None
     unit: str = ""
     severity: Verdict | None = Verdict.FAIL
+    active: bool = False
 
     @property
     def takes_limit(self) -> bool:
@@ -340,7 +342,7 @@ CATALOGUE: Mapping[str, CheckSpec] = {spec.name: spec for spec in (*_OF_NODE, *_
 def default_policy(check: str) -> CheckPolicy:
     """How a check is read where no category says anything of it. One of another kind (a site's command) is needed."""
     spec = CATALOGUE.get(check)
-    return CheckPolicy() if spec is None else CheckPolicy(needed=spec.needed)
+    return CheckPolicy() if spec is None else CheckPolicy(enabled=not spec.active, needed=spec.needed)
 
 
 def table() -> str:

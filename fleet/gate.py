@@ -34,7 +34,7 @@ class GateChecker:
         self._read_gpus = read_gpus
 
     async def findings(self, facts: NodeFacts, category: Category) -> Sequence[Finding]:
-        """One finding a check that the category has enabled, after those that came with the facts."""
+        """One finding a passive check that the category has enabled, after those that came with the facts."""
         if self._read_gpus is None:
             readings = Readings(why="no telemetry source is configured")
         else:
@@ -89,7 +89,7 @@ def _made(scene: Scene) -> Iterator[Finding]:
     brought = {finding.check for finding in scene.facts.findings}
     for name in CATALOGUE:
         policy = _policy(scene, name)
-        if not policy.enabled or name in brought:
+        if not policy.enabled or name in brought or CATALOGUE[name].active:
             continue
         decide = _DECIDE.get(name)
         finding = decide(replace(scene, limit=policy.limit, window=policy.window)) if decide else None

@@ -116,6 +116,21 @@ class Checker(Protocol):
     async def findings(self, facts: NodeFacts, category: Category) -> Sequence[Finding]: ...
 
 
+class CheckRunner(Protocol):
+    """Runs a category's active checks on closed nodes: what it starts there belongs to one step, and is cleaned up with it."""
+
+    async def run(self, check: str, nodes: Sequence[NodeKey], step_id: str) -> Sequence[Finding]:
+        """The findings of one check by its name, one a node. What could not be run or read is UNKNOWN, not an error.
+
+        Cancelling it stops what it started. A second call with the same step goes on with what the first one started.
+        """
+        ...
+
+    async def clean_up(self, step_id: str) -> None:
+        """Take away everything that the step started, also in another run of this program. Nothing there is nothing to do."""
+        ...
+
+
 class TelemetrySource(Protocol):
     """GPU telemetry from Prometheus or from exporter pages."""
 

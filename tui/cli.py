@@ -9,10 +9,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from fleet import __version__
+from tui.moment import moment
 from tui.streams import settle
 from tui.toml_section import span
 
@@ -288,12 +289,10 @@ def _back(text: str) -> timedelta:
 
 
 def _when(text: str) -> timedelta | datetime:
-    """A time to come, as a span from now or as a moment; one without a zone is in UTC, as every time here is."""
     try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        return _span(text)
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
+        return moment(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{error}, nor a moment like 2026-03-01T09:30Z") from error
 
 
 def _span(text: str) -> timedelta:

@@ -18,6 +18,7 @@ from backends.kubernetes.connection import Api, Query
 from backends.kubernetes.convert import node_of
 from backends.kubernetes.errors import Expired
 from backends.kubernetes.feeds import NODES, PODS
+from backends.kubernetes.gpu_operator import operator_finding
 from backends.kubernetes.node_keys import NodeKeys
 from backends.kubernetes.permissions import allowed
 from backends.kubernetes.placements import kept_out, placement_of
@@ -94,12 +95,14 @@ class KubernetesReader:
     def _facts(self, shape: NodeShape, pods: Sequence[PodShape], budgets: BudgetsByNamespace) -> NodeFacts:
         node = node_of(shape, self.source, self._keys)
         by_cordon = self._keys.policy.category(node.category).gate_by_cordon
+        operator = operator_finding(shape, pods, self.source)
         return NodeFacts(
             node=node,
             version=shape.metadata.resource_version or "",
             unschedulable=shape.unschedulable,
             placements=tuple(placement_of(pod, budgets, self._slurmd) for pod in pods),
             kept_out=() if by_cordon else kept_out(pods, self._keys.ours),
+            findings=() if operator is None else (operator,),
         )
 
     async def _one(self, key: NodeKey, *, work: bool) -> tuple[NodeShape, list[PodShape]] | None:

@@ -15,6 +15,7 @@ from textual.containers import Vertical
 from textual.timer import Timer
 from textual.widgets import Input
 
+from fleet.evidence import fault_of
 from fleet.holder import HolderKind
 from fleet.node import NodeKey
 from fleet.plan import Options, Plan, Request, Verb
@@ -94,7 +95,7 @@ class ConfirmScreen(DeckScreen[OperationRun | None]):
 
     @property
     def must_say_why(self) -> bool:
-        return self.verb in CLOSING
+        return self.verb in CLOSING or bool(self.request.options.accept)
 
     @property
     def asks_why(self) -> bool:
@@ -298,7 +299,8 @@ class ConfirmScreen(DeckScreen[OperationRun | None]):
             if hold.by and (hold.kind is not HolderKind.OURS or hold.by != me)
         }
         image, jobs, pods = images.pop() if len(images) == 1 else "", self._told("jobs"), self._told("pods")
-        return Offered(self.verb, image, tuple(holders), jobs=jobs, pods=pods or not jobs)
+        fault = any(fault_of(row.node) for row in rows)
+        return Offered(self.verb, image, tuple(holders), jobs=jobs, pods=pods or not jobs, fault=fault)
 
     def _told(self, what: str) -> bool:
         """Whether a source of these nodes, or of their machines' other sides, tells of such work."""

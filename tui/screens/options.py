@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
@@ -13,6 +13,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from fleet.plan import DrainOptions, Options, Verb
+from tui.moment import moment
 from tui.screens.forms import Field, Toggle
 from tui.toml_section import span
 from widgets.glyphs import Glyphs
@@ -24,7 +25,8 @@ MOVES_WORK = (Verb.DRAIN, Verb.REIMAGE, Verb.RETIRE)
 class Offered:
     """What can be chosen: the verb, the image that is wanted of the nodes, and the foreign holders found on them.
 
-    `jobs` and `pods` say what runs on them: jobs of a batch system, which end in their own time or start anew, or pods.
+    `fault`: one of them has a fault on record that asks for evidence. `jobs` and `pods` say what runs on them: jobs of a batch
+    system, which end in their own time or start anew, or pods.
     """
 
     verb: Verb
@@ -32,6 +34,7 @@ class Offered:
     holders: tuple[str, ...] = ()
     jobs: bool = False
     pods: bool = True
+    fault: bool = False
 
 
 class OptionsPanel(Vertical):
@@ -67,6 +70,8 @@ class OptionsPanel(Vertical):
         verb = self._offered.verb
         if verb is Verb.REIMAGE:
             yield Field("--to", hint=self._offered.image or "none is desired", name="image")
+        if verb is Verb.GATE and not self._options.check_only:
+            yield from self._vouching()
         if verb in MOVES_WORK:
             yield from self._drain()
         for holder in self._offered.holders if verb is Verb.UNCORDON else ():
@@ -76,6 +81,14 @@ class OptionsPanel(Vertical):
     def any(self) -> bool:
         """Whether the verb has options here."""
         return bool(self.children)
+
+    def _vouching(self) -> Iterator[Widget]:
+        """A person's word: a check that may stay UNKNOWN, and what was mended where a fault asks for evidence."""
+        with Horizontal(classes="line"):
+            yield Field("--accept", hint="a check that is UNKNOWN", name="accept", wide=24)
+            yield Field("--expires", hint="8h, or 2026-03-01T09:30Z", name="expires")
+        if self._offered.fault:
+            yield Field("--repaired", hint="what was mended since it failed", name="repaired")
 
     def _drain(self) -> Iterator[Widget]:
         drain, glyphs = self._options.drain, self._glyphs
@@ -131,9 +144,17 @@ class OptionsPanel(Vertical):
             deadline=_deadline(typed.get("deadline", "")),
             requeue=on.get("requeue", False),
         )
+        expires = _expires(typed.get("expires", ""))
         holders = tuple(holder for holder in self._offered.holders if on.get(f"holder {holder}"))
         return replace(
-            self._options, drain=drain, image=typed.get("image") or self._options.image, take_over=holders
+            self._options,
+            drain=drain,
+            image=typed.get("image") or self._options.image,
+            take_over=holders,
+            accept=typed.get("accept", ""),
+            accept_for=expires if isinstance(expires, timedelta) else None,
+            accept_until=expires if isinstance(expires, datetime) else None,
+            repaired=typed.get("repaired", ""),
         )
 
 
@@ -144,6 +165,15 @@ def _span(text: str, name: str) -> timedelta | None:
         return span(text)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
+
+
+def _expires(text: str) -> timedelta | datetime | None:
+    if not text:
+        return None
+    try:
+        return moment(text)
+    except ValueError as error:
+        raise ValueError(f"--expires: {error}") from error
 
 
 def _deadline(text: str) -> timedelta | None:
