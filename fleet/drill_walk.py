@@ -82,10 +82,12 @@ class DrillWalk:
         await self._prepare()
 
     async def _prepare(self) -> None:
-        self._made = True
+        before, self._made = self._made, True
         try:
             await self.walker.ground.prepare()
         except FleetError as error:
+            if isinstance(error, (Denied, Rejected)):
+                self._made = before  # what was refused is not there, and can't be left over
             self._stick(f"the ground can't be made: {error}", error)
             return
         self._ready = True

@@ -158,6 +158,17 @@ async def test_without_a_permission_it_names_the_checkpoint_and_why_and_cleans_u
             assert here.traces() == []
 
 
+async def test_an_operator_who_may_make_no_ground_is_not_told_that_something_of_it_is_left() -> None:
+    def deny(simulation: Simulation) -> None:
+        for resource in ("namespaces", "deployments", "poddisruptionbudgets", "pods"):
+            simulation.api.permissions.deny("create", resource)
+            simulation.api.permissions.deny("delete", resource)
+
+    async with ground(before=deny, stride=FAST) as here:
+        report = await alone(here, here.walk(DRILL))
+        assert (report.ending, report.left, here.traces()) == (Ending.STUCK, (), [])
+
+
 async def test_what_can_not_be_removed_is_said_and_found_by_the_next_drill() -> None:
     async with ground(stride=FAST) as here:
         walk = here.walk(DRILL)
