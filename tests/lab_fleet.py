@@ -171,7 +171,6 @@ def lab_fleet(*, read_only: bool = False, settings: Settings | None = None, empt
         by_gpu=by_gpu,
         simulated=True,
         faults=desk,
-        provisions=True,
     )
     lab.watch(deck)
     return Fleet(lab, clock, journal, deck, desk, telemetry, gpus)

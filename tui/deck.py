@@ -88,7 +88,6 @@ class Deck:
     simulated: bool = False
     notice: str = ""
     faults: FaultDesk | None = None
-    provisions: bool = False
     examine: Callable[[], Awaitable[Sequence[Remark]]] | None = None
     drill_ground: Callable[[str, Drill], DrillGround] | None = None
     remarks: list[str] = field(default_factory=list)
@@ -97,6 +96,15 @@ class Deck:
     versions: ReadVersions | None = None
     _fleet_listeners: list[Listener] = field(default_factory=list)
     _run_listeners: list[Callable[[OperationRun], None]] = field(default_factory=list)
+    _replaceable: tuple[int, bool] = (-1, False)  # of how many nodes it was asked, and whether one is
+
+    @property
+    def provisions(self) -> bool:
+        """Whether new nodes can be made: on a simulated fleet, and where there are nodes without a machine (KWOK)."""
+        if self._replaceable[0] != len(self.store):
+            found = any(row.node.replaceable for row in self.store.rows())
+            self._replaceable = (len(self.store), found)
+        return self.simulated or self._replaceable[1]
 
     def request(
         self, verb: Verb, nodes: Sequence[NodeKey], reason: str, options: Options | None = None

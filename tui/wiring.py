@@ -245,7 +245,6 @@ async def _deck(choice: Choice, child: SimulationChild | None, *, remembers: boo
         simulated=child is not None,
         notice=notice(choice),
         faults=faults,
-        provisions=True,
         examine=sources.examine,
         drill_ground=_drill_grounds(sources, settings, clock),
         chroniclers=sources.chroniclers,

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from fleet.joining import Join
+from fleet.observation import NodeSeen
+from tests.builders import node
 from tests.lab_fleet import lab_fleet
 
 A_MOMENT = timedelta(seconds=0.05)
@@ -25,3 +30,15 @@ async def test_metrics_read_before_the_nodes_were_listed_are_waited_for() -> Non
     assert await waiting is joins[-1]
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
+
+
+@pytest.mark.parametrize("simulated", [False, True])
+@pytest.mark.parametrize("replaceable", [False, True])
+async def test_new_nodes_are_made_on_a_simulated_or_kwok_fleet_only(
+    simulated: bool, replaceable: bool
+) -> None:
+    deck = lab_fleet(empty=True).deck
+    deck.simulated = simulated
+    assert deck.provisions is simulated
+    deck.report([NodeSeen(replace(node("gpu-1"), replaceable=replaceable))])
+    assert deck.provisions is (simulated or replaceable)
