@@ -10,7 +10,7 @@ import msgspec
 from backends.simulated.objects import Json
 from backends.simulated.resources import Resource
 from backends.simulated.soundness import unsound
-from backends.simulated.statuses import bad_request, cause, invalid, unsupported_media_type
+from backends.simulated.statuses import Refused, bad_request, cause, invalid, unsupported_media_type
 
 JSON_TYPES = ("", "application/json", "application/octet-stream")
 
@@ -48,13 +48,26 @@ def sent_object(resource: Resource, value: Any, namespace: str) -> Json:
     return obj
 
 
-def check_shape(resource: Resource, obj: Json) -> None:
-    """Refuse (400) an object whose metadata, spec or status is no object."""
+def check_shape(resource: Resource, obj: Json, *, patched: bool = False) -> None:
+    """Refuse an object that its types can't hold (400; 422 where a patch made it so), or whose values may not be (422)."""
     for field in ("metadata", "spec", "status"):
         if not isinstance(obj.get(field, {}), dict):
-            raise bad_request(f"json: cannot unmarshal into Go struct field {resource.kind}.{field}")
-    if (problem := unsound(resource, obj)) is not None:
-        raise bad_request(problem)
+            raise _mistyped(resource, field, "an object was expected", patched=patched)
+    problem = unsound(resource, obj)
+    if problem is None:
+        return
+    if problem.of_type:
+        raise _mistyped(resource, problem.field, problem.says, patched=patched)
+    name = obj["metadata"].get("name", "")
+    causes = [cause("FieldValueInvalid", f"Invalid value: {problem.says}", problem.field)]
+    raise invalid(resource.group, resource.kind, name, causes)
+
+
+def _mistyped(resource: Resource, field: str, says: str, *, patched: bool) -> Refused:
+    if patched:
+        return invalid("", "", "", [cause("FieldValueInvalid", f"Invalid value: {field}: {says}", "patch")])
+    kind, version = resource.kind, resource.version
+    return bad_request(f'{kind} in version "{version}" cannot be handled as a {kind}: {field}: {says}')
 
 
 def grace_period(value: object) -> int | None:

@@ -71,7 +71,7 @@ def founded_node(site: Site, plan: NodePlan, machine: Machine) -> Json:
         "status": status,
     }
     if plan.story is not Story.PROVISIONING:
-        annotations[GATE] = _verdict(site, "PASS", timedelta(days=6))
+        annotations[GATE] = _verdict(site, node, "PASS", timedelta(days=6))
     if plan.story:
         _mark(site, plan.story, node)
     return node
@@ -85,6 +85,7 @@ def _mark(site: Site, story: Story, node: Json) -> None:
     if story is Story.QUARANTINED:
         annotations[GATE] = _verdict(
             site,
+            node,
             "FAIL",
             timedelta(minutes=38),
             [
@@ -159,7 +160,8 @@ def _hold(site: Site, node: Json, verb: str, reason: str, ago: timedelta) -> str
     )
 
 
-def _verdict(site: Site, verdict: str, ago: timedelta, failing: list[Json] | None = None) -> str:
+def _verdict(site: Site, node: Json, verdict: str, ago: timedelta, failing: list[Json] | None = None) -> str:
+    """A gate's note, of the boot that the node is in still."""
     return json.dumps(
         {
             "verdict": verdict,
@@ -167,6 +169,7 @@ def _verdict(site: Site, verdict: str, ago: timedelta, failing: list[Json] | Non
             "digest": "",
             "at": _present(site, ago),
             "by": "oncall",
+            "boot": node["status"]["nodeInfo"]["bootID"],
         }
     )
 

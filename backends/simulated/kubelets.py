@@ -156,6 +156,9 @@ class Kubelets:
             return
         plugged = Agent.DEVICE_PLUGIN in kubelet.agents
         healthy = [gpu for gpu in machine.working_gpus if plugged]
+        if kubelet.found is not None:
+            # A GPU that is put back is offered once the device plugin has started anew and found it.
+            kubelet.found = max(kubelet.found, len(healthy))
 
         def write(node: Json) -> None:
             labels = node["metadata"].setdefault("labels", {})

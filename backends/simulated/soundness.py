@@ -1,4 +1,7 @@
-"""Whether an object has the types that the controllers read. A real API server decodes into typed fields and answers 400.
+"""Whether an object has the types and values that the controllers read.
+
+A real API server decodes into typed fields and answers 400 to a wrong type; a value that is missing or out of its range is 422, and
+so is a wrong type that only a patch brings about (measured on 1.36).
 
 Only fields that the simulation acts on are named here; what else an object holds is nobody's business.
 """
@@ -6,6 +9,7 @@ Only fields that the simulation acts on are named here; what else an object hold
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
@@ -164,6 +168,8 @@ class _Owner(_Spelled, frozen=True):
 
 class _Metadata(_Spelled, frozen=True):
     owner_references: list[_Owner] | None = None
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
 
 
 _SPECS: Mapping[Resource, Any] = {
@@ -179,8 +185,17 @@ _SPECS: Mapping[Resource, Any] = {
 _STATUSES: Mapping[Resource, Any] = {PODS: _PodStatus, NODES: _NodeStatus}
 
 
-def unsound(resource: Resource, obj: Mapping[str, Any]) -> str | None:
-    """What is wrong with the types of an object, naming the field, or None."""
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with an object: at which `field`, and whether its type is (else it is missing, or out of range)."""
+
+    says: str
+    field: str
+    of_type: bool
+
+
+def unsound(resource: Resource, obj: Mapping[str, Any]) -> Problem | None:
+    """What is wrong with an object, or None."""
     parts = (
         ("metadata", _Metadata),
         ("spec", _SPECS.get(resource)),
@@ -192,5 +207,6 @@ def unsound(resource: Resource, obj: Mapping[str, Any]) -> str | None:
         try:
             msgspec.convert(obj.get(part) or {}, shape)
         except msgspec.ValidationError as error:
-            return f"{resource.kind} in version {resource.version!r} cannot be handled: {part}: {error}"
+            says, _, path = str(error).partition(" - at `$")
+            return Problem(says, part + path.rstrip("`"), of_type=", got " in says)
     return None

@@ -7,12 +7,12 @@ prefix, 256 KiB for all annotations, 1,024 characters for an event's note.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from backends.simulated.objects import Json
 from backends.simulated.resources import EVENTS_V1, LEASES, NODES, PODS, Resource
-from backends.simulated.statuses import bad_request, cause, invalid
+from backends.simulated.statuses import cause, invalid
 
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
@@ -22,9 +22,8 @@ _CHANGEABLE_POD_SPEC = ("activeDeadlineSeconds", "containers", "initContainers",
 
 
 def check(resource: Resource, obj: Json, before: Json | None = None) -> None:
-    """Refuse (400, 422) an object that may not be stored; `before` is what it would replace."""
+    """Refuse (422) an object that may not be stored; `before` is what it would replace."""
     metadata = obj["metadata"]
-    _check_texts(resource, metadata, ("labels", "annotations"))
     causes = [*_name(metadata["name"]), *_labels(metadata), *_annotations(metadata)]
     if resource is NODES:
         causes += _taints(obj.get("spec", {}).get("taints") or [])
@@ -50,18 +49,6 @@ def without_empties(resource: Resource, obj: Json) -> Json:
             if name in spec and not spec[name]:
                 del spec[name]
     return obj
-
-
-def _check_texts(resource: Resource, metadata: Json, fields: Iterable[str]) -> None:
-    for field in fields:
-        values = metadata.get(field)
-        if values is None:
-            continue
-        if not isinstance(values, dict) or not all(isinstance(each, str) for each in values.values()):
-            told = f"cannot unmarshal into Go struct field ObjectMeta.metadata.{field} of type string"
-            raise bad_request(
-                f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: json: {told}'
-            )
 
 
 def _wrong(field: str, value: object, why: str) -> Json:

@@ -126,10 +126,7 @@ async def test_what_may_not_be_stored_is_invalid(
 @pytest.mark.parametrize(
     "patch",
     [
-        {"metadata": {"labels": {"a": 1}}},
         {"metadata": {"name": "other"}},
-        {"metadata": []},
-        {"spec": "text"},
         b"{broken",
     ],
 )

@@ -56,6 +56,17 @@ def test_a_boot_clears_an_xid_and_not_a_physical_fault() -> None:
     assert [each.kind for each in bench.world.faults if each.node == NODE] == [FaultKind.TOO_FEW_GPUS]
 
 
+def test_a_gpu_that_is_put_back_is_counted_before_it_is_offered() -> None:
+    """A drill mends what it broke; a node never offers more GPUs than it has."""
+    bench = Bench()
+    bench.world.inject(fault(FaultKind.TOO_FEW_GPUS, NODE, gpu=1))
+    bench.recreate(NODE, "v2")
+    bench.after(200)
+    bench.world.lift(fault(FaultKind.TOO_FEW_GPUS, NODE, gpu=1))
+    bench.after(30)
+    assert gpus_of(bench.node(NODE)) == ("8", "8")
+
+
 def test_a_fault_may_be_told_to_outlast_boots() -> None:
     bench = Bench()
     bench.world.inject(fault(FaultKind.XID, NODE, survives_boot=True))

@@ -59,6 +59,7 @@ def test_the_quarantined_node_lost_a_gpu_and_is_closed_with_the_verdict_that_say
     assert taints_of(node) == ["node.lab/health-gate"]
     gate = json.loads(node["metadata"]["annotations"]["node.lab/gate"])
     assert gate["verdict"] == "FAIL"
+    assert gate["boot"] == node["status"]["nodeInfo"]["bootID"]
     assert {finding["check"] for finding in gate["failing"]} == {"gpus", "xid"}
 
 
