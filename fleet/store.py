@@ -345,9 +345,14 @@ class FleetStore:
         self._put(row, changed)
 
     def _put(self, old: FleetRow | None, new: FleetRow) -> None:
-        self._lay(old, new)
-        if self._pairs and (old is None or old.node is not new.node or old.own_work is not new.own_work):
-            self._tie(self._pairs.put(new.node, new.own_work))
+        key = new.node.key
+        if not self._pairs or (old is not None and old.node is new.node and old.own_work is new.own_work):
+            self._lay(old, new)
+            return
+        touched = self._pairs.put(new.node, new.own_work)
+        self._rows[key] = new
+        self._lay(old, self._tied(new, self._pair_of(key)))
+        self._tie(each for each in touched if each != key)
 
     def _lay(self, old: FleetRow | None, new: FleetRow) -> None:
         # The first key object stays: rows of one node share it.
@@ -360,21 +365,25 @@ class FleetStore:
         """Bring rows up to date with what their machines' other sides are now."""
         for key in keys:
             row = self._rows.get(key)
-            if row is None or (pair := self._pair_of(key)) == row.pair:
-                continue
-            tied = row_of(
-                row.node,
-                row.own_work,
-                row.telemetry,
-                self._policy,
-                revision=self._revision + 1,
-                pending=row.pending,
-                order=row.order,
-                alerts=row.alerts,
-                pair=pair,
-                flags=row.flags,
-            )
-            self._lay(row, tied)
+            if row is not None and (tied := self._tied(row, self._pair_of(key))) is not row:
+                self._lay(row, tied)
+
+    def _tied(self, row: FleetRow, pair: Pair | None) -> FleetRow:
+        """The row with this other side; the same one where it has that already."""
+        if pair == row.pair:
+            return row
+        return row_of(
+            row.node,
+            row.own_work,
+            row.telemetry,
+            self._policy,
+            revision=self._revision + 1,
+            pending=row.pending,
+            order=row.order,
+            alerts=row.alerts,
+            pair=pair,
+            flags=row.flags,
+        )
 
     def _pair_of(self, key: NodeKey) -> Pair | None:
         """The other side of a node's machine; without a twin where more than one names it, or is named; None where none is."""
