@@ -16,6 +16,7 @@ from fleet.row import FleetRow
 from fleet.text import clean
 from tui.deck import Deck
 from tui.exits import DONE, FAILED, UNREACHABLE
+from tui.headless.joins import of_joins
 from tui.headless.shapes import put
 from tui.headless.words import counted
 
@@ -115,7 +116,11 @@ def _fleet(deck: Deck) -> Iterator[Examined]:
     if not rows:
         yield Examined("nodes", None, "none are known")
         return
-    yield Examined("nodes", True, f"{len(rows)} nodes")
+    shown = sum(row.shown for row in rows)
+    both = f", of {len(rows) - shown} two sources tell" if shown != len(rows) else ""
+    yield Examined("nodes", True, f"{shown} nodes{both}")
+    for remark in of_joins(deck):
+        yield Examined(remark.about, remark.ok, remark.says, remark.mend)
     for name, values in (
         ("category", Counter(row.node.category_from or "nothing" for row in rows)),
         ("image", Counter(row.node.image.running_from or "nothing" for row in rows)),

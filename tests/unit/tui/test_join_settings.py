@@ -50,6 +50,11 @@ def test_each_way_is_read(tmp_path: Path, text: str, rule: JoinRule) -> None:
     assert read(tmp_path, table(text)) == (rule,)
 
 
+def test_a_cluster_is_named_as_its_controller_gives_it_in_lower_case(tmp_path: Path) -> None:
+    (rule,) = read(tmp_path, table().replace("lab", "Lab"))
+    assert rule.slurm == "lab"
+
+
 def test_several_contexts_may_each_be_joined(tmp_path: Path) -> None:
     second = table().replace("prod", "east")
     assert [rule.kubernetes for rule in read(tmp_path, table() + second)] == ["prod", "east"]
