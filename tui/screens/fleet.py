@@ -24,12 +24,10 @@ from tui.command import Command, Place, Standing
 from tui.commands import BY_VERB
 from tui.messages import Asked, FleetChanged, RunsChanged
 from tui.running import told
-from tui.screens.audit import AuditScreen
 from tui.screens.base import DeckScreen, bindings_of
-from tui.screens.choose import Choice, ChooseScreen
+from tui.screens.beside import Beside
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.emptiness import why_empty
-from tui.screens.gpus import GpuScreen
 from tui.screens.leaving import Leaving, ask_to_leave
 from tui.screens.node import NodeScreen
 from tui.screens.node_watch import NodeWatch
@@ -37,7 +35,6 @@ from tui.screens.operations import OperationsScreen
 from tui.screens.provision import ProvisionScreen
 from tui.session import Session, is_live
 from tui.troubles import first_to_look_at, next_trouble
-from widgets.columns import SHAPES, SORTS, Column
 from widgets.filter_bar import FilterBar
 from widgets.fleet_header import FleetHeader, HeaderFacts
 from widgets.fleet_lines import FleetLines
@@ -76,24 +73,26 @@ class FleetScreen(DeckScreen[None]):
         self._live: set[str] = set()
         self._started = False  # whether the cursor has been given its first place
         self._leaving = Leaving(self, session)
+        beside = Beside(self)
         self.deeds = {
             **{command.id: partial(self.ask, verb) for verb, command in BY_VERB.items()},
             commands.PROVISION.id: self.ask_for_node,
             commands.UNDO.id: lambda: self.ask(Verb.UNCORDON),
             commands.FILTER.id: self.start_filter,
-            commands.SORT.id: self.choose_sort,
-            commands.GPUS.id: lambda: self.app.push_screen(GpuScreen(session, self.targets[0])),
+            commands.SORT.id: beside.sort,
+            commands.GPUS.id: beside.gpus,
             commands.SHORTER.id: lambda: self.turn_span(-1),
             commands.LONGER.id: lambda: self.turn_span(1),
             commands.REVERSE.id: lambda: self.sort_by(self.view.sort.reversed),
             commands.WORST.id: self.to_trouble,
             commands.PANE.id: self.change_focus,
             commands.CLEAR.id: self.clear,
-            commands.FAULT.id: self.choose_fault,
+            commands.FAULT.id: beside.fault,
+            commands.HEAT.id: beside.heat,
             commands.OPERATIONS.id: self.show_operations,
-            commands.AUDIT.id: lambda: self.app.push_screen(AuditScreen(session)),
-            commands.TIMELINE.id: self.show_timeline,
-            commands.DRIFT.id: self.show_drift,
+            commands.AUDIT.id: beside.audit,
+            commands.TIMELINE.id: beside.timeline,
+            commands.DRIFT.id: beside.drift,
             commands.THEME.id: self.next_theme,
             commands.DRILL.id: lambda: self.post_message(Asked(commands.DRILL.id)),
             commands.QUIT.id: lambda: ask_to_leave(self._leaving),
@@ -244,13 +243,31 @@ class FleetScreen(DeckScreen[None]):
         self.sort_by(now.reversed if now.column is message.column else Sort.by(message.column))
 
     def on_fleet_table_opened(self, message: FleetTable.Opened) -> None:
-        if self.size.width < self.pane_from:
-            self.app.push_screen(NodeScreen(self.session, message.key), self._asked_there)
-        elif self.pane.node == message.key and self.has_class("with-pane"):
+        if self.pane.node == message.key and self.has_class("with-pane"):
             self.close_pane()
         else:
+            self.open_node(message.key)
+
+    def open_node(self, node: NodeKey) -> None:
+        """Show all of a node: beside the table where there is room, else on a screen of its own."""
+        if self.size.width < self.pane_from:
+            self.app.push_screen(NodeScreen(self.session, node), self._asked_there)
+        else:
             self.add_class("with-pane")
-            self.pane.look_at(message.key)
+            self.pane.look_at(node)
+
+    def go_to(self, node: NodeKey) -> None:
+        """Put the cursor on a node that was found elsewhere, and show it."""
+        self.view.reveal(node)
+        self.show_table()
+        self.table.put_cursor(node)
+        self.open_node(node)
+
+    def show_only(self, selection: str) -> None:
+        """Filter the table by a selection that was made elsewhere."""
+        self.add_class("with-filter")
+        self.query_one(FilterBar).start(selection, values_in(self.session.deck.store.rows()))
+        self.table.focus()
 
     def _asked_there(self, verb: Verb | None) -> None:
         if verb is not None:
@@ -305,16 +322,6 @@ class FleetScreen(DeckScreen[None]):
             self.remove_class("with-banner")
             self.say("")
 
-    def choose_sort(self) -> None:
-        chosen = next((name.value for name, by in SORTS.items() if self.view.sort.column in by), "")
-        choices = [Choice(column.value, SHAPES[column].title, _SORT_SAYS.get(column, "")) for column in SORTS]
-
-        def picked(value: str | None) -> None:
-            if value:
-                self.sort_by(Sort.by(SORTS[Column(value)][0]))
-
-        self.app.push_screen(ChooseScreen("Sort by", choices, chosen), picked)
-
     def sort_by(self, order: Sort) -> None:
         self.view.arrange(self.session.now, sort=order)
         self.show_table()
@@ -328,24 +335,6 @@ class FleetScreen(DeckScreen[None]):
         self.view.reveal(found)
         self.show_table()
         self.table.put_cursor(found)
-
-    def choose_fault(self) -> None:
-        desk, node = self.session.deck.faults, self.targets[0]
-        if desk is None:
-            return
-        choices = [Choice(name, name.replace("_", " "), _FAULT_SAYS.get(name, "")) for name in desk.names] + [
-            Choice("mend", "mend", "take every fault back")
-        ]
-
-        def picked(value: str | None) -> None:
-            if value:
-                self.run_worker(self._break(value, node), group="faults")
-
-        self.app.push_screen(ChooseScreen(f"Break {node.name}", choices), picked)
-
-    async def _break(self, fault: str, node: NodeKey) -> None:
-        said = await readings.break_node(self.session.deck, fault, node)
-        self.say(said, Tone.NOTE)
 
     def ask(self, verb: Verb, nodes: tuple[NodeKey, ...] = (), options: Options | None = None) -> None:
         """Show what a verb would do, and let it be confirmed."""
@@ -403,28 +392,6 @@ class FleetScreen(DeckScreen[None]):
         self.remove_class("with-banner")
         self.app.push_screen(OperationsScreen(self.session))
 
-    def show_timeline(self) -> None:
-        """What happened to the node under the cursor."""
-        from tui.screens.timeline import TimelineScreen
-
-        at = self.table.cursor_key
-        node = at if isinstance(at, NodeKey) else self.targets[0]
-        self.app.push_screen(TimelineScreen(self.session, node))
-
-    def show_drift(self) -> None:
-        """Which nodes run what they should not; then show in the table what was picked there."""
-        from tui.screens.drift import DriftScreen, Picked
-
-        def picked(found: Picked | None) -> None:
-            if found is not None and found.selection:
-                self.add_class("with-filter")
-                self.query_one(FilterBar).start(found.selection, values_in(self.session.deck.store.rows()))
-                self.table.focus()
-            elif found is not None:
-                self.table.set_marks(found.marks)
-
-        self.app.push_screen(DriftScreen(self.session), picked)
-
     async def _find_interrupted(self) -> None:
         left = readings.interrupted(await readings.read_operations(self.session.deck))
         if left:
@@ -446,26 +413,3 @@ class FleetScreen(DeckScreen[None]):
         self.paint_header()
         self.pane.paint()
         self.show_keys()
-
-
-_FAULT_SAYS = {
-    "xid": "a GPU reports an XID: 79, it has fallen off the bus",
-    "ecc": "a double-bit memory error: XID 48 and a remapped row",
-    "row_remap": "a memory row that could not be remapped: XID 64",
-    "hot_gpu": "a GPU runs hot",
-    "exporter_gone": "no telemetry comes from the node any more",
-    "device_plugin_gone": "the node offers no GPUs any more",
-    "unreachable": "its agent falls silent; what runs there goes on, unseen",
-    "boot_hangs": "it does not come back from its next boot",
-    "budget_blocks": "disruption budgets let no pod of it be evicted",
-    "too_few_gpus": "a GPU that the machine does not find, and no XID",
-}
-
-_SORT_SAYS = {
-    Column.STATUS: "what wants attention most",
-    Column.GPUS: "GPUs that work has asked for",
-    Column.UTIL: "mean utilisation",
-    Column.TEMP: "the hottest GPU",
-    Column.HOLDER: "who keeps it closed",
-    Column.WORK: "how many workloads",
-}

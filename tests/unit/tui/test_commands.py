@@ -18,6 +18,7 @@ from tui.commands import ALL, BOUND_BY_WIDGETS, BY_VERB, COMMANDS
 from widgets.drift_grid import DriftGrid
 from widgets.filter_bar import FilterBar
 from widgets.fleet_table import FleetTable
+from widgets.heat_grid import HeatGrid
 from widgets.operations_list import OperationsList
 
 POLICY = Policy()
@@ -43,7 +44,7 @@ def test_every_verb_has_a_command_and_what_cannot_be_taken_back_is_typed() -> No
 def test_the_bindings_of_widgets_have_a_command_of_the_same_id() -> None:
     bound = {
         binding.id
-        for widget in (DriftGrid, FleetTable, FilterBar, OperationsList)
+        for widget in (DriftGrid, FleetTable, FilterBar, HeatGrid, OperationsList)
         for binding in widget.BINDINGS
         if not isinstance(binding, tuple)
     }
