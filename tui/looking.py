@@ -124,7 +124,6 @@ DRIFT_READ = Command(
     "Ask for the versions and the journal anew.",
     _DRIFT,
     _LOOK,
-    footer=5,
 )
 DRIFT_UP = Command("drift.up", "up,k", "Up", "The category above.", _DRIFT, _MARK)
 DRIFT_DOWN = Command("drift.down", "down,j", "Down", "The category below.", _DRIFT, _MARK)

@@ -40,7 +40,8 @@ def audit_lines(records: Iterable[Record], width: int) -> list[LineOf]:
 def _pieces(record: Record, *, columns: bool) -> list[Piece]:
     tone = _TONES.get(record.state, Tone.NOTE if record.kind is not Kind.REFUSED else Tone.WARN)
     state = record.state if record.kind in (Kind.OUTCOME, Kind.ENDED) else record.kind.value
-    node, says = printable(record.node, 253), printable(record.says, 2000)
+    node = printable(record.node, 253)
+    says = printable(record.says, 2000) if record.says != state else ""
     time = (f"  {record.at:%H:%M:%S}  ", Tone.MUTED)
     by = (f"  by {record.by}, {record.operation}", Tone.MUTED)
     if columns:

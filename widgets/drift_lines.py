@@ -63,7 +63,8 @@ def matrix_lines(
         (fit("nodes", 6, right=True), Tone.MUTED),
         plain("  "),
     ]
-    head += [(fit(matrix.aspects[place].value, widths[place]) + "  ", Tone.MUTED) for place in shown]
+    titles = "  ".join(fit(matrix.aspects[place].value, widths[place]) for place in shown)
+    head.append((titles.rstrip(), Tone.MUTED))
     lines: list[LineOf] = [head]
     for number, row in enumerate(matrix.rows):
         lines.append(list(_row(row, number, at, shown, widths, name, glyphs)))

@@ -15,6 +15,7 @@ from fleet.operation import Progress, Waiting
 from tests.driver import Driver, at_the_desk
 from tests.fakes import SOURCE
 from tests.snapshots.batch_scenes import batch_fleet, confirm_requeue
+from tests.snapshots.past_scenes import PAST_WALKS
 from tui.commands import (
     AUDIT,
     CORDON,
@@ -182,6 +183,7 @@ async def last_known(at: Driver) -> None:
 
 
 WALKS: Mapping[str, Walk] = {
+    **PAST_WALKS,
     "fleet": fleet,
     "node": node,
     "marked": marked,

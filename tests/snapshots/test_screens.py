@@ -15,6 +15,8 @@ from tests.snapshots.scenes import WALKS, scene
 SIZES = ((80, 24), (120, 40))
 LOOKS = (
     *((name, size, theme) for name in WALKS for size in SIZES for theme in ("dark", "light")),
+    *((name, (200, 50), "dark") for name in ("timeline", "drift", "offenders", "audit")),
+    *(("drift", (120, 40), theme) for theme in ("colour-blind", "ascii")),
     *(("fleet", (120, 40), theme) for theme in ("colour-blind", "ascii")),
     *(("drain", (80, 24), theme) for theme in ("colour-blind", "ascii")),
 )
