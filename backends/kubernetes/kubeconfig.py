@@ -22,6 +22,7 @@ from backends.kubernetes.kubeconfig_files import (
     paths,
     read,
 )
+from backends.kubernetes.proxies import NO_SOCKS, speaks_http
 from fleet.text import clean
 
 __all__ = [
@@ -241,8 +242,8 @@ def _server(cluster: ClusterEntry, file: str, key: str) -> str:
 def _proxy(url: str | None, file: str, key: str) -> str | None:
     if not url:
         return None
-    if urlsplit(url).scheme not in ("http", "https"):
-        raise ConfigurationError(file, key, "expected an http:// or https:// proxy; SOCKS is not supported")
+    if not speaks_http(url):
+        raise ConfigurationError(file, key, f"expected an http:// or https:// proxy; {NO_SOCKS}")
     return url
 
 

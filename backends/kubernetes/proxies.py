@@ -11,6 +11,15 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 
+NO_SOCKS = "SOCKS is not supported; use ssh -L or an http:// proxy"
+"""HTTP spoken to a SOCKS port is never answered, and may hand it a token; another library for it would hold every credential."""
+
+
+def speaks_http(proxy: str) -> bool:
+    """Whether a proxy's URL is of one that we can go through."""
+    return urlsplit(proxy).scheme.lower() in ("http", "https")
+
+
 def proxy_for(server: str, environ: Mapping[str, str]) -> str | None:
     """The proxy that the environment names for `server`, or None. Loopback never goes through one."""
     parts = urlsplit(server)

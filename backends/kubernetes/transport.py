@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from backends.kubernetes.errors import redacted
 from backends.kubernetes.exec_plugin import Credential
 from backends.kubernetes.kubeconfig import Access
-from backends.kubernetes.proxies import proxy_for
+from backends.kubernetes.proxies import NO_SOCKS, proxy_for, speaks_http
 from fleet.errors import FleetError, Garbled, OutcomeUnknown, Unreachable
 
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ def build(access: Access, credential: Credential, environ: Mapping[str, str]) ->
     configuration.disable_strict_ssl_verification = True
     configuration.tls_server_name = access.tls_server_name
     configuration.proxy = access.proxy or proxy_for(access.server, environ)
+    if configuration.proxy and not speaks_http(configuration.proxy):
+        raise Unreachable(f"the environment names a proxy, and {NO_SOCKS}", about=access.server)
     # .netrc and Python's reading of proxy variables are not kubectl's.
     configuration.client_session_kwargs = {"trust_env": False, "headers": list(access.user.impersonating)}
     configuration.trace_configs = [_tracing()]

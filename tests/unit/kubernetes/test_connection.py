@@ -404,3 +404,15 @@ async def test_a_user_and_password_are_sent_as_basic() -> None:
     async with serving(says(body(200, "{}"))) as wire, reached(wire.url, user) as api:
         await api.get("/api")
     assert wire.asked[0].headers["authorization"] == "Basic b25jYWxsOnB3"
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1080", "socks5h://user:secret@bastion:1080"])
+async def test_a_socks_proxy_of_the_environment_is_refused_in_words(proxy: str) -> None:
+    """aiohttp itself knows no SOCKS, and ends with a ValueError; kubectl goes through one."""
+    environ = {"HTTP_PROXY": proxy}
+    async with reached("http://api.example:6443", environ=environ) as api:
+        with pytest.raises(
+            Unreachable, match="SOCKS is not supported; use ssh -L or an http:// proxy"
+        ) as told:
+            await api.get("/version")
+    assert "secret" not in str(told.value)
