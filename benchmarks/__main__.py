@@ -14,6 +14,7 @@ from benchmarks.keys import keys
 from benchmarks.loading import loading
 from benchmarks.order import order
 from benchmarks.remembered import remembered
+from benchmarks.slurm import slurm
 from benchmarks.start import start
 from benchmarks.telemetry import telemetry
 from benchmarks.verbs import verbs
@@ -26,6 +27,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "keys": keys,
     "order": order,
     "cost": cost,
+    "slurm": slurm,
     "telemetry": telemetry,
     "verbs": verbs,
 }

@@ -28,6 +28,7 @@ GATE_LIMIT = 1024
 UNREADABLE = "unreadable hold"
 """The name under which a note that can't be read is shown and taken over."""
 
+_STAGES = {stage.value: stage for stage in Stage}
 _SUFFIX = re.compile(rf"(?:^|\s){KEY}=(?=\{{)")
 
 
@@ -168,7 +169,7 @@ class Note(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     @property
     def known_stage(self) -> Stage | None:
         """The stage written here; None where there is none, or none of ours."""
-        return next((stage for stage in Stage if stage.value == self.stage), None)
+        return _STAGES.get(self.stage)
 
     def held(self) -> tuple[Hold, ...]:
         """Every hold written here, in order; what can't be read is an unnamed one."""
