@@ -10,7 +10,6 @@ import ipaddress
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-
 NO_SOCKS = "SOCKS is not supported; use ssh -L or an http:// proxy"
 """HTTP spoken to a SOCKS port is never answered, and may hand it a token; another library for it would hold every credential."""
 
