@@ -128,7 +128,7 @@ class LastKnownFleet:
         """In a thread: whether it was written."""
         if before is not None and _same(before.rows, rows) and header.seen - before.seen < UNCHANGED_FOR:
             return False
-        return self._files.write(header, [KeptNode(row.node, row.work) for row in rows])
+        return self._files.write(header, [KeptNode(row.node, row.own_work) for row in rows])
 
     def _say(self, text: str) -> None:
         if text not in self._remarked:
@@ -139,5 +139,5 @@ class LastKnownFleet:
 def _same(one: Sequence[FleetRow], other: Sequence[FleetRow]) -> bool:
     """Whether nothing that is kept differs. Telemetry makes new rows of the same nodes."""
     return len(one) == len(other) and all(
-        a.node is b.node and a.work is b.work for a, b in zip(one, other, strict=True)
+        a.node is b.node and a.own_work is b.own_work for a, b in zip(one, other, strict=True)
     )

@@ -95,7 +95,7 @@ class Recall:
     def _unconfirmed(self, nodes: Sequence[KeptNode]) -> Iterator[Observation]:
         for kept in nodes:
             row = self._store.record(kept.node.key)
-            if row is not None and row.work is not None and row.work is kept.work:
+            if row is not None and row.own_work is not None and row.own_work is kept.work:
                 yield WorkSeen(row.key, None)
 
     async def _until_listed(self, header: Header) -> bool:
