@@ -124,13 +124,19 @@ def values_of(row: FleetRow, told: Versions = NO_VERSIONS) -> Values:
         told.dcgm or labelled.get("dcgm", ""),
         software.kernel,
         software.os_image,
-        software.agent,
+        _agents(row),
         software.runtime,
         labelled.get("nic", ""),
         labelled.get("bmc", ""),
         "" if gpus is None else str(gpus),
         software.gpu_product,
     )
+
+
+def _agents(row: FleetRow) -> str:
+    """The version of the node's agent; of a machine with a kubelet and a slurmd both."""
+    own, twin = row.node.software.agent, row.twin.software.agent if row.twin is not None else ""
+    return f"{own}, {twin}" if own and twin else own or twin
 
 
 def _both(labelled: str, told: str) -> str:
@@ -142,10 +148,12 @@ def _both(labelled: str, told: str) -> str:
 def matrix_of(
     rows: Iterable[FleetRow], policy: Policy, told: Mapping[NodeKey, Versions] | None = None
 ) -> Matrix:
-    """The matrix of these nodes. `told` are versions that telemetry tells, by node."""
+    """The matrix of these nodes, a machine of two sides once. `told` are versions that telemetry tells, by node."""
     versions = told or {}
     alike: dict[tuple[str, Values], list[FleetRow]] = {}
     for row in rows:
+        if not row.shown:
+            continue
         values = values_of(row, versions.get(row.node.key, NO_VERSIONS))
         alike.setdefault((row.node.category, values), []).append(row)
     categories: dict[str, list[tuple[Values, list[FleetRow]]]] = {}
@@ -180,8 +188,8 @@ def declared_of(category: str, samples: Iterable[FleetRow], policy: Policy) -> M
     declared = {
         Aspect.IMAGE: image,
         Aspect.DRIVER: rules.driver,
-        Aspect.CUDA: getattr(rules, "cuda", None),
-        Aspect.VBIOS: getattr(rules, "vbios", None),
+        Aspect.CUDA: rules.cuda,
+        Aspect.VBIOS: rules.vbios,
         Aspect.GPUS: None if rules.expected_gpus is None else str(rules.expected_gpus),
     }
     return {aspect: value for aspect, value in declared.items() if value}

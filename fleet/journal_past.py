@@ -58,6 +58,8 @@ def _entry(record: Record) -> Entry:
             says = f"{record.verb} ended: {record.says or record.state}"
         case Kind.RESUMED:
             says = f"{record.verb} resumed" + (f": {record.says}" if record.says else "")
+        case Kind.CANCEL_ASKED:
+            says, weight = f"{record.verb}: asked to cancel: {record.says}", Weight.NOTE
         case Kind.REFUSED:
             says, weight = f"{record.verb} refused: {record.says}", Weight.NOTE
     return Entry(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from fleet.health import GateRecord, Verdict, failing
+from fleet.health import Acceptance, GateRecord, Verdict, failing
 from fleet.holder import Hold, HolderKind
 from fleet.node import Condition, Node
 from fleet.row import FleetRow
@@ -47,6 +47,12 @@ def told_by_node(node: Node) -> Iterator[Entry]:
         yield held(hold)
     if node.gate is not None:
         yield judged(node.gate)
+    for accepted in node.accepted:
+        yield let_be(accepted)
+    if node.repair is not None:
+        says = clean(f"repair noted: {node.repair.says}", LONGEST)
+        by = clean(node.repair.by, 120)
+        yield Entry(node.repair.at, EntryKind.ACCEPTED, says, NODE, by, Weight.NOTE)
     booted = time_of_boot(node.boot_id)
     if booted is not None:
         yield Entry(booted, EntryKind.BOOT, "booted", NODE)
@@ -92,6 +98,13 @@ def judged(record: GateRecord) -> Entry:
         clean(record.by, 120),
         _VERDICTS[record.verdict],
     )
+
+
+def let_be(accepted: Acceptance) -> Entry:
+    """A check that a person let stay unknown, from when to when and why."""
+    until = f"{accepted.until:%Y-%m-%d %H:%M} UTC"
+    says = clean(f"check {accepted.check} accepted until {until}: {accepted.reason}", LONGEST)
+    return Entry(accepted.since, EntryKind.ACCEPTED, says, NODE, clean(accepted.by, 120), Weight.NOTE)
 
 
 def time_of_boot(boot_id: str) -> datetime | None:

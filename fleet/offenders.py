@@ -118,7 +118,7 @@ def offenders(
     rows: Iterable[FleetRow], trail: Trail, sightings: Sightings, now: datetime, span: timedelta = SPAN
 ) -> tuple[Offences, ...]:
     """The repeat offenders among these nodes, the worst first."""
-    found = (offences_of(row, trail, sightings, now, span) for row in rows)
+    found = (offences_of(row, trail, sightings, now, span) for row in rows if row.shown)
     return tuple(sorted((each for each in found if each.repeats), key=_worst_first))
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from fleet.health import same_boot
 from fleet.node import Node, NodeKey
-from fleet.node_past import LONGEST, condition_turned, held, judged
+from fleet.node_past import LONGEST, condition_turned, held, judged, let_be
 from fleet.observation import Listed, NodeGone, NodeSeen, Observation, TelemetrySeen
 from fleet.store import FleetStore
 from fleet.telemetry import NodeTelemetry
@@ -69,11 +70,13 @@ class Sightings:
             case NodeSeen(node):
                 row = rows.get(node.key)
                 if row is not None and row.node != node:
-                    self.note(node.key, changes(row.node, node, now))
+                    found = changes(row.node, node, now)
+                    self.note(node.key, _since_last_known(found, store, node.key.source, now))
             case NodeGone(key):
-                self._gone([key] if key in rows else [], now)
+                self._gone(store, [key] if key in rows else [], now)
             case Listed(source, names):
-                self._gone([key for key in rows if key.source == source and key.name not in names], now)
+                gone = [key for key in rows if key.source == source and key.name not in names]
+                self._gone(store, gone, now)
 
     def _telemetry(
         self, key: NodeKey, before: NodeTelemetry | None, after: NodeTelemetry | None, now: datetime
@@ -86,10 +89,21 @@ class Sightings:
             return
         self.note(key, telemetry_changes(before, after, now))
 
-    def _gone(self, keys: Iterable[NodeKey], now: datetime) -> None:
+    def _gone(self, store: FleetStore, keys: Iterable[NodeKey], now: datetime) -> None:
         for key in keys:
             self._silent.discard(key)
-            self.note(key, [_state(now, f"gone from {key.source}", Weight.NOTE)])
+            gone = [_state(now, f"gone from {key.source}", Weight.NOTE)]
+            self.note(key, _since_last_known(gone, store, key.source, now))
+
+
+def _since_last_known(
+    entries: Iterable[Entry], store: FleetStore, source: str, now: datetime
+) -> Iterator[Entry]:
+    """What differs from what an earlier run saw may have happened at any time since."""
+    known = store.last_known.get(source)
+    for entry in entries:
+        at_once = known is None or entry.source != SEEN
+        yield entry if known is None or at_once else replace(entry, within=max(now - known, timedelta(0)))
 
 
 def changes(before: Node, after: Node, now: datetime) -> Iterator[Entry]:
@@ -99,6 +113,9 @@ def changes(before: Node, after: Node, now: datetime) -> Iterator[Entry]:
     yield from _state_changes(before, after, now)
     yield from _condition_changes(before, after, now)
     yield from _hold_changes(before, after, now)
+    for accepted in after.accepted:
+        if accepted not in before.accepted:
+            yield let_be(accepted)
     if after.gate is not None and after.gate != before.gate:
         yield judged(after.gate)
     if before.boot_id and after.boot_id and not same_boot(before.boot_id, after.boot_id):

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from fleet.errors import FleetError
 from fleet.journal_past import told_by_journal
 from fleet.node import Node, NodeKey
-from fleet.node_past import told_by_row
-from fleet.offenders import trail_of
+from fleet.node_past import NODE, told_by_row
+from fleet.offenders import Trail, trail_of
 from fleet.ports import Chronicler
+from fleet.sightings import SEEN
 from fleet.timeline import Entry, Timeline, timeline
 from tui.comparing import record_of
 from tui.deck import Deck
@@ -28,28 +29,45 @@ async def read_timeline(deck: Deck, node: NodeKey, span: timedelta = WEEK) -> Ti
     """The node's timeline over the last `span`, from every source; those that could not be read are named in it."""
     now = deck.clock.now()
     since = now - span
-    row = deck.store.record(node)
-    entries: list[Entry] = [*deck.sightings.of(node), *(told_by_row(row) if row is not None else ())]
-    silent: list[str] = []
-    try:
-        entries += told_by_journal(await deck.journal.of_node(node, since), node)
-    except FleetError as error:
-        silent.append(f"journal: {error}")
-    if row is None:
-        silent.append(f"{node.source}: the node is not there now; only what is remembered of it is told")
-    else:
-        asked = (_told(chronicler, row.node, since, now) for chronicler in deck.chroniclers)
+    entries: list[Entry] = list(_here(deck, node))
+    silent: dict[str, None] = {}
+    if node not in deck.store:
+        silent[f"{node.source}: the node is not there now; only what is remembered of it is told"] = None
+    sides = _sides(deck, node)
+    for side in sides:
+        try:
+            entries += told_by_journal(await deck.journal.of_node(side, since), side)
+        except FleetError as error:
+            silent[f"journal: {error}"] = None
+        row = deck.store.record(side)
+        chroniclers = deck.chroniclers if row is not None else ()
+        asked = [_told(chronicler, row.node, since, now) for chronicler in chroniclers if row is not None]
         for told, why in await asyncio.gather(*asked):
             entries += told
-            silent += [why] if why else []
+            silent.update({why: None} if why else {})
     return timeline(node, entries, now, since=since, silent=silent)
 
 
 def known_now(deck: Deck, node: NodeKey) -> tuple[Entry, ...]:
     """What can be told without asking anybody, newest first."""
+    return timeline(node, _here(deck, node), deck.clock.now()).entries
+
+
+def _sides(deck: Deck, node: NodeKey) -> tuple[NodeKey, ...]:
+    """The node, and the other side of its machine where it has one."""
     row = deck.store.record(node)
-    told = [*deck.sightings.of(node), *(told_by_row(row) if row is not None else ())]
-    return timeline(node, told, deck.clock.now()).entries
+    twin = row.twin if row is not None else None
+    return (node,) if twin is None else (node, twin.key)
+
+
+def _here(deck: Deck, node: NodeKey) -> Iterator[Entry]:
+    """What both sides show and what was seen of them; of two sides each line says which."""
+    sides = _sides(deck, node)
+    for side in sides:
+        row = deck.store.record(side)
+        for entry in (*deck.sightings.of(side), *(told_by_row(row) if row is not None else ())):
+            named = len(sides) > 1 and entry.source in (NODE, SEEN)
+            yield replace(entry, source=f"{entry.source}, {side.source}") if named else entry
 
 
 async def _told(
@@ -72,10 +90,13 @@ class Lately:
 async def read_lately(deck: Deck, node: NodeKey, most: int = LATEST) -> Lately:
     """From what is known here and the journal; nobody else is asked."""
     now = deck.clock.now()
+    told, trail = list(_here(deck, node)), Trail({})
     try:
-        records = await deck.journal.of_node(node, now - MONTH)
+        for side in _sides(deck, node):
+            records = await deck.journal.of_node(side, now - MONTH)
+            told += told_by_journal(records, side)
+            trail = trail_of(records) if side == node else trail
     except FleetError:
-        records = ()
-    told = [*known_now(deck, node), *told_by_journal(records, node)]
+        pass  # the timeline itself says why; the pane shows what is known here
     entries = timeline(node, told, now).entries
-    return Lately(entries[:most], record_of(deck, trail_of(records), node))
+    return Lately(entries[:most], record_of(deck, trail, node))

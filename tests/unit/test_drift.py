@@ -10,9 +10,10 @@ import pytest
 
 from fleet.category import Category
 from fleet.drift import Aspect, DriftCell, Matrix, Versions, leading, matrix_of, values_of
+from fleet.machine import Pair
 from fleet.node import NodeKey, Software
 from fleet.policy import Policy
-from fleet.row import FleetRow
+from fleet.row import FleetRow, row_of
 from tests.builders import node, row
 
 
@@ -148,3 +149,15 @@ def test_a_node_of_two_sources_is_two_nodes() -> None:
     rows = [row(of=node("a", source="k8s")), row(of=node("a", source="slurm", running="v1"))]
     found = cell(matrix_of(rows, Policy()), Aspect.IMAGE)
     assert found.odd == (NodeKey("slurm", "a"),)
+
+
+def test_a_machine_of_two_sides_is_compared_once_with_the_agents_of_both() -> None:
+    one = replace(node("a", source="k8s"), software=Software(agent="v1.33"))
+    other = replace(node("a", source="slurm"), software=Software(agent="24.05.4"))
+    rows = [
+        row_of(one, None, None, Policy(), pair=Pair(twin=other, slurm="slurm")),
+        row_of(other, None, None, Policy(), pair=Pair(twin=one, shown=False, slurm="slurm")),
+    ]
+    matrix = matrix_of(rows, Policy())
+    assert [line.nodes for line in matrix.rows] == [1]
+    assert cell(matrix, Aspect.AGENT).expected == "v1.33, 24.05.4"

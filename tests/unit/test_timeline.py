@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from fleet.health import Finding, GateRecord, Verdict
+from fleet.health import Acceptance, Finding, GateRecord, Repair, Verdict
 from fleet.holder import Hold, HolderKind
 from fleet.journal import Kind, Record
 from fleet.journal_past import told_by_journal
 from fleet.node import Admission, Condition, NodeKey, Readiness, Software, Stage
 from fleet.node_past import told_by_node, told_by_telemetry
-from fleet.observation import Listed, NodeGone, NodeSeen, TelemetrySeen
+from fleet.observation import LastKnown, Listed, NodeGone, NodeSeen, TelemetrySeen
 from fleet.sightings import Sightings, changes, telemetry_changes
 from fleet.store import FleetStore
 from fleet.timeline import Entry, EntryKind, Timeline, Weight, timeline
@@ -281,3 +281,41 @@ def test_of_what_happened_at_one_instant_the_later_told_is_the_newer() -> None:
     told = timeline(KEY, [line(1, "began"), line(1, "closed"), line(1, "ended")], NOW)
     assert says(told) == ["ended", "closed", "began"]
     assert [entry.says for entry in told.oldest_first] == ["began", "closed", "ended"]
+
+
+def test_an_accepted_check_and_a_repair_are_told_with_whose_word_they_are() -> None:
+    accepted = Acceptance("telemetry", "oncall@desk", "exporter rolls", NOW - HOUR, NOW + HOUR)
+    repaired = replace(node(), accepted=(accepted,), repair=Repair("oncall@desk", "GPU 3 swapped", NOW, "f1"))
+    told = timeline(KEY, told_by_node(repaired), NOW, since=NOW - 2 * HOUR)
+    assert [(entry.kind, entry.says, entry.by) for entry in told.entries] == [
+        (EntryKind.ACCEPTED, "repair noted: GPU 3 swapped", "oncall@desk"),
+        (
+            EntryKind.ACCEPTED,
+            "check telemetry accepted until 2026-03-01 04:00 UTC: exporter rolls",
+            "oncall@desk",
+        ),
+    ]
+    assert [entry.kind for entry in changes(node(), replace(node(), accepted=(accepted,)), NOW)] == [
+        EntryKind.ACCEPTED
+    ]
+
+
+def test_what_differs_from_an_earlier_run_may_have_happened_at_any_time_since() -> None:
+    store, kept = FleetStore(), Sightings()
+    for fact in (
+        NodeSeen(node()),
+        NodeSeen(node("gone")),
+        LastKnown("demo", NOW - 3 * HOUR),
+        NodeSeen(replace(node(), stage=Stage.DRAINED)),
+        Listed("demo", frozenset({"gpu-001"})),
+        NodeSeen(node()),
+    ):
+        kept.hear(store, fact, NOW)
+        store.apply(fact)
+    assert [entry.within for entry in kept.of(KEY)] == [3 * HOUR, timedelta(0)]
+    assert [entry.within for entry in kept.of(NodeKey("demo", "gone"))] == [3 * HOUR]
+
+
+def test_a_cancel_that_somebody_else_asked_for_is_told() -> None:
+    (entry,) = told_by_journal([record(Kind.CANCEL_ASKED, says="asked oncall@desk")], KEY)
+    assert entry.says == "drain: asked to cancel: asked oncall@desk"

@@ -1,0 +1,106 @@
+"""A real Prometheus that holds a day of XIDs tells when each appeared, and of which no age can be told."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from backends.prometheus.client import PrometheusSettings, PrometheusSource
+from fleet.drift import Versions
+from fleet.node import NodeKey
+from fleet.timeline import Entry
+from tests.contract.test_real_prometheus import WallClock, running
+from tests.servers import require
+
+pytestmark = [pytest.mark.server, pytest.mark.xdist_group("prometheus")]
+
+NODES = [NodeKey("lab", "gpu-1"), NodeKey("lab", "gpu-2")]
+DAY = 86_400
+NOW = int(time.time())
+
+
+def lines() -> Iterator[str]:
+    """A sample a minute for a day: XIDs that appeared, one that was there before, blanks, and a gauge that went back."""
+    times = range(NOW - DAY, NOW + 1, 60)
+    versions = 'DCGM_FI_DRIVER_VERSION="570.1",DCGM_FI_DEV_VBIOS_VERSION="96.00"'
+
+    def series(host: str, gpu: int, value: object, more: str = "") -> Iterator[str]:
+        for at in times:
+            said = value(NOW - at) if callable(value) else value
+            if said is not None:
+                yield f'DCGM_FI_DEV_XID_ERRORS{{Hostname="{host}",gpu="{gpu}",{versions}{more}}} {said} {at}\n'
+
+    yield "# TYPE DCGM_FI_DEV_XID_ERRORS gauge\n"
+    yield from series("gpu-1", 0, lambda ago: 0 if ago > 7_200 else None)
+    yield from series("gpu-1", 0, lambda ago: None if ago > 7_200 else 79, ',err_code="79"')
+    yield from series("gpu-1", 1, 48)
+    yield from series("gpu-1", 2, lambda ago: 9223372036854775794 if ago > 3_600 else 0)
+    yield from series("gpu-1", 3, lambda ago: 94 if 20_000 < ago < 30_000 else 0)
+    yield from series("gpu-2", 0, lambda ago: 31 if ago < 600 else 0)
+    yield "# TYPE DCGM_FI_DEV_FB_USED gauge\n"
+    for host in ("gpu-1", "gpu-2"):
+        for at in range(NOW - 3_600, NOW + 1, 60):
+            yield f'DCGM_FI_DEV_FB_USED{{Hostname="{host}",gpu="0",{versions}}} 8 {at}\n'
+    yield "# EOF\n"
+
+
+@pytest.fixture(scope="module")
+def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("prometheus")
+    past = folder / "past.om"
+    past.write_text("".join(lines()))
+    made = ["tsdb", "create-blocks-from", "openmetrics", str(past), str(folder / "tsdb")]
+    subprocess.run([str(require("promtool")), *made], check=True, capture_output=True)
+    with running(folder, "scrape_configs: []\n") as url:
+        yield url
+
+
+def told(url: str, name: str, span: timedelta) -> list[Entry]:
+    async def ask() -> list[Entry]:
+        source = PrometheusSource(PrometheusSettings(url), WallClock(), lambda: NODES)
+        until = datetime.fromtimestamp(NOW, UTC)
+        try:
+            return list(await source.xids_of(name, until - span, until))
+        finally:
+            await source.close()
+
+    return asyncio.run(ask())
+
+
+def test_an_xid_is_told_where_it_appeared_and_one_that_was_there_before_without_an_age(
+    prometheus: str,
+) -> None:
+    found = told(prometheus, "gpu-1", timedelta(hours=23))
+    by_code = {entry.says.split()[1]: entry for entry in found}
+    assert set(by_code) == {"79", "48", "94"}
+    fell = by_code["79"]
+    assert fell.at is not None
+    assert abs((fell.at - datetime.fromtimestamp(NOW - 7_200, UTC)).total_seconds()) <= 400
+    assert by_code["48"].at is None
+    assert "age unknown" in by_code["48"].says
+    assert "on GPU 3" in by_code["94"].says
+
+
+def test_another_nodes_xids_are_not_told(prometheus: str) -> None:
+    assert [entry.says.split()[1] for entry in told(prometheus, "gpu-2", timedelta(hours=2))] == ["31"]
+    assert told(prometheus, "gpu-3", timedelta(hours=2)) == []
+
+
+def test_a_month_is_asked_for_in_steps_that_prometheus_allows(prometheus: str) -> None:
+    assert {entry.says.split()[1] for entry in told(prometheus, "gpu-1", timedelta(days=30))} >= {"79"}
+
+
+def test_the_versions_beside_the_samples_are_told_for_every_node(prometheus: str) -> None:
+    async def ask() -> dict[str, Versions]:
+        source = PrometheusSource(PrometheusSettings(prometheus), WallClock(), lambda: NODES)
+        try:
+            return dict(await source.versions())
+        finally:
+            await source.close()
+
+    assert asyncio.run(ask()) == {host: Versions("570.1", "", "96.00") for host in ("gpu-1", "gpu-2")}
