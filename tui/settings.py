@@ -315,7 +315,7 @@ def _check(name: str, table: Section, base: CheckPolicy) -> CheckPolicy:
     return check
 
 
-_SEVERITIES = {"fail": Verdict.FAIL, "warn": Verdict.WARN}
+_SEVERITIES = {"FAIL": Verdict.FAIL, "warn": Verdict.WARN}
 """What a site may have a bad value come to."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
@@ -72,7 +73,9 @@ class Section:
 
     def optional_number(self, key: str) -> float | None:
         found = self._take(key)
-        if found is None or (isinstance(found, int | float) and not isinstance(found, bool)):
+        if found is None:
+            return None
+        if isinstance(found, int | float) and not isinstance(found, bool) and math.isfinite(found):
             return found
         raise self.bad(key, f"expected a number, found {found!r}")
 

@@ -16,9 +16,22 @@ import pytest
 from backends.journal_sqlite import SqliteJournal
 from backends.journal_sqlite.codec import decode, encode
 from fleet.errors import Conflict, Garbled, JournalFailed
+from fleet.health import Acceptance, Finding, GateRecord, Verdict
 from fleet.journal import Kind, Record
+from fleet.node import Stage
 from fleet.operation import OperationState, StepState
-from fleet.plan import Ground, NodeFacts, Plan, SourceIdentity, Verb
+from fleet.plan import (
+    Action,
+    ApplyVerdict,
+    Attest,
+    Ground,
+    Mark,
+    NodeFacts,
+    Plan,
+    SourceIdentity,
+    Step,
+    Verb,
+)
 from fleet.planning import plan
 from fleet.policy import Policy
 from fleet.workload import Budget
@@ -284,3 +297,36 @@ async def test_a_nodes_records_come_with_the_beginning_and_end_of_what_touched_i
     assert [each.node for each in await journal.since(START)] == ["gpu-1", "gpu-2", "gpu-2"]
     assert await journal.since(START + timedelta(seconds=1)) == []
     await journal.close()
+
+
+async def test_past_verdicts_are_told_whole_newest_first_with_how_each_ended(path: Path) -> None:
+    finding = Finding(
+        "ecc-dbe", Verdict.FAIL, "1 uncorrected on GPU 3", "at most 0 uncorrected", "prometheus", START
+    )
+    verdict = GateRecord(Verdict.FAIL, (finding,), START, "oncall", "d1", "boot-1", "rules-1")
+    word = Acceptance("xid", "oncall", "power event", START, START + timedelta(hours=4))
+    actions: tuple[Action, ...] = (
+        Attest(START, acceptance=word),
+        ApplyVerdict(verdict, "op-1"),
+        Mark(Stage.DRAINED),
+    )
+    journal = SqliteJournal(path)
+    try:
+        for number, action in enumerate(actions):
+            step = Step(f"lab/gpu-1/{number}", key("gpu-1"), action, "says")
+            at = {"source": "lab", "node": "gpu-1", "step_id": step.id}
+            await journal.append([record(Kind.INTENT, state="intended", step=step, **at)])
+            if number == 0:
+                await journal.append([record(Kind.OUTCOME, state="done", says="written on the node", **at)])
+        await journal.append([record(Kind.INTENT, state="intended", source="lab", node="gpu-2", step_id="x")])
+        judged, vouched = await journal.judgements("gpu-1")
+        assert judged.step is not None
+        assert judged.step.action == ApplyVerdict(verdict, "op-1")
+        assert judged.state == "intended"
+        assert vouched.step is not None
+        assert vouched.step.action == Attest(START, acceptance=word)
+        assert (vouched.state, vouched.says) == ("done", "written on the node")
+        assert await journal.judgements("gpu-1", limit=1) == [judged]
+        assert await journal.judgements("gpu-2") == []
+    finally:
+        await journal.close()

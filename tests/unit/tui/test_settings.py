@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from fleet.health import Verdict
 from fleet.policy import DEFAULT_FORBIDDEN_XIDS
 from fleet.xid import Severity
 from tui.settings import BadSettings, Settings, environment_names_a_cluster, load
@@ -134,6 +135,40 @@ def test_no_file_at_all_is_all_defaults(tmp_path: Path) -> None:
             "category.h100.checks.xid.neded: unknown key; did you mean needed?",
         ),
         (
+            "[category.h100.checks.ecc-dbe]\nneeded = 'yes'",
+            "category.h100.checks.ecc-dbe.needed: expected true or false, found 'yes'",
+        ),
+        (
+            "[category.h100.checks.ecc-dbe]\nlimit = nan",
+            "category.h100.checks.ecc-dbe.limit: expected a number",
+        ),
+        (
+            "[category.h100.checks.row-remap]\nlimit = 3",
+            "category.h100.checks.row-remap.limit: unknown key",
+        ),
+        (
+            "[category.h100.checks.ecc-dbe]\nseverity = 'info'",
+            "category.h100.checks.ecc-dbe.severity: expected one of FAIL, warn, found 'info'",
+        ),
+        (
+            "[category.h100.checks.xid]\nseverity = 'warn'",
+            "category.h100.checks.xid.severity: unknown key",
+        ),
+        (
+            "[category.h100.checks.evidence]\nseverity = 'warn'",
+            "category.h100.checks.evidence.severity: unknown key",
+        ),
+        (
+            "[category.h100.checks.xid]\nwindow = '0s'",
+            "category.h100.checks.xid.window: expected more than nothing",
+        ),
+        (
+            "[category.h100.checks.ecc-dbe]\nwindow = '2h'",
+            "category.h100.checks.ecc-dbe.window: unknown key",
+        ),
+        ("[gate]\naccept_at_most = 'long'", "gate.accept_at_most: expected a duration"),
+        ("[gate]\nflag_after = 0", "gate.flag_after: expected more than nothing"),
+        (
             "[xid.severity]\n94 = 'fail'",
             "xid.severity.94: expected one of info, warn, FAIL, found 'fail'",
         ),
@@ -258,3 +293,39 @@ def test_a_prefix_that_no_key_may_begin_with_is_refused(tmp_path: Path, prefix: 
 def test_a_duration_beyond_a_year_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="longer than a year"):
         span(text)
+
+
+def test_a_check_of_a_category_is_what_its_table_says_over_the_default_and_over_any_other(
+    tmp_path: Path,
+) -> None:
+    policy = read(
+        tmp_path,
+        """
+        [gate]
+        accept_at_most = "12h"
+        flag_after = "90s"
+        [category."*".checks.clock-events]
+        needed = true
+        [category."*".checks.xid]
+        window = "2h"
+        [category.h100]
+        cuda = "12.8"
+        vbios = "96.00.5E"
+        [category.h100.checks.clock-events]
+        severity = "warn"
+        limit = 0x68
+        """,
+    ).policy
+    assert (policy.accept_at_most, policy.flag_after) == (timedelta(hours=12), timedelta(seconds=90))
+    h100 = policy.category("h100")
+    assert (h100.cuda, h100.vbios) == ("12.8", "96.00.5E")
+    clocks = h100.checks["clock-events"]
+    assert (clocks.needed, clocks.asked, clocks.severity, clocks.limit) == (True, True, Verdict.WARN, 0x68)
+    assert h100.checks["xid"].window == timedelta(hours=2)
+    assert h100.checks["xid"].needed
+    assert not policy.category("a100").checks["clock-events"].severity
+
+
+def test_a_check_that_a_default_exporter_does_not_tell_is_not_needed_by_being_named(tmp_path: Path) -> None:
+    checks = read(tmp_path, "[category.h100.checks.ecc-dbe]\nlimit = 1\n").policy.category("h100").checks
+    assert (checks["ecc-dbe"].needed, checks["ecc-dbe"].asked) == (False, False)
