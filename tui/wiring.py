@@ -19,7 +19,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fleet.cancel_requests import CancelRequests
 from fleet.dispatch import Dispatcher
 from fleet.drill import Drill
 from fleet.drill_ground import DrillGround
@@ -31,13 +30,13 @@ from fleet.ports import Chronicler, Clock, Feed, Reader, Writer
 from fleet.remark import Remark
 from fleet.runner import OperationRun
 from fleet.store import FeedKey, FleetStore
-from fleet.telemetry import GpuTelemetry
 from fleet.telemetry_feed import TelemetryFeed
 from fleet.version_reading import LabelledVersions, ReadVersions, RowVersions
 from fleet.watch import Watch
 from tui.choice import Choice
 from tui.chosen import for_simulation, notice, password_of, slurm_alone, with_drills
 from tui.deck import Deck, FaultDesk
+from tui.following import follow, no_gpus
 from tui.ground_facts import capacity, elsewhere, last_known, stale
 from tui.settings import BadSettings, Settings, state_folder
 from tui.simulation_child import SimulationChild
@@ -235,9 +234,9 @@ async def _deck(choice: Choice, child: SimulationChild | None, *, remembers: boo
         journal=journal,
         by=owner(),
         new_id=_new_id,
-        follow=lambda: _follow(sources.feeds, deck),
+        follow=lambda: follow(sources.feeds, deck),
         close=close,
-        by_gpu=sources.telemetry.by_gpu if sources.telemetry is not None else _no_gpus,
+        by_gpu=sources.telemetry.by_gpu if sources.telemetry is not None else no_gpus,
         history=sources.telemetry.history if sources.telemetry is not None else None,
         trails=sources.telemetry.trails if sources.telemetry is not None else None,
         readers=sources.readers,
@@ -321,14 +320,7 @@ async def _add_slurm(sources: Sources, settings: Settings, clock: Clock, files: 
     address = f"slurm {asked.conf or os.environ.get('SLURM_CONF', 'default slurm.conf')}"
     name = await asyncio.to_thread(files.name_of, address) if files is not None else ""
     cluster = await open_cluster(
-        site,
-        settings.policy,
-        clock,
-        chance,
-        os.environ,
-        sources.readers,
-        last_name=name,
-        alone=not sources.readers,
+        site, settings.policy, clock, chance, os.environ, sources.readers, last_name=name
     )
     source = cluster.reader.source
     sources.kept.append(KeptSource(source, address, address, cluster.reader.identity))
@@ -447,19 +439,6 @@ def _faults(child: SimulationChild | None) -> FaultDesk | None:
     from backends.simulated.fault_client import SimulatedFaults
 
     return SimulatedFaults(child.kubernetes_url)
-
-
-async def _follow(feeds: Sequence[Feed], deck: Deck | None) -> None:
-    assert deck is not None
-    requests = CancelRequests(deck.dispatcher, deck.journal, deck.clock, deck.remarks.append)
-    async with asyncio.TaskGroup() as following:
-        following.create_task(requests.follow())
-        for feed in feeds:
-            following.create_task(feed.follow(deck.report))
-
-
-async def _no_gpus(keys: Collection[NodeKey]) -> Mapping[NodeKey, Sequence[GpuTelemetry]]:
-    return {}
 
 
 def _new_id() -> str:

@@ -55,16 +55,15 @@ async def open_cluster(
     taken: Collection[str] = (),
     *,
     last_name: str = "",
-    alone: bool = True,
 ) -> SlurmCluster:
     """The cluster whose scontrol is on the PATH. `taken` are names of other sources. Raises Unreachable, Garbled.
 
     `last_name` is what the cluster of this slurm.conf was called when it was last seen: with it, a controller that does not answer
-    soon is no reason to show nothing. Nor is it where the cluster is not `alone` in the fleet: it is then called as slurm.conf
-    says. One that then says another name is not believed.
+    soon is no reason to show nothing. Nor is it where there are other sources: the cluster is then called as slurm.conf says.
+    One that then says another name is not believed.
     """
     commands = SlurmCommands(clock, environ, site.conf)
-    known = last_name or ("" if alone else await asyncio.to_thread(cluster_of, commands.conf))
+    known = last_name or ("" if not taken else await asyncio.to_thread(cluster_of, commands.conf))
     name = await _name(commands, known)
     source = name if name not in taken else f"slurm-{name}"
     reading = NodeReading(policy, site.category_patterns, site.image_patterns)
