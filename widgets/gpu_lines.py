@@ -27,6 +27,8 @@ _KEPT_FIRST = (
 
 _CORE = 4
 _POD_LEAST = 14
+_POD_WIDE = 28
+_WIDE = 100
 _BAR = 5
 _NAMED_GPU = 14
 _SHARED = ("temp", "temp_margin", "temp_slowdown", "memory_temp", "power_watts", "sm_clock", "memory_clock")
@@ -44,9 +46,8 @@ def gpu_lines(gpus: Sequence[GpuTelemetry], scene: GpuScene, width: int) -> list
     told = [column for column in COLUMNS if any(column.told(gpu) is not None for gpu in rows)]
     cells = {column.title: [_cell(column, gpu, scene) for gpu in rows] for column in told}
     held = any(gpu.held_by for gpu in rows)
-    placed = _place(
-        told, cells, width - (_POD_LEAST if held else 0), sliced=any(gpu.instance for gpu in rows)
-    )
+    sliced = any(gpu.instance for gpu in rows)
+    placed = _place(told, cells, width - _reserved(rows, scene, width), sliced=sliced)
     room = width - _taken(placed) - 1
     pods = held and room >= _POD_LEAST
     title: list[Piece] = [
@@ -65,6 +66,15 @@ def gpu_lines(gpus: Sequence[GpuTelemetry], scene: GpuScene, width: int) -> list
             line.append((" " + text, cell.tone))
         lines.append(line)
     return [*lines, *_missing(told, width, scene.glyphs)]
+
+
+def _reserved(rows: Sequence[GpuTelemetry], scene: GpuScene, width: int) -> int:
+    """The cells that are kept for who holds the GPUs: more of a name on a wide screen."""
+    longest = max(width_of(holder_cell(gpu, scene).text) for gpu in rows) if rows else 0
+    if not longest:
+        return 0
+    most = _POD_LEAST if width < _WIDE else _POD_WIDE
+    return max(_POD_LEAST, min(most, longest)) + 1
 
 
 def _with_parents(gpus: Iterable[GpuTelemetry]) -> list[GpuTelemetry]:
