@@ -11,9 +11,10 @@ from random import Random
 
 from backends.kubernetes.connection import SILENCE, Api
 from backends.kubernetes.convert import node_of
+from backends.kubernetes.gpu_counts import gpu_counts, sharing_of
 from backends.kubernetes.node_keys import NodeKeys
 from backends.kubernetes.pods import PodShape
-from backends.kubernetes.shapes import NodeShape, Page, Reading, WatchEvent
+from backends.kubernetes.shapes import NodeShape, NodeStatus, Page, Reading, WatchEvent
 from backends.kubernetes.slurmd_pods import SlurmdPods
 from backends.kubernetes.watch import ListWatch
 from backends.kubernetes.work import NO_SLURMD, Roster, WorkIndex
@@ -66,6 +67,7 @@ class NodesIntake:
         self._keys = keys
         self._roster = roster
         self._listed: set[str] = set()
+        self._reshared: set[str] = set()
         self._unreadable: dict[str, str] = {}
 
     @property
@@ -74,6 +76,7 @@ class NodesIntake:
 
     def begin(self) -> None:
         self._listed = set()
+        self._reshared = set()
         self._unreadable = {}
 
     def page(self, page: Page[NodeShape]) -> Sequence[Observation]:
@@ -82,10 +85,11 @@ class NodesIntake:
         self._unreadable.update(page.unreadable)
         # One that can't be read is there all the same: it must not be taken for gone.
         self._listed.update(name for name, _ in page.unreadable)
+        self._reshared.update(shape.metadata.name for shape in named if self._shares(shape))
         return [NodeSeen(node_of(shape, self._source, self._keys)) for shape in named]
 
     def complete(self) -> Iterable[Observation]:
-        fresh = self._listed - self._roster.names
+        fresh = self._listed - self._roster.names | self._reshared
         self._roster.names = set(self._listed)
         yield Listed(self._source, frozenset(self._listed))
         yield from self._work(fresh)
@@ -101,15 +105,22 @@ class NodesIntake:
             names.discard(name)
             return (NodeGone(NodeKey(self._source, name)),)
         seen = NodeSeen(node_of(event.shape, self._source, self._keys))
-        if name in names:
+        reshared = self._shares(event.shape)
+        if name in names and not reshared:
             return (seen,)
         names.add(name)
         return (seen, *self._work([name]))
 
+    def _shares(self, shape: NodeShape) -> bool:
+        """Note how the node's GPUs are shared; whether that is news."""
+        status = shape.status or NodeStatus()
+        counts = gpu_counts(status.capacity, status.allocatable, shape.labels)
+        return self._roster.shares(shape.metadata.name, sharing_of(shape.labels, counts))
+
     def _work(self, names: Iterable[str]) -> Iterable[Observation]:
         for name in names:
             work = self._roster.work(name)
-            if work is not None:
+            if work is not None or self._roster.index is not None:
                 yield WorkSeen(NodeKey(self._source, name), work)
 
 
@@ -140,8 +151,8 @@ class PodsIntake:
         old, new = self._roster.index, self._next
         self._roster.index = new
         for name in self._roster.names.union(new.nodes, old.nodes if old is not None else ()):
-            work = new.work(name)
-            if old is None or old.work(name) != work:
+            work = self._roster.work(name)
+            if old is None or self._roster.work_in(old, name) != work:
                 yield WorkSeen(NodeKey(self._source, name), work)
 
     def event(self, event: WatchEvent[PodShape]) -> Sequence[Observation]:
@@ -151,7 +162,7 @@ class PodsIntake:
         if event.shape is None or index is None:
             return ()
         touched = index.drop(event.shape) if event.type == "DELETED" else index.put([event.shape])
-        return [WorkSeen(NodeKey(self._source, name), index.work(name)) for name in touched]
+        return [WorkSeen(NodeKey(self._source, name), self._roster.work(name)) for name in touched]
 
 
 def _note(unreadable: dict[str, str], what: str) -> str:

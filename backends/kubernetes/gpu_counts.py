@@ -62,6 +62,25 @@ def gpu_counts(
     return GpuCounts(there, offered, mig)
 
 
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """How a node's pods share GPUs: one that is asked for is one of `replicas` of a GPU, or, where `sliced`, a MIG instance.
+
+    `claimed`: how many GPUs are there is not told by the node, for they are given out by claims (dynamic resource allocation).
+    """
+
+    replicas: int = 1
+    sliced: bool = False
+    claimed: bool = False
+
+
+def sharing_of(labels: Mapping[str, str], counts: GpuCounts) -> Sharing:
+    """How the GPUs of a node with these labels and counts are shared (GPU feature discovery's labels)."""
+    return Sharing(
+        max(1, whole(labels.get(_REPLICAS)) or 1), _is_sliced_whole(labels), counts.allocatable is None
+    )
+
+
 def whole(value: str | float | None) -> int | None:
     """A quantity that counts devices; None for one that is no whole number. Suffixes are not used for devices."""
     if isinstance(value, str):

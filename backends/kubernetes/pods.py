@@ -85,6 +85,7 @@ class PodSpec(msgspec.Struct, gc=False, rename="camel"):
     termination_grace_period_seconds: int | None = None
     hostname: str | None = None
     host_network: bool | None = None
+    resource_claims: list[object] | None = None
 
 
 class PodStatus(msgspec.Struct, gc=False):

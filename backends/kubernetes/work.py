@@ -6,14 +6,17 @@ A pod leaves one tuple behind (its node, what it holds, its workload), and texts
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from typing import NamedTuple
 
+from backends.kubernetes.gpu_counts import Sharing
 from backends.kubernetes.pods import PodShape, gpus_of, keeper_of, workload_of
 from backends.kubernetes.slurmd_pods import SlurmdPods
 from fleet.text import clean
 from fleet.workload import Keeper, NodeWork, WorkloadId
 
 _SPARE = 1000
+_WHOLE = Sharing()
 NO_SLURMD = SlurmdPods()
 _SHOWN = 200
 """Of one node's workloads no more than this are named."""
@@ -27,15 +30,16 @@ class _Held(NamedTuple):
     mig: int
     workload: WorkloadId | None
     host: str = ""
+    claims: bool = False  # it asks for devices by claims alone
 
 
 class _Tally:
     """One node's sums."""
 
-    __slots__ = ("gpus", "gpus_of", "hosts", "mig", "pods", "workloads")
+    __slots__ = ("claims", "gpus", "gpus_of", "hosts", "mig", "pods", "workloads")
 
     def __init__(self) -> None:
-        self.gpus = self.mig = self.pods = 0
+        self.claims = self.gpus = self.mig = self.pods = 0
         self.workloads: dict[WorkloadId, int] = {}
         self.gpus_of: dict[WorkloadId, int] = {}
         self.hosts: list[tuple[str, int]] = []
@@ -43,6 +47,7 @@ class _Tally:
     def add(self, held: _Held, sign: int) -> None:
         self.gpus += sign * held.gpus
         self.mig += sign * held.mig
+        self.claims += sign * held.claims
         if held.host:
             (self.hosts.append if sign > 0 else self.hosts.remove)((held.host, held.gpus))
         if held.workload is None:
@@ -107,6 +112,11 @@ class WorkIndex:
             gpus_of=tuple(tally.gpus_of[workload] for workload in named),
         )
 
+    def claims(self, node: str) -> bool:
+        """Whether a pod there has devices by claims alone, which no pod's requests tell of."""
+        tally = self._tallies.get(node)
+        return tally is not None and tally.claims > 0
+
     def _hold(self, pod: PodShape) -> _Held | None:
         node = pod.spec.node_name if pod.spec is not None else None
         if not node or pod.finished:
@@ -121,7 +131,8 @@ class WorkIndex:
         if not belongs:
             made = workload_of(pod.metadata)
             workload = self._workloads.setdefault(made, made)
-        return _Held(self._names.setdefault(name, name), gpus, mig, workload, host)
+        claims = not gpus and not mig and bool(pod.spec and pod.spec.resource_claims)
+        return _Held(self._names.setdefault(name, name), gpus, mig, workload, host, claims)
 
     def _replace(self, uid: str, new: _Held | None, touched: set[str]) -> None:
         old = self._held.get(uid)
@@ -150,7 +161,45 @@ class Roster:
     def __init__(self) -> None:
         self.names: set[str] = set()
         self.index: WorkIndex | None = None
+        self._sharing: dict[str, Sharing] = {}
+
+    def shares(self, node: str, sharing: Sharing) -> bool:
+        """Note how a node's GPUs are shared. True where that is news, so that its work reads otherwise."""
+        before = self._sharing.get(node, _WHOLE)
+        if sharing == _WHOLE:
+            self._sharing.pop(node, None)
+        else:
+            self._sharing[node] = sharing
+        return before != sharing
 
     def work(self, node: str) -> NodeWork | None:
         """The work on a node, None where it is unknown."""
-        return self.index.work(node) if self.index is not None else None
+        return self.work_in(self.index, node)
+
+    def work_in(self, index: WorkIndex | None, node: str) -> NodeWork | None:
+        """As `work`, by another index. What GPUs are held by claims is not known: it is not zero."""
+        if index is None:
+            return None
+        sharing = self._sharing.get(node, _WHOLE)
+        if sharing.claimed and index.claims(node):
+            return None
+        return as_devices(index.work(node), sharing)
+
+
+def as_devices(work: NodeWork, sharing: Sharing) -> NodeWork:
+    """What pods ask for, in the devices of their node: so many replicas make a GPU, begun ones too; a MIG instance is a slice."""
+    if sharing.sliced:
+        slices = work.mig_used + work.gpus_used
+        return replace(work, gpus_used=0, mig_used=slices, host_gpus=0, gpus_of=(0,) * len(work.gpus_of))
+    if sharing.replicas == 1:
+        return work
+
+    def devices(asked: int) -> int:
+        return -(-asked // sharing.replicas)
+
+    return replace(
+        work,
+        gpus_used=devices(work.gpus_used),
+        host_gpus=devices(work.host_gpus),
+        gpus_of=tuple(map(devices, work.gpus_of)),
+    )
