@@ -183,6 +183,10 @@ class Journal(Protocol):
         """Operations, newest first, as the records tell: RUNNING, with its owner, where a live program owns it."""
         ...
 
+    async def unfinished(self, limit: int = 50) -> Sequence[Operation]:
+        """The newest operations without an end, as `operations` tells them: RUNNING somewhere, or INTERRUPTED."""
+        ...
+
     async def operation(self, operation: str) -> Operation | None:
         """One operation as the records tell; None where there is none of that id."""
         ...

@@ -13,7 +13,7 @@ from fleet.errors import Conflict, FleetError, JournalFailed, Missing, OutcomeUn
 from fleet.health import Finding, Verdict
 from fleet.journal import Kind, Record, fold
 from fleet.node import Admission, Image, Node, NodeKey, Readiness, Stage
-from fleet.operation import Effect, Operation, Outcome, Progress, StepState
+from fleet.operation import Effect, Operation, OperationState, Outcome, Progress, StepState
 from fleet.plan import (
     ApplyVerdict,
     Attest,
@@ -287,6 +287,15 @@ class MemoryJournal:
 
     async def operations(self, limit: int = 200) -> Sequence[Operation]:
         return fold(self.written)[:limit]
+
+    async def unfinished(self, limit: int = 50) -> Sequence[Operation]:
+        left = [found for found in fold(self.written) if found.state is OperationState.INTERRUPTED]
+        return [
+            replace(found, state=OperationState.RUNNING, owner=self.owners[found.id])
+            if found.id in self.owners
+            else found
+            for found in left
+        ][:limit]
 
     async def operation(self, operation: str) -> Operation | None:
         return next((found for found in fold(self.written) if found.id == operation), None)

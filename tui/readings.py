@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fleet.errors import FleetError
 from fleet.history import NodeHistory, Span
 from fleet.journal import Record
 from fleet.node import NodeKey
-from fleet.operation import Operation, OperationState
+from fleet.operation import Operation, OperationState, StepState
+from fleet.performing import ENDED_WELL
+from fleet.plan import NodePlan
 from fleet.telemetry import GpuTelemetry
 from tui.deck import Deck
 
@@ -90,9 +92,31 @@ def merged(deck: Deck, kept: Sequence[Operation]) -> list[Operation]:
     return sorted(newest, key=lambda operation: _FIRST.get(operation.state, 2))
 
 
-def interrupted(history: History) -> int:
-    """How many operations wait to be resumed."""
-    return sum(operation.state is OperationState.INTERRUPTED for operation in history.operations)
+async def read_interrupted(deck: Deck) -> Sequence[Operation]:
+    """The operations that nobody runs and that have not ended; none where the journal can't be read, which is said elsewhere."""
+    try:
+        left = await deck.journal.unfinished()
+    except FleetError:
+        return ()
+    here = {run.operation.id for run in deck.dispatcher.running()}
+    return [each for each in left if each.state is OperationState.INTERRUPTED and each.id not in here]
+
+
+def cut_off(operations: Iterable[Operation]) -> set[NodeKey]:
+    """The nodes on which one of these was interrupted between its first step there and its last."""
+    return {
+        plan.node
+        for operation in operations
+        for plan in operation.plan.nodes
+        if _begun_and_not_done(plan, dict(operation.steps))
+    }
+
+
+def _begun_and_not_done(plan: NodePlan, states: Mapping[str, StepState]) -> bool:
+    found = [states.get(step.id, StepState.PENDING) for step in plan.steps]
+    return any(state is not StepState.PENDING for state in found) and any(
+        state not in ENDED_WELL for state in found
+    )
 
 
 async def break_node(deck: Deck, fault: str, node: NodeKey) -> str:

@@ -29,7 +29,7 @@ QUIET = 0.3
 class Session:
     """`keys` by command id, as resolved from the settings; `reasons` as given in this sitting, newest first.
 
-    `span` is how far charts go back.
+    `span` is how far charts go back. `interrupted` says of a node that an operation was cut off on it, and how to go on.
     """
 
     deck: Deck
@@ -38,6 +38,7 @@ class Session:
     columns: tuple[Column, ...] = DEFAULT_COLUMNS
     reasons: list[str] = field(default_factory=list)
     span: Span = SPANS[1]
+    interrupted: Mapping[NodeKey, str] = field(default_factory=dict)
     _answered: float | None = None
 
     @property
@@ -74,6 +75,7 @@ class Session:
             deck.store.last_known,
             keys=self._pressed(),
             trails=deck.trails,
+            interrupted=self.interrupted,
         )
 
     def _pressed(self) -> Mapping[str, str]:

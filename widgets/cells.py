@@ -77,6 +77,7 @@ class Scene:
     """What rows are seen against: the instant, the policy, the signs, and what operations are doing to nodes.
 
     `keys` are those of the verbs, by the verb's word. `trails` are what was read of nodes lately, None where nothing is kept.
+    `interrupted` says how to go on with what was cut off on a node.
     """
 
     now: datetime
@@ -86,6 +87,7 @@ class Scene:
     last_known: Mapping[str, datetime] = field(default_factory=dict)
     keys: Mapping[str, str] = field(default_factory=dict)
     trails: Trails | None = None
+    interrupted: Mapping[NodeKey, str] = field(default_factory=dict)
 
     def last_known_of(self, node: Node) -> str:
         """`last known 2h ago` of a node that its source has not shown in this run, else empty."""
@@ -319,6 +321,8 @@ def _status(row: Row, scene: Scene) -> Cell:
     found = concerns(row, scene.now, scene.policy)
     if known := scene.last_known_of(row.node):
         return _was(known, row, scene, found)
+    if left := scene.interrupted.get(row.node.key):
+        return _left(left, row, scene, found)
     if not found:
         return NOTHING
     told = [(concern.severity, text) for concern in found[:4] if (text := _in_short(concern, row, scene))]
@@ -328,6 +332,14 @@ def _status(row: Row, scene: Scene) -> Cell:
     tone = SEVERITY_TONES[worst]
     says = f" {scene.glyphs.bullet} ".join([printable(text, 160) for _, text in told])
     return Cell(says, tone, sign=severity_glyph(worst, scene.glyphs), sign_tone=tone)
+
+
+def _left(left: str, row: Row, scene: Scene, found: Sequence[Concern]) -> Cell:
+    """An operation was cut off here: that it can be resumed goes before what it left behind."""
+    said = [left, *(printable(text, 160) for each in found[:3] if (text := _in_short(each, row, scene)))]
+    worst = found[0].severity if found else Severity.CLOSED
+    tone = SEVERITY_TONES[max(worst, Severity.CLOSED)]
+    return Cell(f" {scene.glyphs.bullet} ".join(said), tone, sign=scene.glyphs.warn, sign_tone=tone)
 
 
 def _was(known: str, row: Row, scene: Scene, found: Sequence[Concern]) -> Cell:

@@ -79,6 +79,8 @@ def head(view: NodeView) -> list[LineOf]:
         says = f"{scene.glyphs.warn} {known}: {node.key.source} has not answered since this program began"
         lines.append([(says, Tone.WARN)])
     lines += _sides(view.row)
+    if left := scene.interrupted.get(node.key):
+        lines.append([(f"{scene.glyphs.warn} {left}", Tone.WARN)])
     if doing := scene.pending.get(node.key) or view.row.pending:
         lines.append([(f"{scene.glyphs.working} {doing}", Tone.NOTE)])
     return lines

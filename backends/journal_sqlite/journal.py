@@ -43,6 +43,7 @@ create table if not exists records (
     step text
 );
 create index if not exists records_by_operation on records (operation);
+create index if not exists records_begun on records (operation) where kind = 'started';
 create index if not exists records_by_node on records (node);
 create index if not exists records_by_time on records (at);
 """
@@ -76,6 +77,10 @@ class SqliteJournal:
     async def operations(self, limit: int = 200) -> Sequence[Operation]:
         """The last `limit` operations, newest first; one with no end is RUNNING where a live program owns it, else INTERRUPTED."""
         return await self._in_thread(lambda connection: self._told(_of_operations(connection, limit)))
+
+    async def unfinished(self, limit: int = 50) -> Sequence[Operation]:
+        """The last `limit` operations without an end, newest first."""
+        return await self._in_thread(lambda connection: self._told(_unfinished(connection, limit)))
 
     async def operation(self, operation: str) -> Operation | None:
         """One operation as its records tell; None where there is none of that id."""
@@ -269,6 +274,18 @@ def _of_operations(connection: sqlite3.Connection, limit: int) -> list[Record]:
     found = connection.execute(
         f"""select {_COLUMNS} from records where operation in
             (select operation from records where kind = 'started' order by id desc limit ?) order by id""",  # noqa: S608 - constants
+        (limit,),
+    )
+    return [_record(row) for row in found]
+
+
+def _unfinished(connection: sqlite3.Connection, limit: int) -> list[Record]:
+    found = connection.execute(
+        f"""select {_COLUMNS} from records where operation in (
+            select operation from records as begun where kind = 'started' and 'ended' <> (
+                select kind from records where operation = begun.operation and kind in ('started', 'resumed', 'ended')
+                order by id desc limit 1)
+            order by id desc limit ?) order by id""",  # noqa: S608 - constants
         (limit,),
     )
     return [_record(row) for row in found]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 
 from fleet.errors import Unreachable
+from fleet.journal import Kind
 from fleet.node import Admission
 from fleet.operation import OperationState
 from tests.driver import Driver, at_the_desk
 from tests.lab_fleet import lab_fleet
-from tui.commands import AUDIT, BACK, CANCEL, DRAIN, OPERATIONS, QUIT, RESUME, SHOW_OPERATION
+from tui.commands import AUDIT, BACK, CANCEL, DRAIN, OPEN, OPERATIONS, QUIT, RESUME, SHOW_OPERATION
 
 
 async def draining(at: Driver, name: str = "h100-001") -> None:
@@ -145,3 +146,38 @@ async def test_the_list_is_left_for_the_fleet() -> None:
         await at.sees("no operation yet")
         await at.press(BACK)
         await at.sees("h100-train")
+
+
+async def test_a_node_on_which_an_operation_was_cut_off_says_that_it_can_be_resumed() -> None:
+    async with at_the_desk() as at:
+        await draining(at)
+        at.fleet.lab.holds["MoveWork"].set()
+        at.fleet.journal.written = [
+            record for record in at.fleet.journal.written if record.kind is not Kind.ENDED
+        ]
+        journal = list(at.fleet.journal.written)
+    fleet = lab_fleet()
+    fleet.journal.written = [record for record in journal if record.kind is not Kind.OUTCOME][:2]
+    async with at_the_desk(fleet=fleet) as at:
+        await at.sees("1 operation was interrupted and can be resumed")
+        await at.select("h100-001")
+        await at.sees("interrupted: resume it (o)")
+        assert at.text().count("interrupted: resume") == 1, "the other nodes say what they said"
+        await at.press(OPEN)
+        await at.until(lambda: at.text().count("interrupted:") == 2, "the pane's word")
+
+
+async def test_a_node_whose_operation_goes_on_elsewhere_is_not_said_to_be_interrupted() -> None:
+    async with at_the_desk() as at:
+        await draining(at)
+        journal = list(at.fleet.journal.written)
+        at.fleet.lab.holds["MoveWork"].set()
+    fleet = lab_fleet()
+    fleet.journal.written = journal
+    fleet.journal.owners = {journal[0].operation: "colleague@desk (pid 7)"}
+    async with at_the_desk(fleet=fleet) as at:
+        await at.until(lambda: at.fleet_screen._leftovers._said, "a look into the journal")
+        assert "interrupted" not in at.text()
+        fleet.journal.owners.clear()
+        at.fleet_screen._leftovers.look()
+        await at.sees("interrupted: resume it (o)")

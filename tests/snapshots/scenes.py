@@ -169,6 +169,16 @@ async def provision(at: Driver) -> None:
     await at.press(PROVISION)
 
 
+async def interrupted(at: Driver) -> None:
+    """A drain whose program was killed at its eviction, as the next program finds it."""
+    await _draining(at)
+    await at.deck.dispatcher.leave()
+    await at.sees("left unfinished")
+    at.fleet.journal.owners.clear()
+    at.fleet_screen._leftovers.look()
+    await at.sees("interrupted: resume it (o)", "left unfinished")
+
+
 async def last_known(at: Driver) -> None:
     now = at.deck.clock.now()
     why = "https://10.20.0.1:6443/api/v1/nodes: connection refused"
@@ -205,6 +215,7 @@ WALKS: Mapping[str, Walk] = {
     "fault": fault,
     "provision": provision,
     "last-known": last_known,
+    "interrupted": interrupted,
 }
 
 

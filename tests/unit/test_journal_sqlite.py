@@ -330,3 +330,30 @@ async def test_past_verdicts_are_told_whole_newest_first_with_how_each_ended(pat
         assert await journal.judgements("gpu-2") == []
     finally:
         await journal.close()
+
+
+async def test_the_unfinished_are_those_without_an_end_since_they_last_began(tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db")
+
+    def of(operation: str, *kinds: Kind) -> list[Record]:
+        ended = OperationState.FAILED.value
+        return [
+            Record(
+                START,
+                kind,
+                operation,
+                "oncall@desk",
+                state=ended,
+                plan=a_plan() if kind is Kind.STARTED else None,
+            )
+            for kind in kinds
+        ]
+
+    await journal.append(of("done", Kind.STARTED, Kind.INTENT, Kind.ENDED))
+    await journal.append(of("cut-off", Kind.STARTED, Kind.INTENT))
+    await journal.append(of("again", Kind.STARTED, Kind.ENDED, Kind.RESUMED, Kind.INTENT))
+    await journal.append(of("again-and-over", Kind.STARTED, Kind.RESUMED, Kind.ENDED, Kind.CANCEL_ASKED))
+    assert [found.id for found in await journal.unfinished()] == ["again", "cut-off"]
+    await journal.own("cut-off", "oncall@desk")
+    assert [found.state.value for found in await journal.unfinished()] == ["interrupted", "running"]
+    await journal.close()

@@ -19,7 +19,7 @@ from fleet.selection_completion import values_in
 from fleet.sorting import WORST_FIRST, Sort
 from fleet.summary import summarise
 from fleet.view import FleetView, LineKey
-from tui import commands, proposals, readings, themes
+from tui import commands, proposals, themes
 from tui.command import Command, Place, Standing
 from tui.commands import BY_VERB
 from tui.messages import Asked, FleetChanged, RunsChanged
@@ -29,6 +29,7 @@ from tui.screens.beside import Beside
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.emptiness import why_empty
 from tui.screens.leaving import Leaving, ask_to_leave
+from tui.screens.leftovers import Leftovers
 from tui.screens.node import NodeScreen
 from tui.screens.node_watch import NodeWatch
 from tui.screens.operations import OperationsScreen
@@ -40,7 +41,6 @@ from widgets.fleet_header import FleetHeader, HeaderFacts
 from widgets.fleet_lines import FleetLines
 from widgets.fleet_table import FleetTable
 from widgets.group_cells import group_name
-from widgets.lines import text_of
 from widgets.node_pane import NodePane
 from widgets.sheet import TextSheet
 from widgets.tones import Tone
@@ -73,6 +73,7 @@ class FleetScreen(DeckScreen[None]):
         self._live: set[str] = set()
         self._started = False  # whether the cursor has been given its first place
         self._leaving = Leaving(self, session)
+        self._leftovers = Leftovers(self, session, self.repaint)
         beside = Beside(self)
         self.deeds = {
             **{command.id: partial(self.ask, verb) for verb, command in BY_VERB.items()},
@@ -125,7 +126,7 @@ class FleetScreen(DeckScreen[None]):
         self.paint()
         if self.session.deck.notice:
             self.say(self.session.deck.notice, Tone.NOTE)
-        self.run_worker(self._find_interrupted(), group="journal", exclusive=True)
+        self._leftovers.start()
 
     @property
     def table(self) -> FleetTable:
@@ -215,6 +216,7 @@ class FleetScreen(DeckScreen[None]):
                 self._live.add(name)
             elif name in self._live:
                 self._live.discard(name)
+                self._leftovers.look()
                 self.tell(run)
         self._leaving.look()
 
@@ -392,19 +394,10 @@ class FleetScreen(DeckScreen[None]):
         self.remove_class("with-banner")
         self.app.push_screen(OperationsScreen(self.session))
 
-    async def _find_interrupted(self) -> None:
-        left = readings.interrupted(await readings.read_operations(self.session.deck))
-        if left:
-            says = counted(left, "operation was", "operations were")
-            key = self.keys_of(commands.OPERATIONS)
-            line = [
-                (
-                    f"{self.session.glyphs.warn} {says} interrupted and can be resumed: {key} shows them",
-                    Tone.WARN,
-                )
-            ]
-            self.query_one("#banner", TextSheet).show(text_of([line]))
-            self.add_class("with-banner")
+    def repaint(self) -> None:
+        """Something that no feed tells of reads differently."""
+        self.show_table()
+        self.pane.paint()
 
     def next_theme(self) -> None:
         self.app.theme = themes.after(self.session.theme)
