@@ -61,7 +61,8 @@ class SlurmSettings:
 
     `conf` None is what SLURM_CONF or Slurm's own default says. The patterns are regular expressions over a node's features, whose
     first group is the value; empty ones are the built-in ones. `set_image` is a command of the site's, with `{node}` and
-    `{image}` in it, that chooses what a node boots next; `retire` says what becomes of a retired node.
+    `{image}` in it, that chooses what a node boots next; `retire` says what becomes of a retired node. `health_checks` is how the
+    Reasons begin that the site's own HealthCheckProgram writes.
     """
 
     use: bool = False
@@ -70,6 +71,7 @@ class SlurmSettings:
     image_patterns: tuple[str, ...] = ()
     set_image: tuple[str, ...] = ()
     retire: str = "down"
+    health_checks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +158,16 @@ def _slurm(table: Section) -> SlurmSettings:
         image_patterns=_patterns(table, "image_patterns"),
         set_image=table.texts("set_image"),
         retire=table.choice("retire", RETIREMENTS, "down"),
+        health_checks=_beginnings(table, "health_checks"),
     )
+
+
+def _beginnings(table: Section, key: str) -> tuple[str, ...]:
+    """Texts that others begin with; an empty one would be the beginning of every text."""
+    found = table.texts(key)
+    if not all(text.strip() for text in found):
+        raise table.bad(key, "beginnings of a Reason, none of them empty")
+    return found
 
 
 def _patterns(table: Section, key: str) -> tuple[str, ...]:

@@ -315,7 +315,14 @@ async def _add_slurm(sources: Sources, settings: Settings, clock: Clock, files: 
     from backends.slurm.remarks import examine
 
     asked = settings.slurm
-    site = SlurmSite(asked.conf, asked.category_patterns, asked.image_patterns, asked.set_image, asked.retire)
+    site = SlurmSite(
+        asked.conf,
+        asked.category_patterns,
+        asked.image_patterns,
+        asked.set_image,
+        asked.retire,
+        asked.health_checks,
+    )
     chance = random.Random()  # noqa: S311 - jitter
     address = f"slurm {asked.conf or os.environ.get('SLURM_CONF', 'default slurm.conf')}"
     name = await asyncio.to_thread(files.name_of, address) if files is not None else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -59,7 +59,7 @@ def node_of(shown: Shown, source: str, reading: NodeReading, cluster: Cluster) -
         readiness=_readiness(state, shown),
         holds=holds,
         gate=note.record(),
-        conditions=_conditions(shown, state, cluster.config),
+        conditions=_conditions(shown, state, cluster.config, reading.health_checks),
         gpus_capacity=_capacity(shown, gpus),
         gpus_allocatable=_allocatable(shown, state, gpus),
         mig_allocatable=gpus.slices,
@@ -150,7 +150,9 @@ def _readiness(state: State, shown: Shown) -> Readiness:
     return state.readiness
 
 
-def _conditions(shown: Shown, state: State, config: ControllerConfig) -> tuple[Condition, ...]:
+def _conditions(
+    shown: Shown, state: State, config: ControllerConfig, own_checks: Sequence[str]
+) -> tuple[Condition, ...]:
     readiness = _readiness(state, shown)
     ready = {Readiness.READY: "True", Readiness.NOT_READY: "False", Readiness.UNKNOWN: "Unknown"}[readiness]
     since = max((at for at in (shown.booted, shown.slurmd_started) if at), default=None)
@@ -164,7 +166,7 @@ def _conditions(shown: Shown, state: State, config: ControllerConfig) -> tuple[C
         ),
         Condition("State", clean(state.text, 200), state.bad, "asleep" if state.asleep else ""),
     ]
-    if (check := health_check_of(shown.reason)) and state.admission is not Admission.OPEN:
+    if (check := health_check_of(shown.reason, own_checks)) and state.admission is not Admission.OPEN:
         found.append(_health_check(check, shown))
     says, unsupported = differs(shown.version, config.version)
     if says:

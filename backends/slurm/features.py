@@ -22,11 +22,15 @@ OS = "OS"
 
 @dataclass(frozen=True)
 class NodeReading:
-    """How a site's nodes are read. The patterns are regular expressions over one feature each, tried in their order."""
+    """How a site's nodes are read. The patterns are regular expressions over one feature each, tried in their order.
+
+    `health_checks` is how the Reasons begin that the site's own HealthCheckProgram writes.
+    """
 
     policy: Policy = field(default_factory=Policy)
     category_patterns: Sequence[str] = ()
     image_patterns: Sequence[str] = ()
+    health_checks: Sequence[str] = ()
 
     @cached_property
     def categories(self) -> tuple[re.Pattern[str], ...]:

@@ -93,9 +93,10 @@ def program_of(reason: str) -> str:
     return next((program for prefix, program in PROGRAMS if reason.startswith(prefix)), "")
 
 
-def health_check_of(reason: str) -> str:
-    """The health check whose verdict this Reason is; empty where it is none."""
-    return next((program for prefix, program in HEALTH_CHECKS if reason.startswith(prefix)), "")
+def health_check_of(reason: str, own: Sequence[str] = ()) -> str:
+    """The health check whose verdict this Reason is; empty where it is none. `own` is how Reasons of the site's own begin."""
+    known = next((program for prefix, program in HEALTH_CHECKS if reason.startswith(prefix)), "")
+    return known or ("health check" if own and reason.startswith(tuple(own)) else "")
 
 
 def _of_controller(reason: str) -> str:

@@ -34,6 +34,7 @@ class SlurmSite:
     image_patterns: Sequence[str] = ()
     set_image: Sequence[str] = ()
     retire: str = Retirement.DOWN.value
+    health_checks: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ async def open_cluster(
     known = last_name or ("" if not taken else await asyncio.to_thread(cluster_of, commands.conf))
     name = await _name(commands, known)
     source = name if name not in taken else f"slurm-{name}"
-    reading = NodeReading(policy, site.category_patterns, site.image_patterns)
+    reading = NodeReading(policy, site.category_patterns, site.image_patterns, site.health_checks)
     reader = SlurmReader(commands, clock, source=source, reading=reading)
     writer = SlurmWriter(
         commands,

@@ -52,7 +52,5 @@ def _of_locks(source: str, locks: Mapping[str, Lock], now: datetime, *, may: boo
     for name, lock in sorted(locks.items()):
         quiet = lock.until is not None and lock.until - now < LASTS / 2
         says = f"{lock}; nobody keeps it up" if quiet else str(lock)
-        mend = (
-            "its program is gone or hangs: resume the operation where it ran, or let the lock lapse"
-        )
+        mend = "its program is gone or hangs: resume the operation where it ran, or let the lock lapse"
         yield Remark(f"{source} lock of {name}", None if quiet else True, says, mend if quiet else "")

@@ -207,6 +207,14 @@ def test_a_maintenance_reservation_holds_a_node_but_not_against_a_change() -> No
 # Conditions.
 
 
+def test_a_site_s_own_health_check_is_known_by_how_its_reasons_begin() -> None:
+    seen = shown(state="IDLE+DRAIN", after=f"Reason=site-check: fan 3 {SIGNED}")
+    assert node(seen).bad_conditions == ()
+    (condition,) = node(seen, reading=NodeReading(health_checks=("site-check:",))).bad_conditions
+    assert (condition.type, condition.reason) == ("HealthCheck", "health check")
+    assert "fan 3" in condition.message
+
+
 def test_a_health_check_s_reason_is_a_bad_condition_until_the_node_boots_anew() -> None:
     after = f"Reason=NHC: gpu {SIGNED}"
     assert [each.type for each in node(shown(state="IDLE+DRAIN", after=after)).bad_conditions] == [

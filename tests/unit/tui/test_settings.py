@@ -270,9 +270,11 @@ def test_the_slurm_of_this_machine_is_part_of_the_fleet_where_it_is_asked_for(tm
         image_patterns = ["^img_(.+)$"]
         set_image = ["/sbin/set", "{node}", "{image}"]
         retire = "delete"
+        health_checks = ["site-check:"]
         """,
     )
     assert found.names_a_source
+    assert found.slurm.health_checks == ("site-check:",)
     assert (found.slurm.image_patterns, found.slurm.set_image[1:]) == (("^img_(.+)$",), ("{node}", "{image}"))
     assert (found.slurm.retire, found.slurm.conf) == ("delete", None)
 
@@ -281,6 +283,11 @@ def test_the_slurm_of_this_machine_is_part_of_the_fleet_where_it_is_asked_for(tm
 def test_a_pattern_that_finds_no_value_is_refused_by_name(tmp_path: Path, pattern: str) -> None:
     with pytest.raises(BadSettings, match=r"slurm\.image_patterns"):
         read(tmp_path, f'[slurm]\nimage_patterns = ["{pattern}"]\n')
+
+
+def test_a_health_check_that_every_reason_would_be_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadSettings, match=r"slurm\.health_checks: beginnings of a Reason"):
+        read(tmp_path, '[slurm]\nhealth_checks = ["site:", " "]\n')
 
 
 @pytest.mark.parametrize("prefix", ["", "node.lab", "/", "Node.lab/", "a b/", "a//", "a..b/", "-a/"])
