@@ -111,12 +111,12 @@ class TimelineScreen(DeckScreen[None]):
         """The whole page: the entries, then what could not be read."""
         shown = self.shown
         entries = shown.oldest_first if self._oldest_first else shown.entries
-        lines = timeline_lines(entries, self._zone, self.session.glyphs, width)
+        lines: list[LineOf] = timeline_lines(entries, self._zone, self.session.glyphs, width)
         if not lines:
             nothing = (
                 "nothing of this kind" if self._kind is not None else "nothing is known to have happened"
             )
-            lines = [[(nothing if self._read else "reading…", Tone.MUTED)]]
+            lines.append([(nothing if self._read else "reading…", Tone.MUTED)])
         elif not self._read:
             lines += [[], [("reading what others tell…", Tone.MUTED)]]
         if shown.silent:
