@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from fleet.row import FleetRow
 
 _VERDICTS = ("FAIL", "UNKNOWN")
+_WIDEST = 100
+"""Characters of a cell of the node table; whoever wants every word asks for --json or for the node's own screen."""
 
 
 def tell(line: str) -> None:
@@ -56,8 +58,8 @@ def node_words(row: FleetRow, now: datetime, policy: Policy) -> tuple[str, ...]:
         _number(telemetry.gpu_util if telemetry else None, "%"),
         _number(telemetry.gpu_temp_max if telemetry else None, "C"),
         "none" if telemetry and telemetry.xid == 0 else _number(telemetry.xid if telemetry else None, ""),
-        wrong[0].text if wrong else "ok",
-        f"{holder.by}: {holder.reason}" if holder else "",
+        clean(wrong[0].text, _WIDEST) if wrong else "ok",
+        clean(f"{holder.by}: {holder.reason}", _WIDEST) if holder else "",
     )
 
 

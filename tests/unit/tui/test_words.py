@@ -7,10 +7,12 @@ from dataclasses import replace
 import pytest
 
 from fleet.health import Finding, GateRecord, Verdict
+from fleet.holder import Hold
+from fleet.node import Admission
 from fleet.plan import Radius, Verb
 from fleet.policy import Policy
 from fleet.workload import WorkloadId
-from tests.builders import NOW, plan, row, telemetry
+from tests.builders import NOW, node, plan, row, telemetry
 from tui.headless.words import NODE_HEAD, node_words, of_node, plan_lines, verdict_lines
 
 
@@ -49,6 +51,13 @@ def test_a_node_is_listed_with_what_is_worst_about_it_and_no_xid_is_none() -> No
     hot = dict(zip(NODE_HEAD, node_words(row(shows=telemetry(temp=93.0)), NOW, Policy()), strict=True))
     assert (hot["NOW"], hot["XID"]) == ("GPU at 93 °C", "none")
     assert dict(zip(NODE_HEAD, node_words(row(), NOW, Policy()), strict=True))["XID"] == "?"
+
+
+def test_a_holds_long_reason_does_not_push_the_table_apart() -> None:
+    held = Hold("oncall", "the deadline passed, it stays closed; left: " + "team/web-0, " * 40)
+    told = node_words(row(of=node(admission=Admission.CORDONED, holds=(held,))), NOW, Policy())
+    assert max(len(cell) for cell in told) == 100
+    assert "oncall: the deadline passed" in told[-1]
 
 
 def test_a_verdict_is_told_with_each_finding_that_did_not_pass() -> None:
