@@ -353,6 +353,8 @@ def _in_short(concern: Concern, row: Row, scene: Scene) -> str:
     """A concern's text less what other columns say; empty where nothing is left."""
     if concern.about == "stage":
         return concern.text.removeprefix(row.node.stage.value).strip()
+    if concern.about == "idle" and row.telemetry is not None:
+        return f"{row.telemetry.idle_held} idle: {row.telemetry.idle_holder}"
     if concern.about == "drift" and row.node.image.running is not None:
         return f"drift {image_change(row.node.image.running, row.node.image.desired, scene.glyphs.arrow)}"
     if concern.about == "pair" and row.pair is not None and (told := _closed_side(row.node, row.pair)):
