@@ -253,14 +253,36 @@ def chart_rows(width: int) -> int:
 def gate(view: NodeView) -> list[LineOf]:
     """The last gate's verdict and its findings, the bad ones first."""
     record, scene = view.row.node.gate, view.scene
+    vouched = _vouched(view.row.node, scene)
     if record is None:
-        return [[("never gated, as far as the node shows", Tone.UNKNOWN)]]
-    lines: list[LineOf] = [_verdict(record.verdict, scene.glyphs, record.at, record.by, scene.now)]
+        return [[("never gated, as far as the node shows", Tone.UNKNOWN)], *vouched]
+    lines: list[LineOf] = [_verdict(record.verdict, scene.glyphs, record.at, record.by, scene.now), *vouched]
     order = (Verdict.FAIL, Verdict.UNKNOWN, Verdict.WARN, Verdict.PASS)
     for finding in sorted(view.findings or record.findings, key=lambda each: order.index(each.verdict)):
-        lines.append(_finding(finding, scene))
+        lines.append(_finding(finding, scene, record.at))
         if finding.clears:
             lines.append([(f"    clears: {finding.clears}", Tone.MUTED)])
+    return lines
+
+
+def _vouched(node: Node, scene: Scene) -> list[LineOf]:
+    """What people vouched for: checks that may stay unknown for a time, and what was mended."""
+    lines: list[LineOf] = []
+    for word in node.accepted:
+        over = word.until <= scene.now
+        left = f"ended {age(word.until, scene.now)} ago" if over else f"until {word.until:%m-%d %H:%M} UTC"
+        why = f": {word.reason}" if word.reason else ""
+        line: list[Piece] = [
+            (f"  {scene.glyphs.warn} {word.check} accepted {left}", Tone.MUTED if over else Tone.WARN)
+        ]
+        lines.append([*line, (f"  by {word.by or 'somebody unnamed'}{why}", Tone.MUTED)])
+    if (repair := node.repair) is not None:
+        lines.append(
+            [
+                plain(f"  repaired: {repair.says}"),
+                (f"  {age(repair.at, scene.now)} ago by {repair.by}", Tone.MUTED),
+            ]
+        )
     return lines
 
 
@@ -280,7 +302,7 @@ def _verdict(verdict: Verdict, glyphs: Glyphs, at: datetime | None, by: str, now
     return said
 
 
-def _finding(finding: Finding, scene: Scene) -> LineOf:
+def _finding(finding: Finding, scene: Scene, judged: datetime | None) -> LineOf:
     tone = VERDICT_TONES[finding.verdict]
     said: list[Piece] = [(f"  {scene.glyphs.verdict(finding.verdict)} {finding.check}", tone)]
     if finding.value:
@@ -288,7 +310,8 @@ def _finding(finding: Finding, scene: Scene) -> LineOf:
     if finding.threshold:
         said.append((f"  wants {finding.threshold}", Tone.MUTED))
     if finding.source:
-        said.append((f"  from {finding.source}", Tone.MUTED))
+        old = f", {age(finding.at, judged)} old" if finding.at is not None and judged is not None else ""
+        said.append((f"  from {finding.source}{old}", Tone.MUTED))
     return said
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -410,3 +411,8 @@ def test_no_combination_with_an_unreadable_needed_check_passes(
     if any(row.xid == 79 or row.row_remap_failure or row.ecc_dbe_volatile for row in rows):
         assert verdict is Verdict.FAIL
     assert all(each.verdict is Verdict.UNKNOWN for each in found if each.accepted is not None)
+
+
+def test_the_page_of_the_gate_has_the_table() -> None:
+    page = Path(__file__).parents[2] / "docs" / "health-gate.md"
+    assert table() in page.read_text()
