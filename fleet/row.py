@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from fleet.extremes import Extremes, extremes_of
 from fleet.flag import Flag
+from fleet.holder import Hold
 from fleet.machine import Pair, together
 from fleet.naming import natural
 from fleet.node import Node, NodeKey
@@ -49,6 +50,11 @@ class FleetRow:
     def shown(self) -> bool:
         """Whether this row stands for its machine; the other side of a pair is neither listed nor counted."""
         return self.pair is None or self.pair.shown
+
+    @property
+    def holds(self) -> tuple[Hold, ...]:
+        """Every hold on the node, and on its machine's other side."""
+        return self.node.holds if self.twin is None else (*self.node.holds, *self.twin.holds)
 
     @property
     def twin(self) -> Node | None:

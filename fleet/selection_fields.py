@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from fleet.health import Verdict
-from fleet.holder import Hold
 from fleet.node import Admission, NodeKey, Readiness, Stage
 from fleet.row import FleetRow
 from fleet.severity import Severity
@@ -79,10 +78,6 @@ def _sides(row: FleetRow) -> list[NodeKey]:
 def _categories(row: FleetRow) -> Iterable[str]:
     sides = (row.node,) if row.twin is None else (row.node, row.twin)
     return [side.category for side in sides if side.category]
-
-
-def _holds(row: FleetRow) -> Iterable[Hold]:
-    return (*row.node.holds, *row.twin.holds) if row.twin is not None else row.node.holds
 
 
 def _image(row: FleetRow) -> Iterable[str]:
@@ -177,8 +172,8 @@ _ALL: tuple[Field, ...] = (
         tuple(severity.name.lower() for severity in Severity),
         ordered=True,
     ),
-    ListField("holder", "who keeps it closed", lambda row: [hold.by for hold in _holds(row) if hold.by]),
-    ListField("reason", "why it is closed", lambda row: [hold.reason for hold in _holds(row) if hold.reason]),
+    ListField("holder", "who keeps it closed", lambda row: [hold.by for hold in row.holds if hold.by]),
+    ListField("reason", "why it is closed", lambda row: [hold.reason for hold in row.holds if hold.reason]),
     ListField("workload", "the name of work on it", _workloads),
     NumberField("workloads", "how many workloads are on it", _work_count),
     NumberField("gpus", "GPUs it has", lambda row: row.node.gpus_capacity),

@@ -85,10 +85,10 @@ def undo(at: Standing) -> str | None:
     why = verb(at)
     if why is not None:
         return why
-    ours = [row for row in at.targets if any(hold.kind.value == "ours" for hold in row.node.holds)]
+    ours = [row for row in at.targets if any(hold.kind.value == "ours" for hold in row.holds)]
     if ours:
         return None
-    if any(row.node.holds for row in at.targets):
+    if any(row.holds for row in at.targets):
         return "we did not close it: u shows who did"
     return "there is nothing of ours to undo on it"
 

@@ -17,6 +17,8 @@ from fleet.store import FleetStore
 from fleet.view import FleetView
 from fleet.workload import NodeWork, WorkloadId
 from tests.builders import NOW, node
+from tui import why_not
+from tui.command import Standing
 
 KUBE, SLURM = "prod", "lab"
 BY_NAME = JoinRule(KUBE, SLURM)
@@ -204,3 +206,12 @@ def test_a_hold_that_slinky_carried_over_is_not_the_sides_own() -> None:
     assert own_holds(slurm(holds=(carried,)), kube(holds=(ours,))) == ()
     assert own_holds(slurm(holds=(carried,)), kube()) == (carried,), "the other side is not held at all"
     assert own_holds(slurm(holds=(carried,)), kube(holds=(carried,))) == (carried,), "nobody began it"
+
+
+def test_what_we_hold_on_the_other_side_alone_is_ours_to_undo() -> None:
+    ours = Hold("oncall@desk", "dust", operation="op-1")
+    store = fleet(BY_NAME, kube(), slurm(admission=Admission.CORDONED, holds=(ours,)))
+    row = store.record(NodeKey(KUBE, "gpu1"))
+    assert row is not None
+    assert row.holds == (ours,)
+    assert why_not.undo(Standing(store.policy, (row,))) is None

@@ -295,7 +295,7 @@ class ConfirmScreen(DeckScreen[OperationRun | None]):
         holders = {
             hold.by: None
             for row in rows
-            for hold in row.node.holds
+            for hold in row.holds
             if hold.by and (hold.kind is not HolderKind.OURS or hold.by != me)
         }
         image, jobs, pods = images.pop() if len(images) == 1 else "", self._told("jobs"), self._told("pods")
