@@ -103,18 +103,21 @@ class ReservationLocks:
                 await self._commands.change(*self._make_argv(name, taken), about=name)
             except (Conflict, OutcomeUnknown) as error:
                 found = (await ask_locks(self._commands)).get(name)
-                if found is not None and found.operation != taken.operation:
-                    raise Conflict(str(found), about=name) from error
                 if found is None and isinstance(error, OutcomeUnknown):
                     raise
+                if found is None:
+                    continue  # given back meanwhile, or not to be seen
+                if found.operation != taken.operation:
+                    raise Conflict(str(found), about=name) from error
+                with suppress(
+                    Missing
+                ):  # left by an earlier program of this operation, or made and not answered
+                    await self._renew(name)
+                    return
             else:
                 return
-            with suppress(
-                Missing
-            ):  # what an earlier program of this operation left, or our own that was not answered
-                await self._renew(name)
-                return
-        raise Conflict("its lock is taken and given back all the time by somebody else", about=name)
+        says = f"somebody has its lock ({PREFIX}{name}), and Slurm does not show us who"
+        raise Conflict(says, about=name)
 
     async def _keep_up(self, name: str, taken: _Taken) -> None:
         """Put the lock's end off until it is given back, or lost to somebody else."""

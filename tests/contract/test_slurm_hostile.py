@@ -58,6 +58,8 @@ def bench(shared: SlurmLab) -> Iterator[Bench]:
     shared.scontrol("update", f"NodeName={every}", "State=UNDRAIN", check=False)
     shared.scontrol("update", f"NodeName={every}", "State=RESUME", check=False)
     shared.scontrol("update", f"NodeName={every}", "Extra=", "Comment=", check=False)
+    for node in shared.nodes:
+        shared.node_is(node, "IDLE", without=("DRAIN", "NOT_RESPONDING", "COMPLETING"))
 
 
 def broken(lab: SlurmLab, folder: Path, how: str) -> Bench:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from backends.slurm.locks import read_locks
+from backends.slurm.commands import SlurmCommands
+from backends.slurm.errors import Completed
+from backends.slurm.locks import ReservationLocks, read_locks
+from fleet.errors import Conflict
 from fleet.lock import Lock
+from fleet.node import NodeKey
+from tests.clocks import ManualClock
 
 OURS = (
     "ReservationName=quarterdeck-gpu1 StartTime=2026-03-01T03:00:00 EndTime=2026-03-01T03:05:00 Duration=00:05:00"
@@ -44,3 +49,25 @@ def test_what_stands_there_is_cleaned_for_a_screen() -> None:
     assert "\x1b" not in str(lock)
     assert "\x07" not in str(lock)
     assert len(str(lock)) < 300
+
+
+class Hidden(SlurmCommands):
+    """A Slurm that has the reservation, and with PrivateData=reservations shows it to nobody else."""
+
+    def __init__(self) -> None:
+        super().__init__(ManualClock(), {})
+        self.changed: list[tuple[str, ...]] = []
+
+    async def ask(self, *argv: str, about: str = "", deadline: timedelta | None = None) -> Completed:
+        return Completed(argv, 0, "No reservations in the system\n", "")
+
+    async def change(self, *argv: str, about: str = "", deadline: timedelta | None = None) -> str:
+        self.changed.append(argv)
+        raise Conflict("Duplicate reservation name", about=about)
+
+
+async def test_a_lock_that_is_not_to_be_seen_is_nobody_s_to_keep_up() -> None:
+    slurm = Hidden()
+    with pytest.raises(Conflict, match="Slurm does not show us who"):
+        await ReservationLocks(slurm, ManualClock()).take(NodeKey("lab", "gpu1"), "op-1", "oncall")
+    assert {argv[1] for argv in slurm.changed} == {"create"}
