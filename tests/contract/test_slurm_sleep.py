@@ -138,7 +138,7 @@ async def test_a_node_on_its_way_to_sleep_is_left_alone(bench: Bench) -> None:
     """Slurm takes DRAIN away from a node that it was told to power down, a moment after it was told."""
     await closed_for_reimage(bench, "gpu2")
     bench.lab.update("gpu2", "State=POWER_DOWN")
-    with pytest.raises(Conflict, match="goes to sleep|is not drained"):
+    with pytest.raises(Conflict, match=r"goes to sleep|is not drained"):
         await bench.do("gpu2", PutImage("v2", SLURM_REBOOT, hold("reimage")))
 
 
