@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from math import isfinite
 
@@ -24,9 +24,21 @@ _LOOKED_AT = 64
 """Nodes whose single GPUs are remembered, those looked at last."""
 
 _UNKNOWN = -32_768
+_MOST = 32_767
 _SCALE = {Metric.UTIL: 100.0, Metric.TEMP: 10.0, Metric.POWER: 1.0, Metric.MEMORY: 100.0}
 _METRICS = tuple(Metric)
 _NAMES = {Metric.UTIL: "mean", Metric.TEMP: "hottest", Metric.POWER: "all", Metric.MEMORY: "all"}
+
+
+_MISSED = array("h", [_UNKNOWN]) * 4
+
+
+def _packed(value: float | None, scale: float) -> int:
+    """A value as a whole number of two bytes; one that is no number is unknown."""
+    if value is None or not isfinite(value):
+        return _UNKNOWN
+    whole = int(value * scale + 0.5)
+    return whole if 0 <= whole <= _MOST else 0 if whole < 0 else _MOST
 
 
 class _Ring:
@@ -38,25 +50,22 @@ class _Ring:
         self.values = array("h", [_UNKNOWN]) * (KEPT * len(_METRICS))
         self.first = self.last = step
 
-    def note(self, step: int, readings: Iterable[float | None]) -> None:
+    def note(
+        self, step: int, util: float | None, temp: float | None, power: float | None, memory: float | None
+    ) -> None:
         """The readings of a step, over what the same step had; steps left out between are unknown, and old ones are past."""
         if step <= self.last - KEPT:
             return
-        self.first = min(self.first, step)
-        for missed in range(max(self.last + 1, step - KEPT + 1), step):
-            self._put(missed, (None,) * len(_METRICS))
-        self._put(step, readings)
-        self.last = max(self.last, step)
-
-    def _put(self, step: int, readings: Iterable[float | None]) -> None:
-        at = step % KEPT * len(_METRICS)
-        for place, (metric, value) in enumerate(zip(_METRICS, readings, strict=True)):
-            known = value is not None and isfinite(value)
-            self.values[at + place] = (
-                max(0, min(32_767, round(value * _SCALE[metric])))
-                if known and value is not None
-                else _UNKNOWN
-            )
+        if step > self.last + 1:
+            for missed in range(max(self.last + 1, step - KEPT + 1), step):
+                at = missed % KEPT * 4
+                self.values[at : at + 4] = _MISSED
+        at, values = step % KEPT * 4, self.values
+        values[at] = _packed(util, 100.0)
+        values[at + 1] = _packed(temp, 10.0)
+        values[at + 2] = _packed(power, 1.0)
+        values[at + 3] = _packed(memory, 100.0)
+        self.first, self.last = min(self.first, step), max(self.last, step)
 
     def recent(self, metric: Metric, steps: int, now: int) -> list[float | None]:
         """The last `steps` values up to step `now`, the oldest first."""
@@ -79,29 +88,26 @@ class Trails:
         self._nodes: dict[NodeKey, _Ring] = {}
         self._gpus: OrderedDict[NodeKey, dict[str, _Ring]] = OrderedDict()
         self._now = 0
+        self._told: datetime | None = None
+        self._seconds = step.total_seconds()
 
     def __len__(self) -> int:
         return len(self._nodes)
 
     def note(self, key: NodeKey, reading: NodeTelemetry | None, now: datetime) -> None:
         """What is known of a node, None where it is silent. A reading counts for when it was sampled, however often it is told."""
-        self._at(now)
+        if now is not self._told:
+            self._told = now
+            self._at(now)
         if reading is None:
             return
-        step = self._step_of(min(reading.at, now))
+        step = self._step_of(reading.at if reading.at < now else now)
         ring = self._nodes.get(key)
         if ring is None:
             ring = self._nodes[key] = _Ring(step)
         ratio = reading.fb_used_ratio
-        ring.note(
-            step,
-            (
-                reading.gpu_util,
-                reading.gpu_temp_max,
-                reading.power_watts,
-                None if ratio is None else 100 * ratio,
-            ),
-        )
+        memory = None if ratio is None else 100 * ratio
+        ring.note(step, reading.gpu_util, reading.gpu_temp_max, reading.power_watts, memory)
 
     def note_gpus(self, key: NodeKey, rows: Sequence[GpuTelemetry], now: datetime) -> None:
         """What was read of a node's single GPUs."""
@@ -115,7 +121,7 @@ class Trails:
             ring = rings.get(name)
             if ring is None:
                 ring = rings[name] = _Ring(step)
-            ring.note(step, (util_of(row), row.temp, row.power_watts, memory_of(row)))
+            ring.note(step, util_of(row), row.temp, row.power_watts, memory_of(row))
 
     def keep(self, known: Collection[NodeKey]) -> None:
         """Forget nodes that are gone."""
@@ -153,10 +159,10 @@ class Trails:
         return self._now
 
     def _step_of(self, at: datetime) -> int:
-        return int(at.timestamp() // self._step.total_seconds())
+        return int(at.timestamp() // self._seconds)
 
     def _when(self, step: int) -> datetime:
-        return datetime.fromtimestamp(step * self._step.total_seconds(), UTC)
+        return datetime.fromtimestamp(step * self._seconds, UTC)
 
 
 def name_of(row: GpuTelemetry) -> str:

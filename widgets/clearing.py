@@ -22,6 +22,7 @@ _CLEARS = {
     "row-remap": "replace the GPU",
     "gpus": "the device plugin advertises them all",
     "telemetry": "its exporter is scraped again",
+    "idle": "its holder uses it or lets it go",
     "drift": "reimage to the category's image",
     "alert": "the site's Prometheus stops firing it",
     "stuck": "what it waits for gives way, or the operation is cancelled",

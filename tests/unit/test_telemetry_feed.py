@@ -11,6 +11,7 @@ import pytest
 
 from fleet.errors import Denied, FleetError, Garbled, Throttled, Unreachable
 from fleet.feeds import FeedHealth, FeedState
+from fleet.history import SPANS, Metric, NodeHistory, Span
 from fleet.node import NodeKey
 from fleet.observation import AlertsSeen, FeedChanged, Observation, TelemetrySeen
 from fleet.ports import TelemetryRead
@@ -314,3 +315,54 @@ async def ended(task: asyncio.Task[None]) -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_what_is_read_is_remembered_and_a_failing_source_leaves_a_gap() -> None:
+    desk = Desk()
+    await desk.round()
+    desk.source.fails = Unreachable("gone")
+    await desk.round(timedelta(minutes=1))
+    desk.source.fails = None
+    await desk.round(timedelta(minutes=1))
+    assert desk.feed.trails.recent(ONE, Metric.UTIL, 5) == [5, None, None, None, 5]
+
+
+async def test_a_source_without_a_memory_is_told_from_our_own_with_its_beginning() -> None:
+    desk = Desk()
+    began = desk.clock.now()
+    await desk.round()
+    await desk.round(timedelta(minutes=5))
+    told = await desk.feed.history(ONE, SPANS[1])
+    assert (told.source, told.since) == ("our own readings", began)
+    assert told.of(Metric.UTIL)[0].last == 5
+
+
+async def test_a_source_with_a_memory_is_asked_by_the_name_its_series_have() -> None:
+    asked: list[str] = []
+
+    class Remembers(Source):
+        async def history(self, name: str, span: Span) -> NodeHistory:
+            asked.append(name)
+            return NodeHistory(span, self.clock.now(), source="prometheus")
+
+    desk = Desk()
+    source = Remembers(desk.clock)
+    feed = TelemetryFeed(source, lambda: desk.known, desk.clock, every=EVERY, fresh=FRESH)
+    await feed.one_round(desk.seen.extend)
+    told = await feed.history(TWO, SPANS[0])
+    assert (asked, told.source) == (["gpu-2"], "prometheus")
+
+
+async def test_rows_that_were_asked_for_are_remembered_by_gpu() -> None:
+    desk = Desk()
+    await desk.round()
+    await desk.feed.by_gpu([ONE])
+    assert desk.feed.trails.gpus(ONE, Metric.UTIL, 1) == {"0": [5]}
+
+
+async def test_the_past_of_a_node_that_went_is_forgotten() -> None:
+    desk = Desk()
+    await desk.round()
+    desk.known.remove(ONE)
+    await desk.round(EVERY)
+    assert desk.feed.trails.recent(ONE, Metric.UTIL, 1) == []
