@@ -118,8 +118,24 @@ def offenders(
     rows: Iterable[FleetRow], trail: Trail, sightings: Sightings, now: datetime, span: timedelta = SPAN
 ) -> tuple[Offences, ...]:
     """The repeat offenders among these nodes, the worst first."""
-    found = (offences_of(row, trail, sightings, now, span) for row in rows if row.shown)
+    found = (
+        offences_of(row, trail, sightings, now, span)
+        for row in rows
+        if row.shown and _has_anything(row, trail, sightings)
+    )
     return tuple(sorted((each for each in found if each.repeats), key=_worst_first))
+
+
+def _has_anything(row: FleetRow, trail: Trail, sightings: Sightings) -> bool:
+    """Whether there is anything to count: of most nodes of a fleet there is not, and this is soon told."""
+    node, telemetry = row.node, row.telemetry
+    if node.holds or (telemetry is not None and telemetry.xid):
+        return True
+    if node.gate is not None and node.gate.verdict is Verdict.FAIL:
+        return True
+    if node.key in trail.offences or node.key in sightings:
+        return True
+    return any(condition.bad for condition in node.conditions)
 
 
 def _worst_first(each: Offences) -> tuple[int, int, float, str]:

@@ -41,6 +41,9 @@ class Sightings:
     def __len__(self) -> int:
         return self._kept
 
+    def __contains__(self, node: NodeKey) -> bool:
+        return node in self._nodes
+
     def of(self, node: NodeKey) -> Sequence[Entry]:
         """What is remembered of a node, oldest first."""
         return tuple(self._nodes.get(node, ()))

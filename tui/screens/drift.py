@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 from textual import work
@@ -12,10 +15,13 @@ from textual.content import Content
 
 from fleet.drift import DriftCell, DriftRow, Matrix, Share
 from fleet.node import NodeKey
+from fleet.offenders import Offences
+from fleet.row import FleetRow
 from fleet.severity import concerns
 from tui import commands
 from tui.command import Place
 from tui.comparing import Told, compare, count, read_told, selection_of
+from tui.deck import Deck
 from tui.screens.base import DeckScreen, bindings_of
 from tui.screens.choose import Choice, ChooseScreen
 from tui.screens.timeline import TimelineScreen
@@ -31,6 +37,9 @@ EVERY = 3.0
 """Seconds between two comparisons of a fleet that changes; nothing is compared while it doesn't."""
 
 ODD = "every odd value"
+
+BESIDE = 1_000
+"""From so many nodes on they are compared in a thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +106,26 @@ class DriftScreen(DeckScreen[Picked | None]):
         self._reading = False
         self.paint()
 
-    def compare_again(self) -> None:
-        if self.session.deck.store.revision != self._compared:
-            self.paint()
+    @work(group="compare", exclusive=True)
+    async def compare_again(self) -> None:
+        """Compare a fleet that changed, beside the loop where it is large: the rows are values, and stay what they are."""
+        deck, told = self.session.deck, self._told
+        if deck.store.revision != self._compared:
+            self._compared = deck.store.revision
+            rows = tuple(deck.store.rows())
+            beside = len(rows) > BESIDE
+            work = partial(_compared, deck, told, rows)
+            self.show(*(await asyncio.to_thread(work) if beside else work()))
 
     def paint(self) -> None:
-        """Compare anew and show it."""
-        deck, session = self.session.deck, self.session
+        """Compare at once and show it."""
+        deck = self.session.deck
         self._compared = deck.store.revision
-        matrix, named = compare(deck, self._told), count(deck, self._told)
+        self.show(*_compared(deck, self._told, tuple(deck.store.rows())))
+
+    def show(self, matrix: Matrix, named: Sequence[Offences]) -> None:
+        """Show what was compared."""
+        deck, session = self.session.deck, self.session
         self.matrix = matrix
         rows = [deck.store.record(each.node) for each in named]
         wrong = {row.key: concerns(row, session.now, deck.policy) for row in rows if row is not None}
@@ -197,3 +217,7 @@ class DriftScreen(DeckScreen[Picked | None]):
             self.dismiss(Picked(marks=marks))
         else:
             self.say("there is nobody to mark here", Tone.MUTED)
+
+
+def _compared(deck: Deck, told: Told, rows: Sequence[FleetRow]) -> tuple[Matrix, Sequence[Offences]]:
+    return compare(deck, told, rows), count(deck, told, rows)
