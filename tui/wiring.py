@@ -12,7 +12,7 @@ import random
 import secrets
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -378,9 +378,7 @@ def _add_telemetry(sources: Sources, settings: Settings, clock: Clock, store: Fl
     from backends.prometheus.client import PrometheusSource
     from backends.prometheus.past_xids import PastXids
 
-    def known() -> Collection[NodeKey]:
-        return store.rows_by_key.keys()
-
+    known = store.rows_by_key.keys  # the mapping is a live view
     severity_of = settings.policy.severity_of_xid
     source: PrometheusSource | DcgmExporterSource
     if settings.prometheus.url:
@@ -392,11 +390,10 @@ def _add_telemetry(sources: Sources, settings: Settings, clock: Clock, store: Fl
     else:
         return
     feed = TelemetryFeed(source, known, clock, every=every, fresh=settings.policy.telemetry_fresh)
+    sources.versions = RowVersions(feed, known)
     if isinstance(source, PrometheusSource):
         sources.chroniclers.append(PastXids(source, feed.name_of))
         sources.versions = LabelledVersions(source.versions, feed, known)
-    else:
-        sources.versions = RowVersions(feed, known)
     sources.telemetry = feed
     sources.feeds.append(feed)
     sources.feed_keys.append(FeedKey(*feed.key))
