@@ -35,6 +35,9 @@ _TRUSTED_FOR = timedelta(minutes=10)  # then recorded series are compared with t
 _DISTRUSTED_FOR = timedelta(minutes=1)  # a node that came or went makes them differ for a moment
 
 
+_IDLE_EVERY = timedelta(minutes=1)
+_DEAR = 50  # how many times as long as the answer took the next question waits at least
+
 _SAME_CLOCK = 20.0
 """Seconds by which an answer may be away from our clock and still be of the same time."""
 
@@ -96,6 +99,8 @@ class PrometheusSource:
         self._strangers: LeftOver = frozenset()  # joins no node, whichever label is tried
         self._uses_rules = False
         self._behind = timedelta()  # how far Prometheus' clock is behind ours
+        self._idle: Sequence[Row] = ()
+        self._idle_again = 0.0  # when idle GPUs are asked for again
         self._judged: float | None = None  # until when that is not asked again
 
     async def by_node(self) -> TelemetryRead:
@@ -213,11 +218,13 @@ class PrometheusSource:
             return TelemetryRead({}, (*warnings, *unread), alerts), frozenset()
         await self._judge_rules(shape, anew=anew)
         ask = recorded.by_node if self._uses_rules else queries.by_node
-        asked = ask(shape, self._settings.matchers)
+        asked = dict(ask(shape, self._settings.matchers))
+        idle = asked.pop(queries.IDLE)
         answers = await self._ask_all(list(asked.values()))
         rows: dict[str, Sequence[Row]] = {
             name: answer.rows for name, answer in zip(asked, answers, strict=True)
         }
+        rows[queries.IDLE] = await self._idle_rows(idle)
         told = dict.fromkeys((*warnings, *(warning for answer in answers for warning in answer.warnings)))
         nodes = await self._threads.call(
             partial(nodes_of, rows, shape, known, self._clock.now(), self._severity_of)
@@ -226,6 +233,23 @@ class PrometheusSource:
         self._reckon(rows["gpus_seen"])
         alerts, unread = await self._firing(known)
         return TelemetryRead(nodes, (*told, *unread), alerts), left
+
+    async def _idle_rows(self, query: str) -> Sequence[Row]:
+        """Held and idle GPUs, asked for as seldom as the question is dear: it goes over the last minutes of every GPU.
+
+        A Prometheus that can't answer it in time is left alone for long, and nothing is known of idle GPUs.
+        """
+        started = self._clock.monotonic()
+        if started < self._idle_again and not self._uses_rules:
+            return self._idle
+        try:
+            self._idle = (await self.ask(query)).rows
+        except FleetError:
+            self._idle, self._idle_again = (), started + _TRUSTED_FOR.total_seconds()
+        else:
+            took = self._clock.monotonic() - started
+            self._idle_again = started + max(_IDLE_EVERY.total_seconds(), _DEAR * took)
+        return self._idle
 
     def _reckon(self, rows: Sequence[Row]) -> None:
         """Tell how far apart the clocks are from when an answer was made; some seconds are the way it took."""

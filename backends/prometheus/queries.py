@@ -18,6 +18,9 @@ from fleet.joining import CANDIDATES
 XID = "quarterdeck_xid"
 """The label under which `count_values` hands out the XIDs of a node."""
 
+IDLE = "idle_held"
+"""The question that goes over minutes of every GPU, and so is asked apart from the others."""
+
 PRESENCE = (sentinels.FB_USED, sentinels.GPU_UTIL)
 """Metrics by which a GPU counts as reporting: every exporter's list has at least one, MIG has only the first."""
 
@@ -81,7 +84,7 @@ def by_node(shape: Shape, matchers: Mapping[str, str]) -> Mapping[str, str]:
         "ecc_dbe": f"max by ({by}) ({seen[sentinels.ECC_DBE_VOLATILE]})",
         "slowed": f"max by ({by}) ({_slowed(seen[sentinels.CLOCK_REASONS])})",
         "recovery_action": f"max by ({by}) ({seen[sentinels.RECOVERY_ACTION]})",
-        "idle_held": _idle(by, gpu, matchers),
+        IDLE: _idle(by, gpu, matchers),
     }
 
 
