@@ -25,7 +25,6 @@ from fleet.drill_ground import DrillGround
 from fleet.errors import FleetError
 from fleet.gate import GateChecker
 from fleet.lock import Locks
-from fleet.node import NodeKey
 from fleet.ports import Chronicler, Clock, Feed, Reader, Writer
 from fleet.remark import Remark
 from fleet.runner import OperationRun
