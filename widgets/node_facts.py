@@ -161,7 +161,7 @@ def by_gate(node: Node, now: datetime) -> str:
 
 def lately(view: NodeView, width: int) -> list[LineOf]:
     """What it did within a month, and what happened last, each on two lines at most."""
-    lines: list[LineOf] = [[(view.record, Tone.WARN)]] if view.record else []
+    lines: list[LineOf] = [[(view.record, Tone.NOTE)]] if view.record else []
     told = latest_lines(view.latest, view.scene.now, view.scene.glyphs)
     return lines + [cut(line, max(width, 2 * width - 12)) for line in told]
 
