@@ -88,7 +88,7 @@ class Deck:
     simulated: bool = False
     notice: str = ""
     faults: FaultDesk | None = None
-    examine: Callable[[], Awaitable[Sequence[Remark]]] | None = None
+    examiners: Mapping[str, Callable[[], Awaitable[Sequence[Remark]]]] = field(default_factory=dict)
     drill_ground: Callable[[str, Drill], DrillGround] | None = None
     remarks: list[str] = field(default_factory=list)
     sightings: Sightings = field(default_factory=Sightings)

@@ -88,7 +88,7 @@ class Sources:
     chroniclers: list[Chronicler] = field(default_factory=list)
     versions: ReadVersions | None = None
     closing: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
-    examine: Callable[[], Awaitable[Sequence[Remark]]] | None = None
+    examiners: dict[str, Callable[[], Awaitable[Sequence[Remark]]]] = field(default_factory=dict)
 
 
 @contextlib.asynccontextmanager
@@ -162,11 +162,7 @@ def _remember(files: KeptFiles, sources: Sources, deck: Deck) -> None:
 
 
 async def open_deck(choice: Choice, *, remembers: bool = False) -> Deck:
-    """Everything behind the screens, ready to be followed. Raises BadSettings and FleetError.
-
-    One that `remembers` shows the last known fleet until its sources answer, and keeps what it sees: a dashboard does, a command
-    must not take the one for the other.
-    """
+    """Everything behind the screens; a dashboard's `remembers` the last known fleet. Raises BadSettings and FleetError."""
     child = await start_simulation(choice.demo) if choice.demo is not None else None
     try:
         return await _deck(choice, child, remembers=remembers)
@@ -243,7 +239,7 @@ async def _deck(choice: Choice, child: SimulationChild | None, *, remembers: boo
         simulated=child is not None,
         notice=notice(choice),
         faults=faults,
-        examine=sources.examine,
+        examiners=sources.examiners,
         drill_ground=_drill_grounds(sources, settings, clock),
         chroniclers=sources.chroniclers,
         versions=sources.versions,
@@ -305,10 +301,7 @@ def _sources(settings: Settings, clock: Clock, store: FleetStore) -> Sources:
 
 
 async def _add_slurm(sources: Sources, settings: Settings, clock: Clock, files: KeptFiles | None) -> None:
-    """The Slurm cluster of this machine, under its own name, or that which it last had where it does not answer.
-
-    Raises Unreachable, Denied where it does not say its name and none is known.
-    """
+    """The Slurm cluster of this machine, under its own name or the last known. Raises Unreachable, Denied where none is known."""
     from backends.last_known_fleet.recall import KeptSource
     from backends.slurm.opening import SlurmSite, open_cluster
     from backends.slurm.remarks import examine
@@ -334,7 +327,7 @@ async def _add_slurm(sources: Sources, settings: Settings, clock: Clock, files: 
     if not settings.policy.read_only:
         sources.writers[source] = cluster.writer
         sources.locks[source] = cluster.locks
-    sources.examine = partial(examine, cluster.reader, clock)
+    sources.examiners[source] = partial(examine, cluster.reader, clock)
     sources.feeds.append(cluster.feed)
     sources.feed_keys += [FeedKey(source, "nodes"), FeedKey(source, "jobs")]
 
@@ -347,6 +340,7 @@ def _add_cluster(
     from backends.kubernetes.feeds import feeds_of
     from backends.kubernetes.kubeconfig import ConfigurationError, find
     from backends.kubernetes.reader import KubernetesReader
+    from backends.kubernetes.remarks import examine
     from backends.last_known_fleet.recall import KeptSource
 
     kubeconfig = settings.kubernetes.kubeconfig
@@ -362,6 +356,7 @@ def _add_cluster(
     api = Api(access, source=access.context, clock=clock, environ=os.environ)
     reader = KubernetesReader(api, keys)
     sources.apis[api.source] = api
+    sources.examiners[api.source] = partial(examine, api)
     sources.readers[api.source] = reader
     if not settings.policy.read_only:
         sources.writers[api.source] = KubernetesWriter(api, reader, clock, prefix=settings.policy.prefix)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
@@ -14,6 +15,9 @@ from fleet.ports import Clock
 from fleet.remark import Remark
 from fleet.verb import Verb
 
+OLDEST, NEWEST = (17, 11), (26, 5)
+_RELEASE = re.compile(r"(\d{1,4})\.(\d{1,4})")
+
 
 async def examine(reader: SlurmReader, clock: Clock) -> Sequence[Remark]:
     """Every remark about one cluster. Raises FleetError."""
@@ -23,8 +27,22 @@ async def examine(reader: SlurmReader, clock: Clock) -> Sequence[Remark]:
     return (*_remarks(reader.source, config), *_of_locks(reader.source, locks, clock.now(), may=may))
 
 
+def of_version(source: str, version: str) -> Remark:
+    """What is to be said of the controller's version: outputs of these releases were read, and 22.05 was driven."""
+    about, found = f"{source} version", _RELEASE.search(version)
+    if found is None:
+        return Remark(about, None, f"slurmctld {version or 'unknown'}", "look at scontrol version")
+    release = int(found[1]), int(found[2])
+    if OLDEST <= release <= NEWEST:
+        return Remark(about, True, f"slurmctld {version}")
+    where = "older" if release < OLDEST else "newer"
+    tried = f"{OLDEST[0]}.{OLDEST[1]:02} to {NEWEST[0]}.{NEWEST[1]:02}"
+    says = f"slurmctld {version}: {where} than any whose outputs were tried ({tried})"
+    return Remark(about, None, says, "try it with --read-only and `plan` first")
+
+
 def _remarks(source: str, config: ControllerConfig) -> Iterator[Remark]:
-    yield Remark(f"{source} version", True, f"slurmctld {config.version or 'unknown'}")
+    yield of_version(source, config.version)
     if config.hash_differs:
         says = f"this machine's slurm.conf is not the controller's: {config.hash_differs}"
         yield Remark(f"{source} slurm.conf", False, says, "bring the controller's slurm.conf here")

@@ -90,14 +90,16 @@ async def _sources(deck: Deck) -> AsyncIterator[Examined]:
 
 
 async def _remarks(deck: Deck) -> Sequence[Examined]:
-    """What a backend says of its own cluster, where it has something to say."""
-    if deck.examine is None:
-        return ()
-    try:
-        remarks = await deck.examine()
-    except FleetError as error:
-        return (Examined(error.about or "examination", None, error.message),)
-    return [Examined(remark.about, remark.ok, remark.says, remark.mend) for remark in remarks]
+    """What each backend says of its own cluster: its version, and what else it has to say."""
+    found: list[Examined] = []
+    for source, examine in deck.examiners.items():
+        try:
+            remarks = await examine()
+        except FleetError as error:
+            found.append(Examined(f"{source} version", None, str(error)))
+            continue
+        found += [Examined(remark.about, remark.ok, remark.says, remark.mend) for remark in remarks]
+    return found
 
 
 def _feeds(deck: Deck) -> Iterator[Examined]:
