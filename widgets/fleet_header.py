@@ -21,9 +21,9 @@ from widgets.wording import age, percent
 
 @dataclass(frozen=True, slots=True)
 class HeaderFacts:
-    """What the header shows. `names` of the fleet; `sources` how many it has; `note` like `simulated fleet`; `shown` nodes that pass the filter.
+    """What the header shows. `names` of the fleet; `note` like `simulated fleet`; `shown` nodes that pass the filter.
 
-    `last_known`: sources that are shown as an earlier run saw them, and when it did.
+    `sources` is how many it has. `last_known`: sources that are shown as an earlier run saw them, and when it did.
     """
 
     names: tuple[str, ...]
