@@ -12,7 +12,7 @@ from fleet.holder import HolderKind
 from fleet.machine import truth
 from fleet.node import Admission, Node, Readiness
 from fleet.row import FleetRow
-from fleet.severity import concerns
+from fleet.severity import FLAG, concerns
 from fleet.telemetry import GpuTelemetry
 from fleet.timeline import Entry
 from fleet.workload import Placement
@@ -116,7 +116,8 @@ def wrong(view: NodeView) -> list[LineOf]:
         lines.append([(f"{severity_glyph(concern.severity, scene.glyphs)} ", tone), (concern.text, tone)])
         clears = what_clears(concern, row.node, row.telemetry, scene.keys)
         if clears:
-            lines.append([(f"  clears: {clears}", Tone.MUTED)])
+            said = clears if concern.about == FLAG else f"clears: {clears}"
+            lines.append([(f"  {said}", Tone.MUTED)])
     return lines
 
 

@@ -14,6 +14,7 @@ from fleet.observation import FeedChanged, LastKnown, TelemetrySeen
 from fleet.operation import Progress, Waiting
 from tests.driver import Driver, at_the_desk
 from tests.fakes import SOURCE
+from tests.snapshots import gate_scenes
 from tests.snapshots.batch_scenes import batch_fleet, confirm_requeue
 from tests.snapshots.past_scenes import PAST_WALKS
 from tui.commands import (
@@ -215,6 +216,9 @@ WALKS: Mapping[str, Walk] = {
     "fault": fault,
     "provision": provision,
     "last-known": last_known,
+    "gate-vouched": gate_scenes.gate,
+    "gate-verdict": gate_scenes.verdict,
+    "gate-flagged": gate_scenes.flagged,
     "interrupted": interrupted,
 }
 
