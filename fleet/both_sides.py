@@ -18,6 +18,7 @@ from fleet.plan import (
     Check,
     Close,
     Ground,
+    Mark,
     MoveWork,
     NodeFacts,
     NodePlan,
@@ -113,7 +114,7 @@ def _in_order(request: Request, tie: Tie, shares: Mapping[NodeKey, NodePlan]) ->
         return _gate(request, tie, shares)
     order = slurm_first[::-1] if request.verb in _OPENS else slurm_first
     steps = [step for side in order for step in shares[side].steps]
-    return tuple(sorted(steps, key=lambda step: _phase(step.action)))
+    return tuple(sorted(steps, key=lambda step: _phase(step.action, slurm_first.index(step.node))))
 
 
 def _gate(request: Request, tie: Tie, shares: Mapping[NodeKey, NodePlan]) -> tuple[Step, ...]:
@@ -132,9 +133,11 @@ def _gate(request: Request, tie: Tie, shares: Mapping[NodeKey, NodePlan]) -> tup
     return (*others, *checks)
 
 
-def _phase(action: Action) -> int:
-    """Both sides are closed, then emptied, then marked or removed."""
-    return 0 if isinstance(action, Close) else 1 if isinstance(action, MoveWork) else 2
+def _phase(action: Action, side: int) -> int:
+    """Both are closed; then each is emptied and marked, Slurm first, for Kubernetes may evict slurmd; then both are removed."""
+    if isinstance(action, Close):
+        return 0
+    return 1 + side if isinstance(action, MoveWork | Mark) else 3
 
 
 def _blockers(

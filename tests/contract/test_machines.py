@@ -103,8 +103,8 @@ async def test_a_drain_and_its_end_are_seen_by_both(tmp_path: Path) -> None:
             f"{lab} Close",
             f"{simulated} Close",
             f"{lab} MoveWork",
-            f"{simulated} MoveWork",
             f"{lab} Mark",
+            f"{simulated} MoveWork",
             f"{simulated} Mark",
         ]
         assert (await at.does(Verb.UNCORDON, "op-2")).state is OperationState.DONE

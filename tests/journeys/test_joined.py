@@ -131,8 +131,8 @@ def test_a_drain_closes_both_and_an_uncordon_opens_both(site: Site) -> None:
         (site.lab.cluster, "close"),
         ("simulated", "close"),
         (site.lab.cluster, "movework"),
-        ("simulated", "movework"),
         (site.lab.cluster, "mark"),
+        ("simulated", "movework"),
         ("simulated", "mark"),
     ]
     assert {each["source"] for each in planned["sources"]} == {site.lab.cluster, "simulated"}

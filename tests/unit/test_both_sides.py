@@ -96,8 +96,8 @@ async def test_a_drain_closes_slurm_first_then_kubernetes_and_only_then_moves_wo
         (SLURM.source, "Close"),
         (KUBE.source, "Close"),
         (SLURM.source, "MoveWork"),
-        (KUBE.source, "MoveWork"),
         (SLURM.source, "Mark"),
+        (KUBE.source, "MoveWork"),
         (KUBE.source, "Mark"),
     ]
 
