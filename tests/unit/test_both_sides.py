@@ -404,3 +404,16 @@ async def test_progress_of_either_side_is_the_machines(desk: Machines) -> None:
     run = desk.dispatcher.start(await desk.planned(Verb.DRAIN))
     await desk.ended()
     assert set(run.progress) == set(run.node_states) == {KUBE}
+
+
+async def test_slurms_side_is_done_with_before_kubernetes_may_evict_its_slurmd(desk: Machines) -> None:
+    perform = desk.kubernetes.perform
+
+    async def and_the_dynamic_node_goes(step: Any, progress: Any) -> Outcome:
+        if type(step.action).__name__ == "MoveWork":
+            del desk.lab.facts[SLURM]
+        return await perform(step, progress)
+
+    desk.kubernetes.perform = and_the_dynamic_node_goes  # type: ignore[method-assign]
+    assert (await desk.does(Verb.DRAIN)).state is OperationState.DONE
+    assert desk.side(KUBE).stage is Stage.DRAINED
