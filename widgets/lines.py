@@ -81,6 +81,8 @@ def wrapped(line: LineOf, width: int) -> list[list[Piece]]:
                 if width_of(part.rstrip(" ")) > left:
                     made.append([plain(" " * hang)])
                     left = width - hang
+                # Spaces that stand past the end would have the last letter cut for them.
+                part = part if width_of(part) <= left else part.rstrip(" ")
                 made[-1].append((part, tone))
                 left -= width_of(part)
     return made

@@ -39,3 +39,13 @@ def test_what_goes_on_hangs_below_its_text() -> None:
 def test_no_escape_reaches_the_screen_and_spaces_that_align_stay() -> None:
     assert safe([plain("  \x1b[31mred\x1b[0m\n ")]) == [plain("  red ")]
     assert text_of([[plain("[b]x[/b]")]]).plain == "[b]x[/b]"
+
+
+@pytest.mark.parametrize("width", range(12, 60))
+def test_a_space_at_a_lines_end_takes_no_letter_from_the_word_before_it(width: int) -> None:
+    line = [("  clears: ", Tone.MUTED), plain("a gate that passes on evidence newer than the fault, or a reimage")]
+    made = wrapped(line, width)
+    assert all(width_of_line(part) <= width for part in made)
+    shown = text_of(made, width).plain
+    assert "…" not in shown
+    assert " ".join(shown.split()) == "clears: a gate that passes on evidence newer than the fault, or a reimage"
