@@ -5,20 +5,23 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from fleet.errors import Conflict, Denied, Missing
-from fleet.health import Finding, GateRecord, Verdict
+from fleet.health import Acceptance, Finding, GateRecord, Repair, Verdict
 from fleet.holder import Hold
 from fleet.node import Admission, NodeKey, Stage
 from fleet.operation import Effect, StepState
-from fleet.plan import Action, ApplyVerdict, Close, Mark, Release
+from fleet.plan import Action, ApplyVerdict, Attest, Close, Mark, Release
 from tests.contract.orchestrator import KEYS, Json, Orchestrator
 
 TEAM_TAINT = {"key": "example.com/team", "value": "a", "effect": "NoSchedule"}
+AT_NIGHT = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
+WORD = Acceptance("telemetry", "oncall@desk", "power event", AT_NIGHT, AT_NIGHT + timedelta(hours=4))
+REPAIR = Repair("oncall@desk", "new GPU 3", AT_NIGHT, "gate d1 2026-03-01T02:00:00+00:00")
 
 
 def record(orchestrator: Orchestrator, verdict: Verdict) -> GateRecord:
@@ -237,7 +240,7 @@ async def test_a_refusal_is_denied_and_changes_nothing(orchestrator: Orchestrato
     assert not (await orchestrator.facts(node)).unschedulable
 
 
-@pytest.mark.parametrize("word", ["close", "release", "mark", "verdict"])
+@pytest.mark.parametrize("word", ["close", "release", "mark", "verdict", "attest"])
 async def test_what_became_of_a_change_is_told_from_the_node(orchestrator: Orchestrator, word: str) -> None:
     node = await orchestrator.node()
     actions: dict[str, Action] = {
@@ -245,6 +248,7 @@ async def test_what_became_of_a_change_is_told_from_the_node(orchestrator: Orche
         "release": Release((orchestrator.operation,)),
         "mark": Mark(Stage.DRAINED),
         "verdict": ApplyVerdict(record(orchestrator, Verdict.PASS), orchestrator.operation, admit=True),
+        "attest": Attest(WORD.since, WORD, REPAIR),
     }
     if word != "close":
         await orchestrator.perform(node, Close(orchestrator.hold("drain"), Stage.DRAINING))
@@ -252,6 +256,18 @@ async def test_what_became_of_a_change_is_told_from_the_node(orchestrator: Orche
     assert await orchestrator.effect(step) is Effect.NOT
     await orchestrator.writer.perform(step, orchestrator.progress.append)
     assert await orchestrator.effect(step) is Effect.TOOK
+
+
+async def test_what_a_person_vouches_for_is_on_the_node_and_opens_nothing(orchestrator: Orchestrator) -> None:
+    node = await orchestrator.node()
+    await orchestrator.perform(node, Close(orchestrator.hold("reimage"), Stage.GATED, gate=True))
+    assert (await orchestrator.perform(node, Attest(WORD.since, WORD))).state is StepState.DONE
+    assert (await orchestrator.perform(node, Attest(WORD.since, WORD))).state is StepState.SKIPPED
+    assert (await orchestrator.perform(node, Attest(WORD.since, repair=REPAIR))).state is StepState.DONE
+    facts = await orchestrator.facts(node)
+    assert (facts.node.accepted, facts.node.repair) == ((WORD,), REPAIR)
+    assert facts.node.admission is Admission.GATED
+    assert facts.node.stage is Stage.GATED
 
 
 async def test_autoscalers_are_kept_away_from_a_node_under_work(orchestrator: Orchestrator) -> None:

@@ -9,7 +9,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +31,14 @@ from fleet.errors import (
     TimedOut,
     Unreachable,
 )
-from fleet.health import Finding, GateRecord, Verdict
+from fleet.health import Acceptance, Finding, GateRecord, Repair, Verdict
 from fleet.holder import Hold
 from fleet.node import Admission, NodeKey, Stage
 from fleet.operation import Effect, Outcome, Progress, StepState
 from fleet.plan import (
     Action,
     ApplyVerdict,
+    Attest,
     AwaitBoot,
     Before,
     Close,
@@ -58,6 +59,9 @@ pytestmark = [pytest.mark.server, pytest.mark.xdist_group("slurm")]
 
 LONG = timedelta(seconds=60)
 OPERATION = "op-1"
+AT_NIGHT = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
+WORD = Acceptance("telemetry", "oncall@desk", "power event", AT_NIGHT, AT_NIGHT + timedelta(hours=4))
+REPAIR = Repair("oncall@desk", "new GPU 3", AT_NIGHT, "gate d1 2026-03-01T02:00:00+00:00")
 
 
 @dataclass(slots=True)
@@ -399,13 +403,14 @@ async def test_a_change_that_the_controller_never_answered_is_unknown_until_it_i
     assert effect is (Effect.TOOK if closed else Effect.NOT)
 
 
-@pytest.mark.parametrize("word", ["close", "release", "mark", "verdict", "remove"])
+@pytest.mark.parametrize("word", ["close", "release", "mark", "verdict", "attest", "remove"])
 async def test_what_became_of_a_change_is_told_from_the_node(bench: Bench, word: str) -> None:
     actions: dict[str, Action] = {
         "close": Close(hold("reimage"), Stage.REIMAGING, gate=True),
         "release": Release((OPERATION,)),
         "mark": Mark(Stage.DRAINED),
         "verdict": ApplyVerdict(record(Verdict.PASS), OPERATION, admit=True),
+        "attest": Attest(WORD.since, WORD, REPAIR),
         "remove": Remove(),
     }
     if word != "close":
