@@ -13,6 +13,7 @@ PRINTING = frozenset(
         "audit",
         "cancel",
         "doctor",
+        "drift",
         "gate",
         "nodes",
         "operations",
@@ -21,6 +22,7 @@ PRINTING = frozenset(
         "resume",
         "run",
         "sim",
+        "timeline",
         "xid",
     )
 )

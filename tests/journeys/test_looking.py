@@ -130,7 +130,7 @@ async def test_a_command_chosen_from_the_palette_is_done() -> None:
 
 
 async def test_help_names_every_key_and_the_filters_fields() -> None:
-    async with at_the_desk((120, 140)) as at:
+    async with at_the_desk((120, 220)) as at:
         await at.press(HELP)
         await at.sees("Reimage", "gpu_temp", "turns a term round")
         await at.press("escape")

@@ -119,7 +119,8 @@ async def test_a_note_is_written_to_a_new_file_and_its_path_is_said(
         for number in (1, 2):
             await at.press(TIMELINE_WRITE)
             await at.until(lambda wanted=number: len(list(tmp_path.iterdir())) == wanted, "the file")  # type: ignore[misc]
-        await at.sees("written to /")
+        await at.sees("written to")
+        await at.until(lambda: "-2.md" in "".join(at.text().split()), "the path, however it wraps")
     notes = sorted(tmp_path.iterdir())
     assert len(notes) == 2
     assert all(note.read_text().startswith("# Timeline of h100-001\n") for note in notes)
