@@ -89,11 +89,9 @@ def _clocks(gpu: GpuTelemetry, scene: GpuScene) -> Cell:
     reasons = gpu.clock_event_reasons
     if reasons is None:
         return UNKNOWN_CELL
-    names = clock_reasons.named(reasons)
-    if not names:
-        return Cell("full", Tone.MUTED)
-    more = f" +{len(names) - 1}" if len(names) > 1 else ""
-    return Cell(names[0] + more, Tone.BAD if clock_reasons.is_slowed(reasons) else Tone.MUTED)
+    first, *others = clock_reasons.named(reasons) or ("full",)
+    tone = Tone.BAD if clock_reasons.is_slowed(reasons) else Tone.MUTED
+    return Cell(first + (f" +{len(others)}" if others else ""), tone)
 
 
 def _xid(gpu: GpuTelemetry, scene: GpuScene) -> Cell:
