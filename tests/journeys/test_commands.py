@@ -27,9 +27,11 @@ NODE_KEYS = {
     "gpus",
     "workloads",
     "health",
+    "accepted",
     "metrics",
     "conditions",
     "topology",
+    "twin",
 }
 
 
