@@ -79,13 +79,17 @@ def judge(scene: Scene, measure: Measure) -> Finding:
     summed = _sum(scene, measure)
     if summed is not None and not told and measure.bad(summed, declared(scene, measure.check) or 0.0):
         return read(scene, measure.check, _verdict(measure, summed), measure.says(summed), wants)
+    if told and all(each.limit is None for each in told):
+        return no_limit(scene, measure.check, measure.says(measure.worst([each.value for each in told])))
     fresh = [each for each in told if each.lately]
     speaking = {each.device for each in fresh}
     if len(speaking) < max(1, expected(scene)):
         return silent(scene, measure.check, wants, told=len(speaking), ever=bool(told))
     worst = measure.worst([each.value for each in fresh])
     if any(each.limit is None for each in fresh):
-        return no_limit(scene, measure.check, measure.says(worst))
+        return silent(
+            scene, measure.check, wants, told=sum(each.limit is not None for each in fresh), ever=True
+        )
     return read(scene, measure.check, Verdict.PASS, measure.fine or measure.says(worst), wants)
 
 

@@ -416,3 +416,9 @@ def test_no_combination_with_an_unreadable_needed_check_passes(
 def test_the_page_of_the_gate_has_the_table() -> None:
     page = Path(__file__).parents[2] / "docs" / "health-gate.md"
     assert table() in page.read_text()
+
+
+def test_without_a_limit_it_makes_no_difference_how_many_tell() -> None:
+    plain = replace(CATEGORY, checks={})
+    for seen in (gpu(pcie_replays=None), both(at=OLD)):
+        assert found("pcie-replays", seen, plain).absent
