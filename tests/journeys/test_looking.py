@@ -169,9 +169,9 @@ async def test_growing_and_shrinking_keeps_the_cursor_and_closes_the_pane() -> N
 
 
 async def test_other_keys_can_be_chosen() -> None:
-    async with at_the_desk(settings=Settings(keys={"verb.cordon": "ctrl+k", "table.mark": "m"})) as at:
+    async with at_the_desk(settings=Settings(keys={"verb.cordon": "ctrl+k", "table.mark": "y"})) as at:
         await at.select("h100-001")
-        await at.press("m")
+        await at.press("y")
         assert at.fleet_screen.table.marks == {key("h100-001")}
         await at.press("c")
         await at.press("ctrl+k")

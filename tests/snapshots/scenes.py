@@ -23,6 +23,9 @@ from tui.commands import (
     DRAIN,
     FAULT,
     FILTER,
+    HEAT,
+    HEAT_MEASURE,
+    HEAT_OUT,
     HELP,
     OPEN,
     OPERATIONS,
@@ -54,6 +57,17 @@ async def node(at: Driver) -> None:
 
 async def marked(at: Driver) -> None:
     await at.mark("h100-001", "h100-002", "h100-003")
+
+
+async def heat(at: Driver) -> None:
+    await at.press(HEAT)
+    await at.sees("GPU 0", "92 %")
+
+
+async def heat_of_racks(at: Driver) -> None:
+    await heat(at)
+    await at.press(HEAT_MEASURE, HEAT_OUT, HEAT_OUT)
+    await at.sees("temperature")
 
 
 async def filtered(at: Driver) -> None:
@@ -198,8 +212,13 @@ WALKS: Mapping[str, Walk] = {
     "fleet": fleet,
     "node": node,
     "marked": marked,
+    "heat": heat,
+    "heat-racks": heat_of_racks,
     "filter": filtered,
     "filter-wrong": filter_wrong,
+    "gate-vouched": gate_scenes.gate,
+    "gate-verdict": gate_scenes.verdict,
+    "gate-flagged": gate_scenes.flagged,
     "drain": confirm_drain,
     "requeue": confirm_requeue,
     "reimage": confirm_reimage,
@@ -216,9 +235,6 @@ WALKS: Mapping[str, Walk] = {
     "fault": fault,
     "provision": provision,
     "last-known": last_known,
-    "gate-vouched": gate_scenes.gate,
-    "gate-verdict": gate_scenes.verdict,
-    "gate-flagged": gate_scenes.flagged,
     "interrupted": interrupted,
 }
 
