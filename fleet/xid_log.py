@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from fleet import nvlink5
+from fleet import journald, nvlink5
 from fleet.policy import Policy
 from fleet.text import clean
 from fleet.xid import Severity, asks, lookup
@@ -20,7 +20,8 @@ RECOVERY_ACTION = 154
 FALLEN_OFF = 79
 
 LINE_LIMIT = 4096
-"""What is read of one line; a kernel line is at most 1 KiB, its wrapping in JSON not much more."""
+"""What is read of one line, from its first word of a fault on where it is longer; a kernel line is at most 1 KiB."""
+
 
 FAULTS_LIMIT = 10_000
 """Different faults that are kept; what comes after them is counted only."""
@@ -88,7 +89,8 @@ class Digest:
 
 
 _PCI = r"(?:PCI:)?\s*(?:([0-9a-fA-F]{4,8}):)?([0-9a-fA-F]{2}):([0-9a-fA-F]{2})(?:\.[0-7])?"
-_DEVICE = re.compile(rf"{_PCI}\s*\Z")
+_DEVICE = re.compile(rf"{_PCI}(?:\s+GPU-I:\d{{1,3}})?\s*\Z")  # the instance of a MIG GPU stands behind it
+_NAMED = re.compile(r"(?:UUID:\s*)?(GPU-[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})\s*\Z")
 _XID = re.compile(r"\bNVRM:\s*Xid\s*(?:\(([^)]{0,80})\)\s*)?:\s*([^\s,(]{1,20})(.*)", re.IGNORECASE)
 _SXID = re.compile(
     r"\bnvidia-nvswitch\S{0,20}\s*SXid\s*(?:\(([^)]{0,80})\)\s*)?:\s*([^\s,(]{1,20})(.*)", re.IGNORECASE
@@ -110,7 +112,7 @@ _WHEN = (
     re.compile(r"\A\d{1,4},\d{1,20},(\d{1,20}),"),
 )
 _HOST = re.compile(
-    r"\A(?:<\d{1,3}>)?(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\S{8,40}) (\S{1,80}) kernel:"
+    r"\A(?:<\d{1,3}>)?(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\S{8,40}|-) (\S{1,80}) kernel:"
 )
 
 _ACTIONS_154 = {
@@ -146,9 +148,9 @@ class LogReader:
 
     def add(self, line: bytes) -> None:
         self._lines += 1
-        if b"NVRM" not in line and b"SXid" not in line:
+        if b"NVRM" not in line and b"SXid" not in line and not journald.hides_its_message(line):
             return
-        text = clean(line[:LINE_LIMIT].decode("utf-8", "replace"), LINE_LIMIT)
+        text = _text(line)
         if (found := _XID.search(text)) or (found := _SXID.search(text)):
             self._coded(text, found, Kind.SXID if found.re is _SXID else Kind.XID)
         elif found := _UUID.search(text):
@@ -160,7 +162,7 @@ class LogReader:
         """What was found up to now. A loss that an XID 79 of the same device also told is not told twice."""
         fallen = {(fault.host, fault.device) for fault in self._faults.values() if fault.code == FALLEN_OFF}
         kept = [
-            replace(fault, uuid=self._uuids.get((fault.host, fault.device), ""))
+            replace(fault, uuid=fault.uuid or self._uuids.get((fault.host, fault.device), ""))
             for fault in self._faults.values()
             if fault.kind is not Kind.LOST or (fault.host, fault.device) not in fallen
         ]
@@ -169,7 +171,8 @@ class LogReader:
         return Digest(tuple(kept), self._lines, self._unreadable, self._first_unreadable, self._beyond)
 
     def _coded(self, text: str, found: re.Match[str], kind: Kind) -> None:
-        device, word, rest = _device(found[1] or ""), found[2].rstrip(":."), found[3]
+        device, uuid = _device(found[1] or ""), _uuid(found[1] or "")
+        word, rest = found[2].rstrip(":."), found[3]
         if not (word.isascii() and word.isdecimal() and len(word) <= 6):
             self._unreadable += 1
             self._first_unreadable = self._first_unreadable or self._lines
@@ -179,7 +182,7 @@ class LogReader:
             return
         process, says = _process(rest)
         fault = self._judged(int(word), says)
-        self._keep(replace(fault, device=device, process=process), text)
+        self._keep(replace(fault, device=device, uuid=uuid, process=process), text)
 
     def _judged(self, code: int, says: str) -> Fault:
         """A code with what its message adds: the recovery action of a 154, the registers of 144 to 150. The site's word wins."""
@@ -230,7 +233,7 @@ class LogReader:
             fault.kind,
             fault.code,
             host,
-            fault.device,
+            fault.device or fault.uuid,
             fault.recovery,
             fault.part,
             fault.link,
@@ -253,9 +256,24 @@ def asks_of(fault: Fault) -> str:
     return asks(fault.action)
 
 
+def _text(line: bytes) -> str:
+    """The line as text, no more than LINE_LIMIT of it: its beginning, or what follows the first word of a fault far along it."""
+    if (told := journald.printed(line)) is not None:
+        return clean(told, LINE_LIMIT)
+    starts = [at for word in (b"NVRM", b"nvidia-nvswitch") if (at := line.find(word)) >= 0]
+    first = min(starts, default=0)
+    start = first if first > LINE_LIMIT // 2 else 0
+    return clean(line[start : start + LINE_LIMIT].decode("utf-8", "replace"), LINE_LIMIT)
+
+
 def _device(text: str) -> str:
     found = _DEVICE.match(text.strip())
     return _joined(*found.groups()) if found else ""
+
+
+def _uuid(text: str) -> str:
+    found = _NAMED.match(text.strip())
+    return found[1] if found else ""
 
 
 def _joined(domain: str | None, bus: str, device: str) -> str:

@@ -48,3 +48,21 @@ def test_what_is_neither_a_code_nor_a_log_is_wrong_usage() -> None:
 def test_a_log_without_faults_says_how_much_was_read() -> None:
     said = quarterdeck("xid", stdin="a\nb\n")
     assert (said.code, said.err.strip()) == (0, "no GPU fault in 2 lines")
+
+
+def test_a_hostile_log_is_read_to_its_end() -> None:
+    """Binary, a line of a megabyte, Windows' line ends, dmesg -T, the journal in JSON: each with a fault behind it."""
+    log = (
+        "\x00\x01\x7f" * 500 + "\n" + "y" * 1_000_000 + " NVRM: Xid (PCI:0000:09:00): 48\n"
+        "[Mon Mar  3 04:05:06 2025] NVRM: Xid (PCI:0000:3b:00 GPU-I:05): 31, pid=1, name=a\r\n"
+        '{"_HOSTNAME":"node-1","MESSAGE":"NVRM: Xid (0000:3c:00.0): 79, GPU has fallen off the bus."}\n'
+        "NVRM: Xid (GPU-0123abcd-0123-0123-0123-0123456789ab): 63\n"
+    )
+    said = quarterdeck("xid", "--json", stdin=log)
+    assert (said.code, said.json["lines"], said.json["unreadable"]) == (1, 5, 0)
+    told = [(each["code"], each["device"], each["host"], each["uuid"]) for each in said.json["faults"]]
+    assert told == [
+        (79, "0000:3c:00", "node-1", None),
+        (31, "0000:3b:00", None, None),
+        (63, None, None, "GPU-0123abcd-0123-0123-0123-0123456789ab"),
+    ]

@@ -30,6 +30,8 @@ def only(log: str, policy: Policy | None = None) -> Fault:
         ("(PCI:0009:01:00)", "0009:01:00"),
         ("(0000:18:00)", "0000:18:00"),
         ("(18:00.0)", "0000:18:00"),
+        ("(PCI:0000:3b:00 GPU-I:05)", "0000:3b:00"),
+        ("(0000:3B:00.0 GPU-I:00)", "0000:3b:00"),
         ("", ""),
         ("(PCI:nonsense)", ""),
     ],
@@ -241,6 +243,57 @@ def test_escape_sequences_and_endless_lines_are_harmless() -> None:
 def test_a_line_wrapped_in_json_is_read() -> None:
     fault = only('{"_HOSTNAME":"node-1","MESSAGE":"NVRM: Xid (PCI:0000:01:00): 79, pid=1, name=a, GPU has"}')
     assert (fault.code, fault.device) == (79, "0000:01:00")
+
+
+UUID = "GPU-0123abcd-0123-0123-0123-0123456789ab"
+
+
+@pytest.mark.parametrize("where", [f"({UUID})", f"(UUID: {UUID})"])
+def test_a_gpu_named_by_its_uuid_is_one_of_its_own(where: str) -> None:
+    one, other = read(
+        f"NVRM: Xid {where}: 79, GPU has fallen off the bus.\n"
+        f"NVRM: Xid ({UUID[:-1]}c): 79, GPU has fallen off the bus.\n"
+        f"NVRM: Xid {where}: 79, GPU has fallen off the bus.\n"
+    ).faults
+    assert (one.uuid, one.device, one.count) == (UUID, "", 2)
+    assert (other.uuid, other.count) == (f"{UUID[:-1]}c", 1)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        '"NVRM: Xid (PCI:0000:01:00): 79, pid=1, name=a, GPU has"',
+        str(list(b"NVRM: Xid (PCI:0000:01:00): 79, pid=1, name=a, GPU has \xff\x00")),
+    ],
+)
+def test_an_entry_of_the_journal_keeps_its_host_and_time(message: str) -> None:
+    told = f'"_HOSTNAME":"node-1","pad":"{"x" * 9000}","__REALTIME_TIMESTAMP":"1741000000123456"'
+    fault = only(f'{{{told},"MESSAGE":{message}}}')
+    assert (fault.code, fault.device, fault.host) == (79, "0000:01:00", "node-1")
+    assert (fault.first, fault.process) == ("2025-03-03T11:06:40Z", "a (pid 1)")
+
+
+@pytest.mark.parametrize(
+    "entry",
+    ['{"MESSAGE": 79}', '{"MESSAGE": [1, 999]}', "{" * 5000, '{"MESSAGE": null} NVRM', '{"a":' * 9000],
+)
+def test_an_entry_that_is_none_is_an_ordinary_line(entry: str) -> None:
+    assert read(f"{entry} NVRM\n").faults == ()
+
+
+def test_a_time_that_can_not_be_is_left_out() -> None:
+    fault = only('{"__REALTIME_TIMESTAMP":"99999999999999999","MESSAGE":"NVRM: Xid (PCI:0000:01:00): 79"}')
+    assert fault.code == 79
+
+
+def test_a_fault_far_along_a_line_is_read() -> None:
+    fault = only(f"{'x' * 50_000} NVRM: Xid (PCI:0000:01:00): 79, pid=7, name=a, GPU has")
+    assert (fault.code, fault.process) == (79, "a (pid 7)")
+
+
+def test_lines_that_end_as_windows_ends_them_are_read() -> None:
+    fault = only("NVRM: Xid (PCI:0000:01:00): 79\r\n[1.5] NVRM: Xid (PCI:0000:01:00): 79, pid=7, name=a\r\n")
+    assert (fault.count, fault.says, fault.last) == (2, "", "1.5")
 
 
 def test_no_more_faults_are_kept_than_a_screen_could_ever_show() -> None:

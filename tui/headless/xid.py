@@ -98,7 +98,7 @@ def _forbids(found: Xid, policy: Policy) -> bool:
 
 def _log(stream: BinaryIO, policy: Policy, *, json: bool) -> int:
     """Every fault of a kernel log, the hardest first. Exit 1 where one is of severity FAIL."""
-    digest = LogReader(policy).read(iter(lambda: stream.readline(_LONGEST_LINE), b""))
+    digest = LogReader(policy).read(_lines(stream))
     if json:
         put(_log_shape(digest))
     elif digest.faults:
@@ -107,6 +107,14 @@ def _log(stream: BinaryIO, policy: Policy, *, json: bool) -> int:
     for line in _words(digest):
         tell(line)
     return FAILED if digest.worst is Severity.FAIL else DONE
+
+
+def _lines(stream: BinaryIO) -> Iterator[bytes]:
+    """The log's lines; of one without end its beginning, so that it is one line and not held as a whole."""
+    while line := stream.readline(_LONGEST_LINE):
+        yield line
+        while line and not line.endswith(b"\n"):
+            line = stream.readline(_LONGEST_LINE)
 
 
 def _words(digest: Digest) -> Iterator[str]:
@@ -123,7 +131,7 @@ def _row(fault: Fault) -> tuple[str, ...]:
     return (
         fault.severity.value,
         f"{fault.label}: {detail}" if detail else fault.label,
-        f"{fault.host} {fault.device or '?'}".strip(),
+        f"{fault.host} {fault.device or fault.uuid or '?'}".strip(),
         str(fault.count),
         fault.first or "?",
         fault.last or "?",
