@@ -1,0 +1,206 @@
+"""What `dcgmi diag -j` printed, in the shapes of DCGM 2, 3 and 4, whole, noisy, cut off and wrong."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from backends.diagnostics.dcgmi import read_diag
+from fleet.health import Verdict
+
+
+def third(status: str = "Pass", gpus: int = 2, *, fails: int | None = None, **more: Any) -> str:
+    """A report as DCGM 3 prints it: strings for ids, a list of device ids, deployment tests without a GPU."""
+    rows = [
+        {"gpu_id": str(gpu), "status": "Fail" if gpu == fails else status, **(more if gpu == fails else {})}
+        for gpu in range(gpus)
+    ]
+    body = {
+        "Driver Version Detected": "535.161.08",
+        "GPU Device IDs": ["2330"] * gpus,
+        "GPU Device Serials": {str(gpu): f"16509230{gpu}" for gpu in range(gpus)},
+        "test_categories": [
+            {
+                "category": "Deployment",
+                "tests": [
+                    {"name": "Denylist", "results": [{"status": "Pass"}]},
+                    {"name": "Graphics Processes", "results": [{"status": "Skip"}]},
+                ],
+            },
+            {"category": "Hardware", "tests": [{"name": "GPU Memory", "results": rows}]},
+        ],
+        "version": "3.3.7",
+    }
+    return json.dumps({"DCGM GPU Diagnostic": body}, indent=2)
+
+
+def second(status: str = "PASS", ids: str = "0,1") -> str:
+    """As DCGM 2 prints it: `gpu_ids` as one text, warnings as a text, nothing that lists the GPUs."""
+    results = [{"gpu_ids": ids, "status": status, "warnings": "row 7 is slow" if status != "PASS" else ""}]
+    tests = [{"name": "PCIe", "results": results}]
+    return json.dumps(
+        {"DCGM GPU Diagnostic": {"test_categories": [{"category": "Integration", "tests": tests}]}}
+    )
+
+
+def fourth(statuses: tuple[str, ...] = ("Pass", "Pass"), listed: int | None = None, **more: Any) -> str:
+    """As DCGM 4 prints it: entities by group, a CPU among them, a summary of each test."""
+    entities = [
+        {"entity_id": at, "device_id": "2330"} for at in range(len(statuses) if listed is None else listed)
+    ]
+    results = [
+        {"entity_group": "GPU", "entity_group_id": 1, "entity_id": at, "status": status}
+        for at, status in enumerate(statuses)
+    ]
+    cpu = {"entity_group": "CPU", "entity_group_id": 7, "entity_id": 0, "status": "Skip"}
+    body = {
+        "entity_groups": [
+            {"entity_group": "GPU", "entity_group_id": 1, "entities": entities},
+            {"entity_group": "CPU", "entity_group_id": 7, "entities": [{"entity_id": 0}]},
+        ],
+        "test_categories": [
+            {
+                "category": "Stress",
+                "tests": [
+                    {
+                        "name": "targeted_power",
+                        "results": [*results, cpu],
+                        "test_summary": {"status": statuses[0]},
+                    }
+                ],
+            }
+        ],
+        **more,
+    }
+    return json.dumps({"DCGM Diagnostic": body})
+
+
+@pytest.mark.parametrize("report", [third(), second(), fourth()], ids=["dcgm 3", "dcgm 2", "dcgm 4"])
+def test_a_report_in_which_every_gpu_passes_is_a_pass(report: str) -> None:
+    read = read_diag(report, exit_code=0, gpus=2)
+    assert read.verdict is Verdict.PASS
+    assert "passed" in read.value
+
+
+def test_tests_that_were_skipped_are_counted_and_do_no_harm() -> None:
+    assert read_diag(third(), exit_code=0, gpus=2).value == "2 tests passed, 1 skipped"
+
+
+@pytest.mark.parametrize(
+    "report",
+    [third(fails=1), second("Fail"), fourth(("Pass", "FAIL"))],
+    ids=["dcgm 3", "dcgm 2", "dcgm 4"],
+)
+@pytest.mark.parametrize("exit_code", [0, 1, 226, None])
+def test_one_failed_test_fails_however_it_exits(report: str, exit_code: int | None) -> None:
+    assert read_diag(report, exit_code=exit_code, gpus=2).verdict is Verdict.FAIL
+
+
+def test_a_failure_names_test_gpu_warning_and_error() -> None:
+    warning = {"error_category": 4, "error_id": 44, "warning": "GPU 1: memory at 0x7f00 differs"}
+    read = read_diag(third(fails=1, warnings=[warning]), exit_code=226, gpus=2)
+    assert read.value == "GPU Memory: Fail on GPU 1: GPU 1: memory at 0x7f00 differs (error 44)"
+    assert read.clears
+
+
+def test_a_warning_warns_with_its_words() -> None:
+    read = read_diag(second("Warn"), exit_code=0, gpus=2)
+    assert (read.verdict, read.value) == (Verdict.WARN, "PCIe: Warn on GPU 0, 1: row 7 is slow")
+
+
+def test_everything_skipped_is_unknown() -> None:
+    read = read_diag(fourth(("Skip", "Skip")), exit_code=0, gpus=2)
+    assert (read.verdict, read.value) == (Verdict.UNKNOWN, "no test was run: all were skipped")
+
+
+def test_a_gpu_that_dcgm_does_not_see_fails() -> None:
+    read = read_diag(third(gpus=7), exit_code=0, gpus=8)
+    assert (read.verdict, read.value) == (Verdict.FAIL, "DCGM sees 7 of 8 GPUs")
+
+
+def test_a_gpu_that_is_there_without_a_result_is_unknown() -> None:
+    read = read_diag(fourth(("Pass",), listed=2), exit_code=0, gpus=2)
+    assert (read.verdict, read.value) == (Verdict.UNKNOWN, "results of 1 of 2 GPUs, none of 1")
+
+
+def test_a_gpu_skipped_by_every_test_has_no_result() -> None:
+    assert read_diag(fourth(("Pass", "Skip")), exit_code=0, gpus=2).verdict is Verdict.UNKNOWN
+
+
+def test_a_report_that_names_no_gpu_is_unknown() -> None:
+    tests = [{"name": "Denylist", "results": [{"status": "Pass"}]}]
+    body = {"DCGM GPU Diagnostic": {"test_categories": [{"category": "Deployment", "tests": tests}]}}
+    assert read_diag(json.dumps(body), exit_code=0, gpus=8).value == "the report names no GPU"
+
+
+def test_a_status_that_nobody_knows_is_unknown() -> None:
+    assert read_diag(third("Passed?"), exit_code=0, gpus=2).verdict is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize("exit_code", [1, 226, None])
+def test_a_report_that_passes_needs_an_exit_that_says_so(exit_code: int | None) -> None:
+    assert read_diag(third(), exit_code=exit_code, gpus=2).verdict is Verdict.UNKNOWN
+
+
+def test_text_around_the_report_is_passed_over() -> None:
+    noise = 'Starting {"host": "engine"}\n\x1b[31mwarning\x1b[0m\n'
+    read = read_diag(f"{noise}{third()}\nSuccessfully ran diagnostic\n}}", exit_code=0, gpus=2)
+    assert read.verdict is Verdict.PASS
+
+
+def test_of_two_reports_the_failing_one_counts() -> None:
+    assert read_diag(third() + "\n" + third(fails=0), exit_code=0, gpus=2).verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize("keep", [30, 400, -3])
+def test_a_report_that_breaks_off_is_unknown(keep: int) -> None:
+    read = read_diag(third()[:keep], exit_code=0, gpus=2)
+    assert (read.verdict, read.value) == (Verdict.UNKNOWN, "its report breaks off")
+
+
+@pytest.mark.parametrize(
+    ("output", "says"),
+    [
+        (
+            "Error: Unable to establish a connection to the specified host: localhost\nError: Unable to connect.\n",
+            "Unable to establish a connection",
+        ),
+        ("dcgmi: error while loading shared libraries: libdcgm.so.4: cannot open", "error while loading"),
+        ("sh: dcgmi: not found\n", "no report: sh: dcgmi: not found"),
+        ("", "it printed nothing"),
+        ("{", "no report: {"),
+        ('{"DCGM GPU Diagnostic": ' * 3000, "its report breaks off"),
+    ],
+)
+@pytest.mark.parametrize("exit_code", [0, 1, 127])
+def test_no_report_is_unknown_and_says_why(output: str, says: str, exit_code: int) -> None:
+    read = read_diag(output, exit_code=exit_code, gpus=8)
+    assert read.verdict is Verdict.UNKNOWN
+    assert says in read.value
+
+
+def test_an_error_of_the_run_is_unknown_though_its_tests_pass() -> None:
+    read = read_diag(fourth(runtime_error="The hostengine is being stopped"), exit_code=0, gpus=2)
+    assert (read.verdict, read.value) == (Verdict.UNKNOWN, "The hostengine is being stopped")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [],
+        {"DCGM GPU Diagnostic": []},
+        {"DCGM GPU Diagnostic": {"test_categories": {"a": 1}}},
+        {"DCGM": {"x": None}},
+    ],
+)
+def test_a_report_of_another_shape_is_unknown(body: object) -> None:
+    assert read_diag(json.dumps(body), exit_code=0, gpus=2).verdict is Verdict.UNKNOWN
+
+
+def test_hostile_texts_are_cleaned_and_bounded() -> None:
+    read = read_diag(third(fails=0, warnings="\x1b]0;x\x07" + "evil\u202e" * 9000), exit_code=1, gpus=2)
+    assert read.verdict is Verdict.FAIL
+    assert len(read.value) <= 400
+    assert read.value.isprintable()
