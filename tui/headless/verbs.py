@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from fleet.errors import Missing, Unreachable
 from fleet.node import NodeKey
@@ -75,13 +75,11 @@ def looks_at_named_nodes(asked: argparse.Namespace, deck: Deck) -> bool:
 
 
 def _vouching(asked: argparse.Namespace) -> Options:
-    span = asked.expires if isinstance(asked.expires, timedelta) else None
-    until = None if span is not None else asked.expires
     return Options(
         check_only=asked.check,
         accept=asked.accept or "",
-        accept_for=span,
-        accept_until=until,
+        accept_for=asked.expires if isinstance(asked.expires, timedelta) else None,
+        accept_until=asked.expires if isinstance(asked.expires, datetime) else None,
         repaired=(asked.repaired or "").strip(),
     )
 
