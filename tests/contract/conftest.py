@@ -99,6 +99,6 @@ async def connected(
     api = Api(access, source=source, clock=clock, environ=environ)
     reader = KubernetesReader(api, NodeKeys())
     try:
-        yield Orchestrator(api, reader, KubernetesWriter(api, reader, clock), clock)
+        yield Orchestrator(api, reader, KubernetesWriter(api, reader, clock), clock, access=access)
     finally:
         await api.close()

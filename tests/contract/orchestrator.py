@@ -1,7 +1,8 @@
 """One orchestrator under contract: the simulator on a clock that tests move, or a real cluster that somebody lends.
 
-A real cluster belongs to somebody: only nodes, namespaces and budgets made here are touched, every name is unique to the test,
-and everything made is removed at the end, also after a failure. Times there are real, so conditions are polled.
+A real cluster belongs to somebody: only nodes, namespaces, what is in them, and roles that were made here are touched, every name
+is unique to the test, and everything made is removed at the end, also after a failure. Times there are real, so conditions are
+polled.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 from backends.kubernetes.actions import KubernetesWriter
 from backends.kubernetes.connection import MERGE_PATCH, Api
+from backends.kubernetes.kubeconfig import Access
 from backends.kubernetes.our_keys import KWOK, OurKeys
 from backends.kubernetes.reader import KubernetesReader
 from backends.simulated.faults import Fault, FaultKind
@@ -45,9 +47,11 @@ class Orchestrator:
     writer: KubernetesWriter
     clock: Clock
     simulation: Simulation | None = None
+    access: Access | None = None
     run: str = field(default_factory=lambda: f"qd-{uuid.uuid4().hex[:8]}")
     progress: list[Progress] = field(default_factory=list)
     _made: list[str] = field(default_factory=list)
+    _opened: list[Api] = field(default_factory=list)
     _count: int = 0
 
     @property
@@ -140,6 +144,10 @@ class Orchestrator:
     def adopt(self, key: NodeKey) -> None:
         """Remove a node at the end that a step under test makes."""
         self._made.append(f"/api/v1/nodes/{key.name}")
+
+    def closes(self, api: Api) -> None:
+        """Close another way to this cluster at the end."""
+        self._opened.append(api)
 
     async def node(
         self, *, image: str = "v1", taints: tuple[Json, ...] = (), wait: bool = True, **labels: str
@@ -316,6 +324,8 @@ class Orchestrator:
 
     async def clean_up(self) -> None:
         """Remove whatever was made, newest first, whatever each removal says."""
+        for api in self._opened:
+            await api.close()
         for path in reversed(self._made):
             if path.startswith("/api/v1/nodes/"):
                 await self._clear(path.rpartition("/")[2])

@@ -11,6 +11,7 @@ from fleet.errors import Denied, Missing
 from fleet.node import NodeKey, Readiness, Stage
 from fleet.plan import Permission, Verb
 from fleet.workload import Keeper
+from tests.contract.limited import deny
 from tests.contract.orchestrator import Orchestrator
 
 
@@ -82,10 +83,8 @@ async def test_many_nodes_are_read_as_one_by_one(
 async def test_permissions_are_asked_for_each_verb(orchestrator: Orchestrator) -> None:
     answers = await orchestrator.reader.allowed(tuple(Verb))
     assert set(answers) == set(Verb)
-    if orchestrator.simulation is None:
-        return
     assert set(answers.values()) == {Permission.ALLOWED}
-    orchestrator.simulation.api.deny("create", "pods/eviction")
+    await deny(orchestrator, ("create", "pods/eviction"))
     answers = await orchestrator.reader.allowed((Verb.CORDON, Verb.DRAIN, Verb.REIMAGE, Verb.PROVISION))
     assert answers == {
         Verb.CORDON: Permission.ALLOWED,
@@ -98,14 +97,11 @@ async def test_permissions_are_asked_for_each_verb(orchestrator: Orchestrator) -
 async def test_what_may_not_be_read_is_denied_and_budgets_are_only_not_named(
     orchestrator: Orchestrator,
 ) -> None:
-    if orchestrator.simulation is None:
-        pytest.skip("nobody's rights on a real cluster are taken away")
     key = await orchestrator.node()
-    orchestrator.simulation.api.deny("list", "poddisruptionbudgets")
-    orchestrator.simulation.api.deny("get", "namespaces")
+    await deny(orchestrator, ("list", "poddisruptionbudgets"), ("get", "namespaces"))
     assert (await orchestrator.facts(key)).node.key == key
     identity = await orchestrator.reader.identity()
     assert identity.identity == orchestrator.api.server
-    orchestrator.simulation.api.deny("list", "pods")
+    await deny(orchestrator, ("list", "pods"))
     with pytest.raises(Denied, match="pods"):
         await orchestrator.facts(key)
