@@ -15,6 +15,7 @@ from backends.kubernetes.gate_note import same_finding, write_gate
 from backends.kubernetes.held_by import UNREADABLE, Entry, HeldBy, holds_of, read_held_by
 from backends.kubernetes.node_edit import Draft, NodeObject
 from backends.kubernetes.our_keys import KEEP_AWAY, OurKeys
+from fleet.alone import KEEPS_AWAY
 from fleet.errors import Conflict, Rejected
 from fleet.holder import Hold, HolderKind
 from fleet.node import Admission, Stage
@@ -23,8 +24,6 @@ from fleet.plan import ApplyVerdict, Close, Mark, Release, Verb
 ForeignHolds = Callable[[NodeObject], tuple[Hold, ...]]
 """Holds of others on a Node, from the keys they left: controllers by name, and one unnamed for a cordon that nobody signed."""
 
-KEEPS_AWAY = (Verb.DRAIN.value, Verb.REIMAGE.value, Verb.RETIRE.value)
-"""Verbs whose hold keeps autoscalers away, for they take the node's work or the node itself."""
 _AT_THE_GATE = (Stage.PROVISIONING, Stage.GATED, Stage.REIMAGING, Stage.QUARANTINED)
 
 

@@ -8,13 +8,13 @@ from datetime import timedelta
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from backends.kubernetes.closing import KEEPS_AWAY, Change
+from backends.kubernetes.closing import Change
 from backends.kubernetes.connection import MERGE_PATCH, Api, Query
 from backends.kubernetes.held_by import holds_of
 from backends.kubernetes.node_edit import NodeObject, read_node
 from backends.kubernetes.our_keys import FIELD_MANAGER, OurKeys
+from fleet import alone
 from fleet.errors import Conflict
-from fleet.holder import begun_since
 from fleet.operation import Outcome, StepState
 from fleet.plan import Action, ApplyVerdict, Check, Close, Create, PutImage, Release, Remove, Step
 from fleet.ports import Clock
@@ -60,22 +60,9 @@ def expect_same(step: Step, node: NodeObject, keys: OurKeys) -> None:
 
 
 def expect_alone(step: Step, node: NodeObject, keys: OurKeys) -> None:
-    """Raise Conflict where a step would take a node away that another operation has begun to work on, unseen by our operator.
-
-    A hold that names what failed is written whoever else is there.
-    """
-    match step.action:
-        case Close(hold=hold) if hold.verb not in KEEPS_AWAY or hold.step:
-            return
-        case Close() | PutImage() | Remove():
-            operation = operation_of(step.action)
-        case _:
-            return
+    """See `fleet.alone.expect_alone`, over the holds that are on the node."""
     held = holds_of(node.annotations.get(keys.held_by), node.annotations.get(keys.unreadable))
-    if operation and (other := begun_since(held, step.before.holds, operation)) is not None:
-        why = f": {other.reason}" if other.reason else ""
-        says = f"operation {other.operation} ({other.verb}) of {other.by} began on it since it was shown{why}"
-        raise Conflict(f"{says}; plan it anew", about=node.name)
+    alone.expect_alone(step, held)
 
 
 def denial_may_pass(clock: Clock, allowed_at: float | None) -> bool:

@@ -25,7 +25,6 @@ from fleet.plan import (
     ApplyVerdict,
     Attest,
     AwaitBoot,
-    Before,
     Check,
     Close,
     Create,
@@ -69,7 +68,7 @@ class SlurmWriter:
         return self._reader.source
 
     async def prepare(self, step: Step) -> Step:
-        """The step with the node as it is now: its boot, and whoever's holds stand there, so that the journal keeps them.
+        """The step with the node's boot as it is now. Whose holds the operator was shown is kept, and what a cancel puts back.
 
         An AwaitBoot keeps what was recorded before the boot. Raises Missing, Rejected for a node that is to be made.
         """
@@ -84,7 +83,7 @@ class SlurmWriter:
             if isinstance(step.action, Remove):
                 return step
             raise
-        return replace(step, before=_before(step, seen))
+        return replace(step, before=replace(step.before, boot_id=seen.boot or step.before.boot_id))
 
     async def perform(self, step: Step, progress: Callable[[Progress], None]) -> Outcome:
         """Do one step to its end. See `fleet.ports.Writer.perform` for what it raises."""
@@ -134,17 +133,3 @@ def _edit_of(step: Step) -> Callable[[Seen], Change]:
             return partial(mark, action=action)
         case action:
             raise Rejected(f"{type(action).__name__} is no change of a node", about=step.id)
-
-
-def _before(step: Step, seen: Seen) -> Before:
-    """What was found before our own first step is kept, for a cancel puts that back; the boot and the holds are those of now."""
-    planned = step.before
-    return Before(
-        uid=planned.uid,
-        boot_id=seen.boot or planned.boot_id,
-        image=planned.image,
-        unschedulable=planned.unschedulable,
-        holds=(*seen.note.held(), *seen.foreign),
-        manifest=planned.manifest,
-        stage=planned.stage,
-    )

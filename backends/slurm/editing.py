@@ -17,6 +17,7 @@ from backends.slurm.closing import Change
 from backends.slurm.commands import SlurmCommands
 from backends.slurm.seen import Seen
 from backends.slurm.together import Together
+from fleet.alone import expect_alone
 from fleet.errors import Conflict, FleetError, Missing, OutcomeUnknown, Rejected
 from fleet.operation import Outcome, StepState
 from fleet.plan import Step
@@ -49,9 +50,17 @@ class NodeEditor:
         return replace(seen, no_extra=True) if self._no_extra else seen
 
     async def change(self, step: Step, edit: Callable[[Seen], Change]) -> Outcome:
-        """Make `edit` so, and see that it is. Raises Conflict where others keep changing it, and what `edit` raises."""
+        """Make `edit` so, and see that it is.
+
+        Raises Conflict where others keep changing it or began to take it away unseen, and what `edit` raises.
+        """
         name, meddled, evidence = step.node.name, False, ""
-        change = edit(await self.see(name))
+
+        def alone(seen: Seen) -> Change:
+            expect_alone(step, seen.note.held())
+            return edit(seen)
+
+        change = alone(await self.see(name))
         if not change.needed:
             return Outcome(step.id, step.node, StepState.SKIPPED, change.already)
         says = change.says
@@ -59,7 +68,7 @@ class NodeEditor:
             evidence = evidence or change.evidence
             refused = await self._try(change)
             now = await self._settled(name)
-            change = self._again(edit, now, meddled=meddled)
+            change = self._again(alone, now)
             if not change.needed:
                 told = f"{says}; somebody else changed it at the same time: look at it" if meddled else says
                 return Outcome(step.id, step.node, StepState.DONE, told, evidence or now.state)
@@ -69,7 +78,7 @@ class NodeEditor:
                 raise refused
             else:
                 self._no_extra = True
-                change = edit(replace(now, no_extra=True))
+                change = alone(replace(now, no_extra=True))
         raise Conflict(f"somebody else changed it under each of {TRIES} tries", about=name)
 
     async def command(self, *argv: str, about: str) -> str:
@@ -96,7 +105,7 @@ class NodeEditor:
             raise OutcomeUnknown(f"sent, and it can't be read back: {error}", about=name) from error
 
     @staticmethod
-    def _again(edit: Callable[[Seen], Change], now: Seen, *, meddled: bool) -> Change:
+    def _again(edit: Callable[[Seen], Change], now: Seen) -> Change:
         try:
             return edit(now)
         except Conflict as error:

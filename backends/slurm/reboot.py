@@ -17,6 +17,7 @@ from backends.slurm.editing import NodeEditor
 from backends.slurm.our_note import REASON_PREFIX
 from backends.slurm.seen import REBOOT_REQUESTED, Seen
 from backends.slurm.together import SharedReads
+from fleet.alone import expect_alone
 from fleet.category import SLURM_REBOOT
 from fleet.errors import Blocked, Conflict, Denied, FleetError, Missing, Rejected, TimedOut
 from fleet.health import same_boot
@@ -59,6 +60,7 @@ class Rebooting:
             argv = [part.replace("{node}", name).replace("{image}", action.image) for part in self.set_image]
             await self.editor.command(*argv, about=name)
         seen = await self.editor.see(name)
+        expect_alone(step, seen.note.held())
         self._expect_ready(seen, action)
         report(Progress(step.id, step.node, f"asking Slurm to {'wake' if seen.asleep else 'reboot'} it"))
         await self.editor.command(*boot_argv(seen, action), about=name)

@@ -12,6 +12,7 @@ from enum import Enum
 from backends.slurm.closing import retired
 from backends.slurm.editing import NodeEditor
 from backends.slurm.together import SharedReads
+from fleet.alone import expect_alone
 from fleet.errors import Conflict, Missing
 from fleet.node import Stage
 from fleet.operation import Effect, Outcome, StepState
@@ -67,5 +68,6 @@ class Retiring:
             jobs = ", ".join(describe_job(job) for job in facts.placements[:3])
             raise Conflict(f"work is on it still: {jobs}", about=step.node.name)
         seen = await self.editor.see(step.node.name)
+        expect_alone(step, seen.note.held())
         if not seen.closed:
             raise Conflict("somebody opened it: it is not retired", about=step.node.name)
