@@ -94,21 +94,19 @@ async def test_a_long_name_with_dots_is_closed_made_again_and_opened(orchestrato
     assert (await orchestrator.facts(node)).node.image.running == "v2"
 
 
-async def test_a_node_with_nothing_but_a_name_is_left_as_it_was_found(orchestrator: Orchestrator) -> None:
+async def test_a_node_with_nothing_but_a_name_keeps_nothing_of_ours_but_its_stage(
+    orchestrator: Orchestrator,
+) -> None:
     node = await bare(orchestrator, orchestrator.unique("node"))
     await orchestrator.until_ready(node)
-    before = await orchestrator.raw_node(node)
-    await orchestrator.perform(node, Close(orchestrator.hold("drain")))
-    assert (await orchestrator.facts(node)).node.admission is Admission.CORDONED
-    await orchestrator.perform(node, Release((orchestrator.operation,)))
+    await orchestrator.perform(node, Close(orchestrator.hold("drain"), gate=True))
+    assert (await orchestrator.facts(node)).node.admission is Admission.GATED
+    await orchestrator.perform(node, Release((orchestrator.operation,), open_gate=True))
     await orchestrator.until_open(node)
-    after = await orchestrator.raw_node(node)
-    assert after["metadata"]["labels"] == {
-        **(before["metadata"].get("labels") or {}),
-        KEYS.lifecycle: "in-service",
-    }
-    assert after["metadata"]["annotations"] == before["metadata"]["annotations"]
-    assert not after["spec"].get("taints")
+    raw = await orchestrator.raw_node(node)
+    keys = [*(raw["metadata"].get("labels") or {}), *raw["metadata"]["annotations"]]
+    assert [key for key in keys if key.startswith(KEYS.prefix)] == [KEYS.lifecycle]
+    assert not raw["spec"].get("taints")
 
 
 async def test_a_node_that_a_finalizer_keeps_is_gone_only_when_it_is_gone(orchestrator: Orchestrator) -> None:
@@ -214,6 +212,33 @@ async def test_a_pod_that_a_finalizer_keeps_has_moved_only_when_it_is_gone(
         await set_finalizers(orchestrator, path)
     assert (await moving).state is StepState.DONE
     assert not await orchestrator.exists(path)
+
+
+async def test_a_pod_that_comes_back_under_its_own_name_is_another_one(orchestrator: Orchestrator) -> None:
+    node, space = await orchestrator.node(), await orchestrator.namespace()
+    template = {"metadata": {"labels": {"app": "db"}}, "spec": pod_spec(node)}
+    spec = {
+        "replicas": 1,
+        "serviceName": "db",
+        "selector": {"matchLabels": {"app": "db"}},
+        "template": template,
+    }
+    manifest = {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": {"name": "db", "namespace": space},
+        "spec": spec,
+    }
+    await orchestrator.make(f"/apis/apps/v1/namespaces/{space}/statefulsets", manifest)
+    await orchestrator.until_running(node, "db", 1)
+    await close(orchestrator, node)
+    assert (await orchestrator.perform(node, MoveWork(DrainOptions(), LONG))).state is StepState.DONE
+
+    async def back() -> bool:
+        path = f"/api/v1/namespaces/{space}/pods/db-0"
+        return await orchestrator.exists(path) and not (await orchestrator.get(path))["spec"].get("nodeName")
+
+    await orchestrator.settle(back, "its controller has made it again, and it waits")
 
 
 async def test_a_pod_bound_past_the_cordon_stops_the_drain_that_may_not_lose_it(
