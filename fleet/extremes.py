@@ -57,6 +57,11 @@ class Histograms:
             for value, count in Counter(values).items():
                 counts[value] = counts.get(value, 0) + count
 
+    def put(self, node: Extremes) -> None:
+        """Count one node in."""
+        for counts, value in zip(self._counts, node, strict=True):
+            counts[value] = counts.get(value, 0) + 1
+
     def move(self, old: Extremes, new: Extremes) -> None:
         """Count a node that is other than it was."""
         for field in _FIELDS:

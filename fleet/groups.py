@@ -82,7 +82,7 @@ class FleetGroups:
         if old is not None:
             self._take(old)
         if new is not None:
-            self.add_bucket(group_of(new), [new])
+            self._put(new)
 
     def totals(self, key: GroupKey) -> Totals:
         """One group's totals; all zero for a group that is not there."""
@@ -117,6 +117,13 @@ class FleetGroups:
             total.tally += difference
             if other:
                 total.extremes.move(old.extremes, new.extremes)
+
+    def _put(self, new: FleetRow) -> None:
+        key = group_of(new)
+        for total in (self._fleet, self._sum(key.parent), self._sum(key)):
+            total.size += 1
+            total.tally += new.tally
+            total.extremes.put(new.extremes)
 
     def _take(self, old: FleetRow) -> None:
         key = group_of(old)

@@ -51,7 +51,8 @@ class NodeReading:
 
     def image_of(self, features: str, system: str, category: str, wanted: str) -> Image:
         """The image that the node itself shows, and the one wanted: by a reimage under way, else of its category."""
-        desired = wanted or self.policy.category(category).desired_image or None
+        policy = self.policy
+        desired = wanted or policy.categories.get(category, policy.any_other).desired_image or None
         found = _matched(features, self.images)
         if found:
             return Image(found, FEATURE, desired)

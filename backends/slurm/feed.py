@@ -20,7 +20,7 @@ from backends.slurm.jobs import ask_jobs
 from backends.slurm.pace import MOVES_FOR, Pace
 from backends.slurm.reader import SHOW_NODES
 from backends.slurm.roster import News, Roster
-from backends.slurm.show import Shown, read_nodes, whole
+from backends.slurm.show import NodeLines, whole
 from backends.slurm.topology import ask_topology
 from fleet.errors import Denied, FleetError, Garbled
 from fleet.observation import Observation
@@ -52,6 +52,7 @@ class SlurmFeed:
         self._clock = clock
         self._source = source
         self._named = cluster
+        self._lines = NodeLines()
         self._roster = Roster(source, reading)
         self._pace = Pace(chance)
         self._cluster: Cluster | None = None
@@ -94,7 +95,7 @@ class SlurmFeed:
 
     def _digest(self, text: str, cluster: Cluster) -> News:
         """In a thread: ten thousand nodes take a while. Raises Denied, Garbled where there is no node."""
-        shown: Sequence[Shown] = read_nodes(whole(text))
+        shown = self._lines.read(whole(text))
         if not shown:
             if "nodes" in cluster.config.private:
                 raise Denied("PrivateData hides the nodes from this user", about=" ".join(SHOW_NODES))

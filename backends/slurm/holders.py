@@ -95,6 +95,8 @@ def program_of(reason: str) -> str:
 
 def health_check_of(reason: str, own: Sequence[str] = ()) -> str:
     """The health check whose verdict this Reason is; empty where it is none. `own` is how Reasons of the site's own begin."""
+    if not reason:
+        return ""
     known = next((program for prefix, program in HEALTH_CHECKS if reason.startswith(prefix)), "")
     return known or ("health check" if own and reason.startswith(tuple(own)) else "")
 

@@ -23,6 +23,7 @@ from fleet.workload import NodeWork, WorkloadId
 
 SHOWN = 200
 """Of one node's jobs no more than this are named."""
+_NO_JOBS: Sequence[WorkloadId] = ()
 
 
 @dataclass(slots=True)
@@ -34,6 +35,15 @@ class News:
     under_way: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """The work that was told of a node, and what it was made of."""
+
+    shown: Shown
+    ids: Sequence[WorkloadId]
+    work: NodeWork
+
+
 class Roster:
     """The nodes of one cluster as they were last told."""
 
@@ -43,7 +53,7 @@ class Roster:
         self._cluster: Cluster | None = None
         self._shown: dict[str, Shown] = {}
         self._nodes: dict[str, Node] = {}
-        self._work: dict[str, NodeWork] = {}
+        self._work: dict[str, _Told] = {}
         self._listed: frozenset[str] | None = None
 
     def nodes(self, shown: Sequence[Shown], cluster: Cluster) -> News:
@@ -55,7 +65,7 @@ class Roster:
             old = self._shown.get(each.name)
             now = _steady(each, old)
             fresh[now.name] = now
-            if old is not None and now == old and same_cluster:
+            if now is old and same_cluster:
                 continue
             node = node_of(now, self._source, self._reading, cluster)
             before = self._nodes.get(now.name)
@@ -76,12 +86,14 @@ class Roster:
                 on[name].append(job.workload)
         told: list[Observation] = []
         for name, shown in self._shown.items():
-            ids = on.get(name)
-            work = work_of(shown, tuple(sorted(set(ids))) if ids else ())
+            ids, before = on.get(name, _NO_JOBS), self._work.get(name)
+            if before is not None and before.shown is shown and before.ids == ids:
+                continue
+            work = work_of(shown, tuple(sorted(set(ids))))
             if len(work.workloads) > SHOWN:
                 work = replace(work, workloads=work.workloads[:SHOWN])
-            if self._work.get(name) != work:
-                self._work[name] = work
+            self._work[name] = _Told(shown, ids, work)
+            if before is None or before.work != work:
                 told.append(WorkSeen(NodeKey(self._source, name), work))
         return told
 
@@ -98,10 +110,12 @@ class Roster:
 
 
 def _steady(now: Shown, old: Shown | None) -> Shown:
-    """The node with the boot time that was told, where it is the same boot."""
-    if old is None or now.booted == old.booted or not same_boot(boot_of(now), boot_of(old)):
+    """The node with the boot time that was told, where it is the same boot; `old` itself where nothing is other than it was."""
+    if old is None or now is old:
         return now
-    return msgspec.structs.replace(now, booted=old.booted)
+    if now.booted != old.booted and same_boot(boot_of(now), boot_of(old)):
+        now = msgspec.structs.replace(now, booted=old.booted)
+    return old if now == old else now
 
 
 def _moved(node: Node, before: Node | None) -> bool:

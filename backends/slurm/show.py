@@ -63,6 +63,25 @@ def read_nodes(text: str) -> list[Shown]:
     return [shown for record in _records(text) if (shown := _read(record)) is not None]
 
 
+class NodeLines:
+    """Reads one complete list after another, and of each only the lines that are not as they were: most nodes rest."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: dict[str, Shown] = {}
+
+    def read(self, text: str) -> list[Shown]:
+        """As `read_nodes`; a node whose line is as it was is the very same object again."""
+        known, found = self._known, dict[str, Shown]()
+        for record in _records(text):
+            shown = known.get(record) or _read(record)
+            if shown is not None:
+                found[record] = shown
+        self._known = found
+        return list(found.values())
+
+
 def whole(text: str) -> str:
     """What scontrol printed, where it came to its end: its last line does. Raises Garbled where it broke off within one."""
     if text and not text.endswith("\n"):

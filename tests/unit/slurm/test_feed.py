@@ -211,6 +211,21 @@ async def test_work_is_the_controller_s_count_of_gpus_and_squeue_s_jobs() -> Non
     assert [seen.key.name for seen in at.told_of(WorkSeen) if isinstance(seen, WorkSeen)] == ["gpu1"]
 
 
+async def test_jobs_that_come_and_go_are_told_of_nodes_whose_line_is_as_it_was() -> None:
+    at = Bench()
+    await at.round()
+    at.answers.jobs = job("7", "gpu1")
+    await at.round()
+    work = at.work("gpu1")
+    assert work is not None
+    assert (len(at.told), work.pods) == (1, 1)
+    await at.round()
+    assert at.told == []
+    at.answers.jobs = ""
+    await at.round()
+    assert at.told_of(WorkSeen) == [WorkSeen(NodeKey("lab", "gpu1"), NodeWork())]
+
+
 async def test_a_slurm_conf_that_is_not_the_controller_s_is_said() -> None:
     at = Bench()
     at.answers.config = CONFIG.replace("= Match", "= Different Ours=0x1 Slurmctld=0x2")

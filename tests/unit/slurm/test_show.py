@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backends.slurm.our_note import Entry, Note, read_note, split
-from backends.slurm.show import read_nodes, read_time
+from backends.slurm.show import NodeLines, read_nodes, read_time
 from tests.unit.slurm.lines import line, shown
 
 SIGNED = "[root@2026-03-01T02:30:00]"
@@ -158,6 +158,16 @@ def test_what_newer_versions_print_behind_extra_is_none_of_it() -> None:
 def test_an_extra_that_is_nested_a_thousand_times_is_read_as_text() -> None:
     deep = "{" * 100_000
     assert shown(after=f"Comment=c Extra={deep}").extra == deep
+
+
+def test_of_the_next_list_only_lines_that_are_not_as_they_were_are_read() -> None:
+    lines = NodeLines()
+    first = lines.read(f"{line('gpu1')}\n{line('gpu2')}\n")
+    text = f"{line('gpu2', 'IDLE+DRAIN')}\n{line('gpu1')}\n{line('gpu3')}\n"
+    second = lines.read(text)
+    assert second == read_nodes(text)
+    assert second[1] is first[0]
+    assert [shown.name for shown in lines.read(line("gpu2"))] == ["gpu2"]
 
 
 def test_what_is_no_list_of_nodes_holds_none() -> None:
