@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from fleet.diagnosis import Diagnose
 from fleet.holder import HolderKind
 from fleet.machine import Tie, disagree, kind_of, own_holds, truths, without_carried
 from fleet.node import Node, NodeKey
@@ -120,7 +121,13 @@ def _in_order(request: Request, tie: Tie, shares: Mapping[NodeKey, NodePlan]) ->
 def _gate(request: Request, tie: Tie, shares: Mapping[NodeKey, NodePlan]) -> tuple[Step, ...]:
     """What is vouched for on either side, then one check of both."""
     shown = shares[tie.shown]
-    others = [step for share in shares.values() for step in share.steps if not isinstance(step.action, Check)]
+    others = [
+        step
+        for side, share in shares.items()
+        for step in share.steps
+        if not isinstance(step.action, Check)
+        and not (isinstance(step.action, Diagnose) and side != tie.sides[0])  # Slurm's side has the GPUs
+    ]
     checks = [
         replace(
             step,

@@ -25,12 +25,26 @@ WARM_CELSIUS = 85.0
 
 
 @dataclass(frozen=True, slots=True)
+class OnNode:
+    """How a category runs an active check. `command` is an argument list in the place of the check's own, where it is not empty.
+
+    `image` is what a Kubernetes Job runs it in; `level` is dcgmi's; `deadline` None is the check's own.
+    """
+
+    level: int = 2
+    command: tuple[str, ...] = ()
+    image: str = ""
+    deadline: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CheckPolicy:
     """How one gate check is read for a category: `needed` checks that are unknown keep the gate closed.
 
     `limit` is the threshold, in the unit that `fleet.check_catalogue` names; `severity` (FAIL or WARN) what a value beyond it
     comes to; `window` how long an XID whose age is known counts as hard as its code. None is the check's own default. `asked`:
-    the site wrote that it needs this check, so that it is unknown too where nobody ever heard of it.
+    the site wrote that it needs this check, so that it is unknown too where nobody ever heard of it. `on_node` is how an active
+    check is run.
     """
 
     enabled: bool = True
@@ -39,6 +53,7 @@ class CheckPolicy:
     asked: bool = False
     severity: Verdict | None = None
     window: timedelta | None = None
+    on_node: OnNode | None = None
 
 
 @dataclass(frozen=True, slots=True)

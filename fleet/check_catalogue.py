@@ -1,4 +1,4 @@
-"""Every passive check of the gate, declared: what it is about, where it is read, its default threshold and whose that is.
+"""Every check of the gate, declared: what it is about, where it is read, its default threshold and whose that is.
 
 The defaults are those of fleets and makers that publish theirs; docs/health-gate.md shows this very table. What a default
 dcgm-exporter exports is needed, and so is what every orchestrator tells; the rest counts where somebody exports it.
@@ -11,12 +11,14 @@ from dataclasses import dataclass
 
 from fleet.category import HOT_CELSIUS, CheckPolicy
 from fleet.clock_reasons import SLOWED
+from fleet.diagnosis import DCGM_DIAG, NCCL
 from fleet.health import Verdict
 
 EVIDENCE = "evidence"
 
 _NODE = "the orchestrator"
 _DCGM = "telemetry"
+_RUN = "a run on the node"
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,8 +337,36 @@ _OF_GPUS = (
     ),
 )
 
-CATALOGUE: Mapping[str, CheckSpec] = {spec.name: spec for spec in (*_OF_NODE, *_OF_GPUS)}
-"""Every passive check by its name, in the order they are made; `evidence` is asked for by a fault and stands apart."""
+_ON_NODE = (
+    CheckSpec(
+        DCGM_DIAG,
+        "NVIDIA's own diagnostic finds nothing wrong with any GPU",
+        "`dcgmi diag -r LEVEL -j`, run on the node",
+        _RUN,
+        "every test that is run passes, on every GPU that the node should have",
+        "NVIDIA DCGM; level 2 as NVSentinel and healthagent",
+        "what DCGM asks for, then a run that passes",
+        needed=True,
+        severity=None,
+        active=True,
+    ),
+    CheckSpec(
+        NCCL,
+        "the GPUs of the node reach the bandwidth of their model together",
+        "`all_reduce_perf`, 8 to 16 GiB over every GPU, run on the node",
+        _RUN,
+        "8 GPUs: H100 460, H200 431, A100 228, H100 PCIe 35 GB/s; others by the limit; no wrong result",
+        "Azure `check_nccl_allreduce`",
+        "finding the slow GPU, link or setting, then a run that reaches it",
+        needed=True,
+        unit="GB/s",
+        severity=None,
+        active=True,
+    ),
+)
+
+CATALOGUE: Mapping[str, CheckSpec] = {spec.name: spec for spec in (*_OF_NODE, *_OF_GPUS, *_ON_NODE)}
+"""Every check by its name, in the order they are made; `evidence` is asked for by a fault and stands apart."""
 
 
 def default_policy(check: str) -> CheckPolicy:
@@ -353,7 +383,7 @@ def table() -> str:
     ]
     for spec in CATALOGUE.values():
         bad = "by the value" if spec.severity is None else spec.severity.value
-        needed = "yes" if spec.needed else "where exported"
+        needed = "where enabled" if spec.active else "yes" if spec.needed else "where exported"
         cells = (f"`{spec.name}`", spec.about, spec.reads, spec.wants, spec.after, needed, bad, spec.clears)
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

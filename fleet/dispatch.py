@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from fleet.active_checks import asked
 from fleet.errors import Blocked, FleetError, Missing
 from fleet.journal import Kind, Record
 from fleet.lock import Locks
@@ -20,7 +21,7 @@ from fleet.operation import Operation, OperationState
 from fleet.plan import Ground, NodeFacts, NodePlan, Permission, Plan, Request, SourceIdentity, Verb
 from fleet.planning import plan as make_plan
 from fleet.policy import Policy
-from fleet.ports import Checker, Clock, Journal, Reader, Writer
+from fleet.ports import Checker, CheckRunner, Clock, Journal, Reader, Writer
 from fleet.read_only import NoWriter
 from fleet.runner import Bench, OperationRun, new_operation
 from fleet.stopping import Stop
@@ -32,6 +33,9 @@ Capacity = Mapping[str, tuple[int, int, int, int]]
 
 Elsewhere = Callable[[Collection[WorkloadAt], Collection[NodeKey]], Mapping[WorkloadAt, Rest]]
 """Where, beside the nodes given, each of some workloads is seen to run; one that runs nowhere else is left out."""
+
+_GATES = (Verb.GATE, Verb.REIMAGE)
+"""Verbs that run active checks."""
 
 _MOVE_NO_WORK = (Verb.CORDON, Verb.UNCORDON)
 """Verbs for which nobody need ask what work is on a node."""
@@ -51,6 +55,7 @@ class Dispatcher:
         policy: Policy,
         owner: str,
         locks: Mapping[str, Locks] | None = None,
+        check_runners: Mapping[str, CheckRunner] | None = None,
         capacity: Callable[[], Capacity] = dict,
         stale: Callable[[], Sequence[str]] = tuple,
         last_known: Callable[[], Collection[str]] = tuple,
@@ -66,6 +71,7 @@ class Dispatcher:
         self._policy = policy
         self._owner = owner
         self._locks = locks or {}
+        self._check_runners = {} if policy.read_only else check_runners or {}
         self._capacity = capacity
         self._stale = stale
         self._last_known = last_known
@@ -108,10 +114,30 @@ class Dispatcher:
             except FleetError as error:
                 ties = _untold(ties, source, error)
         found = await self._ground(request, permissions, ties)
+        found = replace(found, no_checks=await self._no_checks(request, found))
         work = {
             (key.source, item.workload) for key, facts in found.facts.items() for item in facts.placements
         }
         return replace(found, elsewhere=self._elsewhere(work, request.nodes)) if work else found
+
+    async def _no_checks(self, request: Request, ground: Ground) -> Mapping[str, str]:
+        """Why no active check may be run, by each source of a node whose category asks for one."""
+        if request.verb not in _GATES or request.options.check_only:
+            return {}
+        found = {**ground.facts, **ground.twins}
+        asking = {
+            key.source for key, facts in found.items() if asked(self._policy.category(facts.node.category))
+        }
+        return {source: await self._no_check_in(source) for source in sorted(asking)}
+
+    async def _no_check_in(self, source: str) -> str:
+        runner = self._check_runners.get(source)
+        if runner is None:
+            return f"nothing can be run on nodes of {source}"
+        try:
+            return await runner.refusal()
+        except FleetError as error:
+            return f"whether it may be is not known ({error})"
 
     async def _known(self, source: str, verb: Verb) -> Mapping[tuple[str, Verb], Permission]:
         """Which cluster a source is, kept, and what may be done there. Raises FleetError."""
@@ -236,6 +262,7 @@ class Dispatcher:
             stale=self._stale,
             recheck=self._recheck,
             locks=self._locks,
+            check_runners=self._check_runners,
         )
         run = OperationRun(bench, operation, self._changed)
         self._runs[operation.id] = run

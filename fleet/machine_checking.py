@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from fleet.active_checks import is_active
 from fleet.checking import Checking, verdict_step
 from fleet.errors import Missing
 from fleet.gpu_checks import FROM_TELEMETRY
@@ -77,13 +78,13 @@ class MachineChecking(Checking):
 def of_both(sides: Sequence[Iterable[Finding]]) -> tuple[Finding, ...]:
     """What was found on both sides as one list.
 
-    What telemetry decides is the machine's, by whichever side's name its series are known; what an orchestrator says stands
-    for that side, so that both must pass.
+    What telemetry decides is the machine's, by whichever side's name its series are known, and so is what was run on it; what an
+    orchestrator says stands for that side, so that both must pass.
     """
     found: list[Finding] = []
     measured: dict[str, Finding] = {}
     for finding in (finding for findings in sides for finding in findings):
-        if finding.check not in FROM_TELEMETRY:
+        if finding.check not in FROM_TELEMETRY and not is_active(finding.check):
             found.append(finding)
             continue
         known = measured.get(finding.check)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 
+from fleet.diagnosis import Diagnose
 from fleet.health import Acceptance, Finding, GateRecord, Repair
 from fleet.holder import Hold
 from fleet.lock import Lock
@@ -210,7 +211,18 @@ class Create:
 
 
 Action = (
-    Close | Release | MoveWork | PutImage | AwaitBoot | Check | ApplyVerdict | Attest | Mark | Remove | Create
+    Close
+    | Release
+    | MoveWork
+    | PutImage
+    | AwaitBoot
+    | Diagnose
+    | Check
+    | ApplyVerdict
+    | Attest
+    | Mark
+    | Remove
+    | Create
 )
 
 
@@ -411,7 +423,8 @@ class Ground:
     `facts` by node; `missing` are nodes asked for that are not there; `permissions` by verb; `capacity` by category: (usable
     GPUs, all GPUs, nodes, nodes unavailable) for the radius and the brakes. `elsewhere`: where beside the nodes asked for
     a workload runs, as last seen; it changes all the time, so no hash covers it. `ties` says of nodes that a rule joins what
-    their machine is, and `twins` has the facts of the other sides, which count no GPU and no node of their own.
+    their machine is, and `twins` has the facts of the other sides, which count no GPU and no node of their own. `no_checks` says
+    by source why nothing may be run on its nodes, empty where it may; a source that is not there was not asked.
     """
 
     facts: Mapping[NodeKey, NodeFacts]
@@ -423,3 +436,4 @@ class Ground:
     elsewhere: Mapping[WorkloadAt, Rest] = field(default_factory=dict)
     ties: Mapping[NodeKey, Tie] = field(default_factory=dict)
     twins: Mapping[NodeKey, NodeFacts] = field(default_factory=dict)
+    no_checks: Mapping[str, str] = field(default_factory=dict)

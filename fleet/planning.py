@@ -91,7 +91,8 @@ def _plan_side(request: Request, key: NodeKey, ground: Ground, policy: Policy, n
         says = f"there is no node {key.name} in {key.source}"
         return NodePlan(key, blockers=(block(key, says, go_on="check the name"),), found=NOT_THERE)
     category = policy.category(facts.node.category)
-    question = Question(request, facts, category, policy, now, permission)
+    no_checks = ground.no_checks.get(key.source, "")
+    question = Question(request, facts, category, policy, now, permission, no_checks)
     made = replace(_VERBS[request.verb](question), promise=plan_hash(_promise_of(question)))
     return _with_its_lock(made, question)
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Protocol, runtime_checkable
 
 from fleet.category import Category
+from fleet.diagnosis import Diagnosed, Ran
 from fleet.health import Finding
 from fleet.history import NodeHistory, Span
 from fleet.journal import Record
@@ -116,17 +117,40 @@ class Checker(Protocol):
     async def findings(self, facts: NodeFacts, category: Category) -> Sequence[Finding]: ...
 
 
-class CheckRunner(Protocol):
-    """Runs a category's active checks on closed nodes: what it starts there belongs to one step, and is cleaned up with it."""
+class CommandRunner(Protocol):
+    """Runs one command on a closed node, as a job of its orchestrator that takes all its GPUs. A step's action is a `Diagnose`."""
 
-    async def run(self, check: str, nodes: Sequence[NodeKey], step_id: str) -> Sequence[Finding]:
-        """The findings of one check by its name, one a node. What could not be run or read is UNKNOWN, not an error.
+    async def refusal(self) -> str:
+        """Why nothing may be run there; empty where it may, or where that is told by trying. Raises FleetError."""
+        ...
 
-        Cancelling it stops what it started. A second call with the same step goes on with what the first one started.
+    async def run(self, step: Step, facts: NodeFacts, progress: Callable[[Progress], None]) -> Ran:
+        """What became of it. A second call with the same step goes on with what the first one started.
+
+        It never takes work away: GPUs that somebody holds are a reason not to run. Raises FleetError.
         """
         ...
 
-    async def clean_up(self, step_id: str) -> None:
+    async def clean_up(self, step: Step) -> None:
+        """Take away everything that the step started, also in another run of this program. Raises FleetError."""
+        ...
+
+
+class CheckRunner(Protocol):
+    """Runs a category's active checks on closed nodes: what it starts there belongs to one step, and is cleaned up with it."""
+
+    async def refusal(self) -> str:
+        """Why nothing may be run there; empty where it may. Raises FleetError."""
+        ...
+
+    async def run(self, step: Step, facts: NodeFacts, progress: Callable[[Progress], None]) -> Diagnosed:
+        """What the check came to. What could not be run or read is UNKNOWN. Raises FleetError, which is UNKNOWN too.
+
+        A second call with the same step goes on with what the first one started. Cancelling it leaves that to `clean_up`.
+        """
+        ...
+
+    async def clean_up(self, step: Step) -> None:
         """Take away everything that the step started, also in another run of this program. Nothing there is nothing to do."""
         ...
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from fleet.checking import Checking
+from fleet.diagnosing import Diagnoses, Diagnosing, WithDiagnoses
 from fleet.endings import Endings
 from fleet.errors import FleetError, JournalFailed
 from fleet.health import GateRecord
@@ -25,7 +26,7 @@ from fleet.operation import Operation, OperationState, Outcome, Progress, StepSt
 from fleet.performing import ENDED_WELL, Performer
 from fleet.plan import NodePlan, Plan, SourceIdentity, Step, Verb
 from fleet.policy import FAILURES_THAT_STOP, TYPED_CONFIRMATION_ABOVE, Policy
-from fleet.ports import Checker, Clock, Journal, Reader, Writer
+from fleet.ports import Checker, CheckRunner, Clock, Journal, Reader, Writer
 from fleet.read_only import NoWriter
 from fleet.routed import RoutedReader, RoutedWriter, SideLocks
 from fleet.steps import NodeSteps, Recheck
@@ -46,6 +47,7 @@ class Bench:
     stale: Callable[[], Sequence[str]]
     recheck: Recheck
     locks: Mapping[str, Locks] = field(default_factory=dict)
+    check_runners: Mapping[str, CheckRunner] = field(default_factory=dict)
 
 
 class OperationRun:
@@ -59,6 +61,7 @@ class OperationRun:
         self._states = dict(operation.steps)
         self._outcomes = list(operation.outcomes)
         self._as_told = False
+        self._diagnoses = Diagnoses(operation.plan, operation.outcomes)
         self._bench = bench
         self._changed = changed
         self._signal = StopSignal()
@@ -160,8 +163,14 @@ class OperationRun:
             reader=reader,
             performer=performer,
             checking=Checking(
-                reader, bench.checker, bench.clock, bench.policy, performer, self.records.__setitem__
+                reader,
+                WithDiagnoses(bench.checker, self._diagnoses),
+                bench.clock,
+                bench.policy,
+                performer,
+                self.records.__setitem__,
             ),
+            diagnosing=self._diagnosing(reader, performer),
             endings=Endings(reader, performer, self.plan, node),
             plan=self.plan,
             node=node,
@@ -182,8 +191,14 @@ class OperationRun:
             reader=reader,
             performer=performer,
             checking=MachineChecking(
-                reader, bench.checker, bench.clock, bench.policy, performer, self.records.__setitem__
+                reader,
+                WithDiagnoses(bench.checker, self._diagnoses),
+                bench.clock,
+                bench.policy,
+                performer,
+                self.records.__setitem__,
             ),
+            diagnosing=self._diagnosing(reader, performer),
             endings=MachineEndings(reader, performer, self.plan, node),
             plan=self.plan,
             node=node,
@@ -191,6 +206,10 @@ class OperationRun:
             locks=SideLocks(bench.locks, node.sides) if self._takes_turns else None,
             begun=dict(self._states),
         )
+
+    def _diagnosing(self, reader: Reader, performer: Performer) -> Diagnosing:
+        bench = self._bench
+        return Diagnosing(reader, bench.check_runners, bench.clock, bench.policy, performer, self._diagnoses)
 
     def _reap(self) -> None:
         """Take in what ended. A journal that fails stops every node where it is: nothing more can be written down."""

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fleet.checking import Checking
+from fleet.diagnosing import Diagnosing
+from fleet.diagnosis import Diagnose
 from fleet.endings import Endings
 from fleet.errors import FleetError
 from fleet.lock import Locks
@@ -26,7 +28,7 @@ Recheck = Callable[[Plan, NodePlan], Coroutine[Any, Any, str]]
 """At a node's turn: what has changed since the plan was shown, in words; empty where it still holds. Raises FleetError."""
 
 _UNDER_WAY = (StepState.INTENDED, StepState.UNKNOWN)
-_DONE_AGAIN = (MoveWork, AwaitBoot, Check)
+_DONE_AGAIN = (MoveWork, AwaitBoot, Diagnose, Check)
 """Steps that look for themselves how far they came: doing one twice is doing it once."""
 
 
@@ -37,6 +39,7 @@ class NodeSteps:
     reader: Reader
     performer: Performer
     checking: Checking
+    diagnosing: Diagnosing
     endings: Endings
     plan: Plan
     node: NodePlan
@@ -92,6 +95,8 @@ class NodeSteps:
         """Do one step that is to be done, and journal its outcome. Raises Stopped."""
         if isinstance(step.action, Check):
             return await self.checking.go(step, step.action)
+        if isinstance(step.action, Diagnose):
+            return await self.diagnosing.go(step, step.action)
         return await self.performer.do(step, prepared=state in _UNDER_WAY)
 
     async def _refusal(self, step: Step, state: StepState) -> Outcome | None:

@@ -12,6 +12,7 @@ from fleet.journal import Record
 from fleet.operation import Operation
 from fleet.plan import Verb
 from fleet.policy import Policy
+from fleet.ports import Checker, CheckRunner
 from fleet.runner import OperationRun
 from tests.clocks import ManualClock
 from tests.fakes import SOURCE, Lab, MemoryJournal, request
@@ -29,17 +30,20 @@ class Desk:
         self.journal = MemoryJournal()
         self.clock = ManualClock()
         self.stale: list[str] = []
+        self.runners: dict[str, CheckRunner] = {}
+        self.checker: Checker = self.lab
         self.dispatcher = self.another(policy)
 
     def another(self, policy: Policy | None = None) -> Dispatcher:
         return Dispatcher(
             readers={SOURCE: self.lab},
             writers={SOURCE: self.lab},
-            checker=self.lab,
+            checker=self.checker,
             journal=self.journal,
             clock=self.clock,
             policy=policy or Policy(),
             owner="oncall@desk",
+            check_runners=self.runners,
             stale=lambda: self.stale,
             capacity=lambda: {"h100": (160, 160, 20, 0)},
         )

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
+import fleet.diagnosis
 import fleet.health
 import fleet.holder
 import fleet.node
@@ -21,7 +22,7 @@ import fleet.verb
 import fleet.workload
 from fleet.errors import Garbled
 
-_MODULES = (fleet.health, fleet.holder, fleet.node, fleet.plan, fleet.verb, fleet.workload)
+_MODULES = (fleet.diagnosis, fleet.health, fleet.holder, fleet.node, fleet.plan, fleet.verb, fleet.workload)
 
 
 def _types() -> dict[str, type]:

@@ -37,6 +37,7 @@ class Question:
     policy: Policy
     now: datetime
     permission: Permission = Permission.UNKNOWN
+    no_checks: str = ""  # why no active check may be run on it, where that was asked
 
     @property
     def node(self) -> Node:

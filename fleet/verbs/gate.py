@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from fleet.active_checks import asked, diagnose_actions, not_to_be_run
 from fleet.evidence import fault_of
 from fleet.gate_checks import ACCEPTABLE
 from fleet.health import Acceptance, Repair
@@ -43,11 +44,17 @@ def plan_gate(question: Question) -> NodePlan:
     told = f"check {node.key.name}" + (
         "" if options.check_only else " and flag it" if open_now else ", and admit it on a PASS"
     )
-    actions: list[tuple[Action, str]] = [*_attests(question), (action, told)]
+    runs = not open_now and not options.check_only
+    diagnoses = diagnose_actions(question) if runs else []
+    unable, untold = not_to_be_run(question) if runs else ([], [])
+    warnings += untold
+    if open_now and not options.check_only and (left_out := ", ".join(asked(question.category))):
+        warnings.append(f"{left_out}: not run, for it is in service and they take all its GPUs")
+    actions: list[tuple[Action, str]] = [*_attests(question), *diagnoses, (action, told)]
     return NodePlan(
         node.key,
         steps=number(question, actions),
-        blockers=(*general_blockers(question), *_blockers(question)),
+        blockers=(*general_blockers(question), *_blockers(question), *unable),
         warnings=tuple(warnings),
         found=found(question.facts),
     )
@@ -89,8 +96,9 @@ def _blockers(question: Question) -> list[Blocker]:
         says = "a check that writes nothing can't keep your word"
         blockers.append(block(node.key, says, go_on="leave out --check"))
     if options.accept:
-        if options.accept not in ACCEPTABLE:
-            known = ", ".join(ACCEPTABLE)
+        acceptable = dict.fromkeys((*ACCEPTABLE, *asked(question.category)))
+        if options.accept not in acceptable:
+            known = ", ".join(acceptable)
             says = f"{options.accept} is no check that can be accepted"
             blockers.append(block(node.key, says, go_on=f"one of {known}; for evidence, --repaired TEXT"))
         until, longest = _until(question), question.now + policy.accept_at_most

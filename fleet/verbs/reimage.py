@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fleet.active_checks import diagnose_actions, not_to_be_run
 from fleet.category import RECREATE, SLURM_REBOOT
 from fleet.node import Stage
 from fleet.plan import Action, AwaitBoot, Blocker, Check, Close, NodePlan, PutImage, Verb
@@ -37,10 +38,13 @@ def plan_reimage(question: Question) -> NodePlan:
     sorting = sort_placements(question.facts.placements, question.request.options.drain)
     blockers = general_blockers(question) + _reimage_blockers(question, image, imager)
     blockers += moving_blockers(question, sorting)
+    unable, untold = not_to_be_run(question)
+    blockers += unable
     warnings = [
         *held_warnings(question, "it stays closed after this"),
         *moving_warnings(sorting.evict),
         *waiting_warnings(question, sorting),
+        *untold,
     ]
     if node.asleep:
         warnings.insert(0, f"this wakes a node that sleeps, instead of rebooting it: {node.asleep}")
@@ -73,6 +77,7 @@ def _actions(question: Question, image: str, imager: str) -> list[tuple[Action, 
         (Close(hold, Stage.REIMAGING, gate=not by_cordon, again=True), f"close {name} behind the gate"),
         (PutImage(image, imager, hold, by_cordon), f"put {image} on {name} by {imager}"),
         (AwaitBoot(image, question.category.boot_deadline), f"wait until {name} itself reports {image}"),
+        *diagnose_actions(question),
         (
             Check(question.request.operation, question.request.by, settle=settle, by_cordon=by_cordon),
             f"gate {name}, and admit it on a PASS",

@@ -1,0 +1,106 @@
+"""Active checks in a plan: which ones a category asks for, as steps that run before the verdict.
+
+Only a closed node is asked: each takes all of its GPUs. By default no category asks for any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from fleet.category import Category, CheckPolicy, OnNode
+from fleet.check_catalogue import CATALOGUE, default_policy
+from fleet.diagnosis import DCGM_DIAG, NCCL, SITE, Diagnose
+from fleet.health import Finding, Verdict
+from fleet.node import Admission
+from fleet.plan import Action, Blocker, NodeFacts
+from fleet.verbs.common import Question, block
+
+LEVELS: Mapping[int, tuple[str, timedelta]] = {
+    1: ("seconds", timedelta(minutes=5)),
+    2: ("about 2 min", timedelta(minutes=15)),
+    3: ("about 15 min", timedelta(hours=1)),
+    4: ("1 to 2 hours", timedelta(hours=4)),
+}
+"""By level of `dcgmi diag`: how long it takes (NVIDIA DCGM, "DCGM Diagnostics"), and after how long it is given up."""
+
+_ALLREDUCE = ("all_reduce_perf", "-b", "8G", "-e", "16G", "-f", "2", "-g", "{gpus}")
+_DEADLINE = timedelta(minutes=15)
+
+
+def is_active(check: str) -> bool:
+    """Whether a check of that name runs something on the node."""
+    spec = CATALOGUE.get(check)
+    return check.startswith(SITE) if spec is None else spec.active
+
+
+def asked(category: Category) -> Mapping[str, CheckPolicy]:
+    """The active checks that a category runs, by name, in the order in which they are run."""
+    own = sorted(name for name in category.checks if name.startswith(SITE))
+    named = {name: category.checks.get(name) or default_policy(name) for name in (DCGM_DIAG, NCCL, *own)}
+    return {name: rule for name, rule in named.items() if rule.enabled}
+
+
+def diagnose_actions(question: Question) -> list[tuple[Action, str]]:
+    """The active checks of a node that is closed once they run, each as a step in words."""
+    request, name = question.request, question.node.key.name
+    found: list[tuple[Action, str]] = []
+    for check, rule in asked(question.category).items():
+        on_node = rule.on_node or OnNode()
+        command, takes, deadline = _run_of(check, on_node)
+        action = Diagnose(
+            check,
+            request.operation,
+            request.by,
+            command,
+            on_node.image,
+            limit=rule.limit,
+            deadline=on_node.deadline or deadline,
+            starts_in=question.category.settle_deadline,
+        )
+        found.append((action, f"run {check} on {name}: {takes}, takes all its GPUs"))
+    return found
+
+
+def not_to_be_run(question: Question) -> tuple[list[Blocker], list[str]]:
+    """Blockers and warnings where nothing may be run on the node: a needed check that is not accepted blocks."""
+    if not question.no_checks:
+        return [], []
+    accepted = {word.check for word in question.node.accepted if question.now < word.until}
+    accepted.add(question.request.options.accept)
+    blockers, warnings = [], []
+    for check, rule in asked(question.category).items():
+        says = f"{check} can't be run: {question.no_checks}"
+        if rule.needed and check not in accepted:
+            go_on = f"get that mended, or let it stay unknown once: gate with --accept {check}"
+            blockers.append(block(question.node.key, says, go_on=go_on))
+        else:
+            warnings.append(f"{says}: it stays UNKNOWN")
+    return blockers, warnings
+
+
+def not_run(facts: NodeFacts, check: str, *, looks_only: bool) -> Finding:
+    """The finding of an active check that was not run. It says nothing for or against a node in service."""
+    source, wants = facts.node.key.source, _wants(check)
+    if facts.node.admission is Admission.OPEN:
+        value = "not run: it runs on a closed node alone"
+        return Finding(check, Verdict.UNKNOWN, value, wants, source, needed=False, absent=True)
+    value = "not run: --check starts nothing on a node" if looks_only else "not run"
+    return Finding(check, Verdict.UNKNOWN, value, wants, source, clears="gating it while it is closed")
+
+
+def _wants(check: str) -> str:
+    spec = CATALOGUE.get(check)
+    return "exit 0" if spec is None else spec.wants
+
+
+def _run_of(check: str, on_node: OnNode) -> tuple[tuple[str, ...], str, timedelta]:
+    """What is run, how long that takes in words, and after how long it is given up."""
+    if check == DCGM_DIAG:
+        takes, deadline = LEVELS[on_node.level]
+        command = on_node.command or ("dcgmi", "diag", "-r", str(on_node.level), "-j")
+        return command, f"dcgmi diag level {on_node.level}, {takes}", deadline
+    if check == NCCL:
+        return on_node.command or _ALLREDUCE, "all_reduce_perf, about 2 min", _DEADLINE
+    given_up = on_node.deadline or _DEADLINE
+    return on_node.command, f"the site's command, at most {given_up.total_seconds() / 60:g} min", _DEADLINE

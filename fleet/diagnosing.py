@@ -1,0 +1,160 @@
+"""The steps that run an active check on a closed node, and what they found, kept for the verdict that follows.
+
+Such a step is done whatever it found. What could not be run is UNKNOWN, and so is what ran before the node's last boot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from fleet.active_checks import asked, not_run
+from fleet.category import Category
+from fleet.diagnosis import Diagnose, Diagnosed, as_evidence, from_evidence, unknown
+from fleet.errors import FleetError
+from fleet.health import Finding, failing, same_boot
+from fleet.journal import Kind
+from fleet.node import Admission, NodeKey
+from fleet.operation import Outcome, Progress, StepState
+from fleet.performing import Performer
+from fleet.plan import NodeFacts, Plan, Step
+from fleet.policy import Policy
+from fleet.ports import Checker, CheckRunner, Clock, Reader
+from fleet.stopping import Stop, Stopped
+
+
+class Diagnoses:
+    """What the active checks of one operation came to, also those of before an interruption."""
+
+    def __init__(self, plan: Plan, outcomes: Sequence[Outcome]) -> None:
+        self._looks_only = plan.changes_nothing
+        self._checks = {
+            step.id: (step.node, step.action.check)
+            for step in plan.steps
+            if isinstance(step.action, Diagnose)
+        }
+        self._found: dict[tuple[NodeKey, str], Diagnosed] = {}
+        for outcome in outcomes:
+            self.add(outcome)
+
+    def add(self, outcome: Outcome) -> None:
+        """Take in how a step ended; one that is no active check is nothing."""
+        of = self._checks.get(outcome.step_id)
+        diagnosed = from_evidence(outcome.evidence) if of and outcome.state is StepState.DONE else None
+        if of is not None and diagnosed is not None:
+            self._found[of] = diagnosed
+
+    def findings(self, facts: NodeFacts, category: Category) -> tuple[Finding, ...]:
+        """One finding for each active check of the node's category, UNKNOWN where it was not run on this boot."""
+        return tuple(self._finding(facts, check) for check in asked(category))
+
+    def _finding(self, facts: NodeFacts, check: str) -> Finding:
+        diagnosed = self._found.get((facts.node.key, check))
+        if diagnosed is None:
+            return not_run(facts, check, looks_only=self._looks_only)
+        if not same_boot(diagnosed.boot_id, facts.node.boot_id):
+            source = diagnosed.finding.source
+            return unknown(
+                check, "it ran before the node's last boot", source=source, at=diagnosed.finding.at
+            )
+        return diagnosed.finding
+
+
+@dataclass(frozen=True, slots=True)
+class WithDiagnoses:
+    """A `fleet.ports.Checker` that judges what the active checks came to beside what it finds itself."""
+
+    checker: Checker
+    diagnoses: Diagnoses
+
+    async def findings(self, facts: NodeFacts, category: Category) -> Sequence[Finding]:
+        ran = self.diagnoses.findings(facts, category)
+        return await self.checker.findings(replace(facts, findings=(*facts.findings, *ran)), category)
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosing:
+    """Does the active checks of one node's share of a plan."""
+
+    reader: Reader
+    runners: Mapping[str, CheckRunner]
+    clock: Clock
+    policy: Policy
+    performer: Performer
+    diagnoses: Diagnoses
+
+    async def go(self, step: Step, action: Diagnose) -> Outcome:
+        """One outcome, journalled: DONE, with the finding as its evidence. Raises Stopped, JournalFailed.
+
+        Cancelled, it takes away what it started; left to be resumed, it leaves it there to be found again.
+        """
+        intent = Outcome(step.id, step.node, StepState.INTENDED, step.says)
+        await self.performer.journal(Kind.INTENT, intent, step=step)
+        self.performer.progress(Progress(step.id, step.node, step.says))
+        try:
+            diagnosed = await self.performer.stop.unless(self._run(step, action))
+        except Stopped:
+            if self.performer.stop.why is Stop.CANCEL:
+                await self._clean_up(step)
+            raise
+        finding = diagnosed.finding
+        told = failing((finding,)) or f"{finding.check} {finding.verdict.value}: {finding.value}"
+        outcome = Outcome(step.id, step.node, StepState.DONE, told, as_evidence(diagnosed))
+        ended = await self.performer.ended(outcome)
+        self.diagnoses.add(ended)
+        await self._clean_up(step)
+        return ended
+
+    async def _run(self, step: Step, action: Diagnose) -> Diagnosed:
+        """Run it on the node as it is now. What keeps it from being run is a finding of UNKNOWN."""
+        try:
+            facts = await self._facts(step)
+        except FleetError as error:
+            return Diagnosed(unknown(action.check, f"not run: {error}", at=self.clock.now()))
+        if facts is None:
+            return Diagnosed(unknown(action.check, "not run: it is not there any more", at=self.clock.now()))
+        boot = facts.node.boot_id
+        if facts.node.admission is Admission.OPEN:
+            says = "not run: it is in service by now, and this takes all its GPUs"
+            return Diagnosed(
+                unknown(action.check, says, clears="closing it first", at=self.clock.now()), boot
+            )
+        runner = self.runners.get(step.node.source)
+        if runner is None:
+            says = f"not run: nothing can be run on nodes of {step.node.source}"
+            return Diagnosed(unknown(action.check, says, at=self.clock.now()), boot)
+        ready = replace(step, action=self._ready(action, facts))
+        try:
+            diagnosed = await runner.run(ready, facts, self.performer.progress)
+        except FleetError as error:
+            return Diagnosed(unknown(action.check, str(error), at=self.clock.now()), boot)
+        return replace(diagnosed, boot_id=boot)
+
+    async def _facts(self, step: Step) -> NodeFacts | None:
+        found = await self.performer.patiently(lambda: self.reader.read([step.node]), step)
+        return found.get(step.node)
+
+    def _ready(self, action: Diagnose, facts: NodeFacts) -> Diagnose:
+        """The check with what the node has: its GPUs, their model, and both in the words of its command."""
+        node = facts.node
+        expected = self.policy.category(node.category).expected_gpus
+        gpus = (node.gpus_capacity or 0) if expected is None else expected
+        words = {"{gpus}": str(gpus), "{node}": node.key.name}
+        command = tuple(_filled(part, words) for part in action.command)
+        return replace(action, command=command, gpus=gpus, model=node.software.gpu_product)
+
+    async def _clean_up(self, step: Step) -> None:
+        """Take away what the step started. What can't be is named by doctor, and says whose it is."""
+        runner = self.runners.get(step.node.source)
+        if runner is not None:
+            try:
+                await runner.clean_up(step)
+            except FleetError as error:
+                says = f"what it started could not be taken away: {error}"
+                self.performer.progress(Progress(step.id, step.node, says))
+
+
+def _filled(part: str, words: Mapping[str, str]) -> str:
+    for word, value in words.items():
+        part = part.replace(word, value)
+    return part

@@ -1,0 +1,278 @@
+"""Active checks as steps: shown, run on a closed node alone, journalled, found again, cancelled, and judged with the rest."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from fleet.category import Category, CheckPolicy, OnNode
+from fleet.diagnosis import Diagnose, Diagnosed, from_evidence, unknown
+from fleet.errors import Denied, FleetError, Unreachable
+from fleet.health import Finding, Verdict
+from fleet.node import Admission, Software, Stage
+from fleet.operation import OperationState, Progress
+from fleet.plan import NodeFacts, Plan, Step, Verb
+from fleet.policy import Policy
+from tests.desk import Desk, Killed
+from tests.fakes import SOURCE, Lab, key, node, request
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@dataclass
+class Runner:
+    """A `CheckRunner` that finds what it is told, or waits until it is cancelled."""
+
+    verdict: Verdict = Verdict.PASS
+    refuses: str = ""
+    fails: FleetError | None = None
+    waits: bool = False
+    ran: list[Diagnose] = field(default_factory=list)
+    cleaned: list[str] = field(default_factory=list)
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def refusal(self) -> str:
+        if self.fails is not None:
+            raise self.fails
+        return self.refuses
+
+    async def run(self, step: Step, facts: NodeFacts, progress: Callable[[Progress], None]) -> Diagnosed:
+        assert isinstance(step.action, Diagnose)
+        self.ran.append(step.action)
+        if self.waits:
+            self.reached.set()
+            await asyncio.Event().wait()
+        if self.fails is not None:
+            raise self.fails
+        finding = Finding(step.action.check, self.verdict, "as told", "a pass", "job 7, output abc", NOW)
+        return Diagnosed(finding, tail=("last line",), digest="abc")
+
+    async def clean_up(self, step: Step) -> None:
+        self.cleaned.append(step.id)
+
+
+class Judge(Lab):
+    """A checker that takes what came with the facts, and passes the rest."""
+
+    async def findings(self, facts: NodeFacts, category: Category) -> Sequence[Finding]:
+        return (*facts.findings, Finding("gpus", Verdict.PASS, "8", "8", "allocatable"))
+
+
+DIAG = CheckPolicy(on_node=OnNode(level=2, image="lab/dcgm:4"))
+
+
+def policy(**checks: CheckPolicy) -> Policy:
+    named = {name.replace("_", "-"): rule for name, rule in (checks or {"dcgm_diag": DIAG}).items()}
+    return Policy(categories={"h100": Category("h100", checks=named, imager="recreate")})
+
+
+@pytest.fixture
+def runner() -> Runner:
+    return Runner()
+
+
+@pytest.fixture
+def desk(runner: Runner) -> Desk:
+    made = Desk()
+    made.runners[SOURCE] = runner
+    made.checker = Judge()
+    made.dispatcher = made.another(policy())
+    gated = node(admission=Admission.GATED, stage=Stage.GATED, software=Software(gpu_product="NVIDIA-H100"))
+    made.lab.add(gated)
+    return made
+
+
+async def plan(desk: Desk, verb: Verb = Verb.GATE, **options: Any) -> Plan:
+    return await desk.dispatcher.plan(request(verb, **options))
+
+
+def evidence(desk: Desk) -> list[Diagnosed]:
+    found = [from_evidence(record.evidence) for record in desk.journal.written]
+    return [each for each in found if each is not None]
+
+
+async def test_the_plan_shows_what_is_run_before_the_verdict(desk: Desk) -> None:
+    steps = [step.says for step in (await plan(desk)).steps]
+    assert steps == [
+        "run dcgm-diag on gpu-1: dcgmi diag level 2, about 2 min, takes all its GPUs",
+        "check gpu-1, and admit it on a PASS",
+    ]
+
+
+async def test_no_category_runs_anything_by_default(desk: Desk, runner: Runner) -> None:
+    desk.dispatcher = desk.another(Policy())
+    operation = await desk.run(Verb.GATE)
+    assert (operation.state, runner.ran) == (OperationState.DONE, [])
+
+
+async def test_a_pass_admits_and_its_evidence_is_journalled(desk: Desk, runner: Runner) -> None:
+    operation = await desk.run(Verb.GATE)
+    assert operation.state is OperationState.DONE
+    assert desk.lab.node().admission is Admission.OPEN
+    record = desk.lab.node().gate
+    assert record is not None
+    assert {finding.check: finding.verdict for finding in record.findings} == {
+        "dcgm-diag": Verdict.PASS,
+        "gpus": Verdict.PASS,
+    }
+    (told,) = evidence(desk)
+    assert (told.tail, told.digest, told.boot_id) == (("last line",), "abc", "boot-1")
+    assert len(runner.cleaned) == 1
+
+
+async def test_what_is_run_is_told_the_nodes_gpus(desk: Desk, runner: Runner) -> None:
+    rule = CheckPolicy(on_node=OnNode(command=("burn", "--gpus={gpus}", "{node}")))
+    desk.dispatcher = desk.another(policy(**{"site.burn": rule}))
+    await desk.run(Verb.GATE)
+    (ran,) = runner.ran
+    assert (ran.command, ran.gpus, ran.model) == (("burn", "--gpus=8", "gpu-1"), 8, "NVIDIA-H100")
+
+
+@pytest.mark.parametrize(
+    ("verdict", "admission", "stage"),
+    [(Verdict.FAIL, Admission.GATED, Stage.QUARANTINED), (Verdict.UNKNOWN, Admission.GATED, Stage.GATED)],
+)
+async def test_what_does_not_pass_keeps_it_closed(
+    desk: Desk, runner: Runner, verdict: Verdict, admission: Admission, stage: Stage
+) -> None:
+    runner.verdict = verdict
+    operation = await desk.run(Verb.GATE)
+    assert operation.state is OperationState.FAILED
+    assert (desk.lab.node().admission, desk.lab.node().stage) == (admission, stage)
+    assert runner.cleaned
+
+
+async def test_a_runner_that_fails_is_unknown_and_not_an_error(desk: Desk, runner: Runner) -> None:
+    shown = await plan(desk)
+    runner.fails = Unreachable("no route")
+    await desk.dispatcher.run(shown)
+    record = desk.lab.node().gate
+    assert record is not None
+    assert (record.verdict, record.findings[0].value) == (Verdict.UNKNOWN, "no route")
+
+
+async def test_a_node_in_service_is_never_run_on(desk: Desk, runner: Runner) -> None:
+    desk.lab.change(key("gpu-1"), admission=Admission.OPEN, stage=Stage.IN_SERVICE)
+    shown = await plan(desk)
+    assert [type(step.action).__name__ for step in shown.steps] == ["Check"]
+    assert any("not run, for it is in service" in warning for warning in shown.nodes[0].warnings)
+    assert (await desk.dispatcher.run(shown)).state is OperationState.DONE
+    assert runner.ran == []
+
+
+async def test_a_node_that_is_opened_meanwhile_is_not_run_on(desk: Desk, runner: Runner) -> None:
+    desk.lab.add(node("gpu-2", admission=Admission.GATED, stage=Stage.GATED))
+    shown = await plan(desk)
+    step = shown.steps[0]
+    run = desk.dispatcher.start(shown)
+    desk.lab.change(key("gpu-1"), admission=Admission.OPEN)
+    await desk.ended(run.operation.id)
+    assert runner.ran == []
+    assert step.id not in runner.cleaned
+
+
+async def test_a_check_that_writes_nothing_runs_nothing_and_is_unknown(desk: Desk, runner: Runner) -> None:
+    shown = await plan(desk, check_only=True)
+    operation = await desk.dispatcher.run(shown)
+    assert (operation.state, runner.ran) == (OperationState.FAILED, [])
+    assert "not run: --check starts nothing on a node" in operation.outcomes[-1].says
+
+
+@pytest.mark.parametrize("why", ["you may not create jobs in quarterdeck-checks", ""])
+async def test_what_may_not_be_run_blocks_where_it_is_needed(desk: Desk, runner: Runner, why: str) -> None:
+    runner.refuses = why
+    runner.fails = None if why else Denied("no")
+    for verb in (Verb.GATE, Verb.REIMAGE):
+        (blocker,) = (await plan(desk, verb)).all_blockers
+        assert blocker.says.startswith("dcgm-diag can't be run: ")
+    accepted = await plan(desk, accept="dcgm-diag")
+    assert accepted.free_to_run
+    desk.dispatcher = desk.another(policy(dcgm_diag=replace(DIAG, needed=False)))
+    assert (await plan(desk)).free_to_run
+
+
+async def test_a_source_that_runs_nothing_says_so(desk: Desk) -> None:
+    desk.runners.clear()
+    (blocker,) = (await plan(desk)).all_blockers
+    assert blocker.says == "dcgm-diag can't be run: nothing can be run on nodes of lab"
+
+
+async def test_a_reimage_runs_it_on_the_new_boot(desk: Desk, runner: Runner) -> None:
+    shown = await plan(desk, Verb.REIMAGE)
+    assert [type(step.action).__name__ for step in shown.steps][-3:] == ["AwaitBoot", "Diagnose", "Check"]
+    await desk.dispatcher.run(shown)
+    (told,) = evidence(desk)
+    assert told.boot_id == "boot-2"
+    assert desk.lab.node().admission is Admission.OPEN
+
+
+async def test_cancelling_takes_away_what_it_started(desk: Desk, runner: Runner) -> None:
+    runner.waits = True
+    run = await desk.start(Verb.GATE)
+    await runner.reached.wait()
+    desk.dispatcher.cancel(run.operation.id)
+    operation = await desk.ended(run.operation.id)
+    assert operation.state is OperationState.CANCELLED
+    assert runner.cleaned == [operation.plan.steps[0].id]
+    assert desk.lab.node().gate is None
+
+
+async def test_one_that_is_left_stays_where_it_is_and_is_found_again(desk: Desk, runner: Runner) -> None:
+    runner.waits = True
+    await desk.start(Verb.GATE)
+    await runner.reached.wait()
+    await desk.dispatcher.leave()
+    assert runner.cleaned == []
+    runner.waits = False
+    desk.dispatcher = desk.another(policy())
+    (found,) = await desk.journal.operations()
+    await desk.dispatcher.resume(found)
+    assert (await desk.ended()).state is OperationState.DONE
+    assert [ran.operation for ran in runner.ran] == ["op-1", "op-1"]
+
+
+async def test_killed_after_its_outcome_it_is_not_run_again(desk: Desk, runner: Runner) -> None:
+    desk.dies_after(3)  # started, intent and outcome of the check; the verdict's intent is not written
+    await desk.start(Verb.GATE)
+    with pytest.raises(Killed):
+        await desk.ended()
+    desk.lives_again()
+    desk.dispatcher = desk.another(policy())
+    (found,) = await desk.journal.operations()
+    await desk.dispatcher.resume(found)
+    assert (await desk.ended()).state is OperationState.DONE
+    assert len(runner.ran) == 1
+    record = desk.lab.node().gate
+    assert record is not None
+    assert "dcgm-diag" in {finding.check for finding in record.findings}
+
+
+async def test_what_ran_before_the_last_boot_is_unknown(desk: Desk, runner: Runner) -> None:
+    desk.dies_after(3)
+    await desk.start(Verb.GATE)
+    with pytest.raises(Killed):
+        await desk.ended()
+    desk.lives_again()
+    desk.lab.change(key("gpu-1"), boot_id="boot-9")
+    desk.dispatcher = desk.another(policy())
+    (found,) = await desk.journal.operations()
+    await desk.dispatcher.resume(found)
+    operation = await desk.ended()
+    assert operation.state is OperationState.FAILED
+    assert "it ran before the node's last boot" in operation.outcomes[-1].says
+
+
+@pytest.mark.parametrize("text", ["", "PASS", "{}", "[]", '{"check": 1, "verdict": "fine", "at": 3}'])
+def test_evidence_that_is_none_is_no_diagnosis(text: str) -> None:
+    assert from_evidence(text) is None
+
+
+def test_an_unknown_says_what_would_clear_it() -> None:
+    finding = unknown("dcgm-diag", "x" * 5000)
+    assert finding.clears
+    assert len(finding.value) <= 200
