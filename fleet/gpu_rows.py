@@ -6,9 +6,9 @@ not make it another GPU: index, UUID and MIG instance do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from fleet import sentinels, xid
@@ -80,6 +80,9 @@ HOLDER_LABELS = (
 
 _TEXT_LIMIT = 120
 _UUIDS = ("UUID", "uuid", "gpu_uuid")  # the last on series of links
+_NUMBERS = ("gpu", "GPU")
+_LEFTOVER = timedelta(seconds=60)
+"""What is older by so much than another sample of its GPU is a series that ended and was not taken back yet."""
 
 
 @dataclass(slots=True)
@@ -89,13 +92,30 @@ class _Row:
     links: dict[str, bool] = field(default_factory=dict)  # NVLinks by number, whether each is up
     at: datetime | None = None
 
+    def note(self, metric: str, known: float) -> None:
+        kept = self.readings.get(metric)
+        self.readings[metric] = known if kept is None else _stronger(metric, kept, known)
+
+    def take(self, older: _Row) -> None:
+        """Take in what another exporter of this GPU said a little earlier."""
+        for metric, known in older.readings.items():
+            self.note(metric, known)
+        self.links = {**older.links, **self.links}
+        self.labels = {**older.labels, **self.labels}
+        if older.at is not None and self.at is not None:
+            self.at = min(older.at, self.at)
+
+
+_Key = tuple[str, str, str, str]
+"""Node, number, UUID and MIG instance."""
+
 
 class GpuRows:
     """Gathers samples, in any order, into rows by node. `name_of` says from a sample's labels whose it is; empty: nobody's."""
 
     def __init__(self, name_of: Callable[[Labels], str]) -> None:
         self._name_of = name_of
-        self._rows: dict[tuple[str, str, str, str], _Row] = {}
+        self._rows: dict[_Key, _Row] = {}
         self._seen: dict[int, tuple[Labels, _Row | None]] = {}
 
     def add(self, metric: str, labels: Labels, value: float, at: datetime | None = None) -> None:
@@ -111,13 +131,12 @@ class GpuRows:
             if known is not None and labels.get("nvlink"):
                 row.links[labels["nvlink"]] = known > 0  # NVML_NVLINK_STATE_INACTIVE is 0, ACTIVE 1, SLEEP 2
         elif known is not None:
-            kept = row.readings.get(metric)
-            row.readings[metric] = known if kept is None else _stronger(metric, kept, known)
+            row.note(metric, known)
 
     def by_node(self, at: datetime | None = None) -> dict[str, tuple[GpuTelemetry, ...]]:
         """Rows of each node in order of GPU and instance. `at` stands for samples that brought no time of their own."""
         nodes: dict[str, list[GpuTelemetry]] = {}
-        for (node, *_), row in self._rows.items():
+        for node, row in _one_a_gpu(self._rows):
             nodes.setdefault(node, []).append(_telemetry(row, at))
         return {node: tuple(sorted(rows, key=_order)) for node, rows in nodes.items()}
 
@@ -131,7 +150,7 @@ class GpuRows:
         return row
 
     def _find(self, labels: Labels) -> _Row | None:
-        gpu, uuid = labels.get("gpu", ""), next((labels[name] for name in _UUIDS if labels.get(name)), "")
+        gpu, uuid = _first(labels, _NUMBERS), _first(labels, _UUIDS)
         node = self._name_of(labels)
         if not node or not (gpu or uuid):
             return None
@@ -140,6 +159,29 @@ class GpuRows:
             if value:
                 row.labels.setdefault(name, value)
         return row
+
+
+def _one_a_gpu(rows: Mapping[_Key, _Row]) -> Iterator[tuple[str, _Row]]:
+    """The rows by node, each GPU once: it is its UUID, whatever number it had before a reboot or for another exporter.
+
+    Rows sampled at the same moment are apart all the same: they are of an exporter whose UUIDs are none.
+    """
+    alike: dict[tuple[str, str, str], list[_Row]] = {}
+    for (node, gpu, uuid, instance), row in rows.items():
+        alike.setdefault((node, uuid or f"number {gpu}", instance), []).append(row)
+    for (node, *_), same in alike.items():
+        same.sort(key=lambda row: row.at.timestamp() if row.at is not None else 0.0)
+        newest = same.pop()
+        for row in reversed(same):
+            if row.at == newest.at:
+                yield node, row
+            elif row.at is not None and newest.at is not None and newest.at - row.at < _LEFTOVER:
+                newest.take(row)
+        yield node, newest
+
+
+def _first(labels: Labels, names: Iterable[str]) -> str:
+    return next((labels[name] for name in names if labels.get(name)), "")
 
 
 def node_from_gpus(
@@ -206,7 +248,7 @@ def _telemetry(row: _Row, at: datetime | None) -> GpuTelemetry:
     if values["temp_margin"] is None:
         values["temp_margin"] = _margin(values["temp"], values["temp_slowdown"])
     return GpuTelemetry(
-        gpu=_text(labels, "gpu"),
+        gpu=_text(labels, *_NUMBERS),
         uuid=_text(labels, *_UUIDS),
         instance=_text(labels, "GPU_I_ID"),
         profile=_text(labels, "GPU_I_PROFILE"),
@@ -256,7 +298,7 @@ def holder_of(labels: Labels) -> str:
 
 
 def _text(labels: Labels, *names: str) -> str:
-    return clean(next((labels[name] for name in names if labels.get(name)), ""), _TEXT_LIMIT)
+    return clean(_first(labels, names), _TEXT_LIMIT)
 
 
 def _order(row: GpuTelemetry) -> tuple[bool, int, str, str, int, str]:

@@ -103,6 +103,16 @@ class PrometheusSource:
         self._idle_again = 0.0  # when idle GPUs are asked for again
         self._judged: float | None = None  # until when that is not asked again
 
+    @property
+    def shape(self) -> Shape | None:
+        """How the series look, as far as it was found out."""
+        return self._shape
+
+    @property
+    def uses_rules(self) -> bool:
+        """Whether the fleet's sums are read from recorded series."""
+        return self._uses_rules
+
     async def by_node(self) -> TelemetryRead:
         """Every node that has series. Raises FleetError.
 

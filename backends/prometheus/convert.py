@@ -97,7 +97,8 @@ def gpus_of(
     for row in sampled:
         value = _number(row)
         if value is not None:
-            times[_gpu(row, host_of_row(row))] = now - timedelta(seconds=max(row.value[0] - value, 0.0))
+            gpu, at = _gpu(row, host_of_row(row)), now - timedelta(seconds=max(row.value[0] - value, 0.0))
+            times[gpu] = min(at, times.get(gpu, at))
     rows = GpuRows(lambda labels: name_in(labels, shape.labels, nodes))
     for row in raw:
         metric, value = row.metric.get("__name__", ""), _number(row)

@@ -257,3 +257,34 @@ def test_a_node_has_the_range_of_its_utilisation_and_its_worst_margin() -> None:
     rows = (GpuTelemetry("0", util=20, temp_margin=30), GpuTelemetry("1", util=90, temp_margin=4))
     node = node_from_gpus(rows, AT)
     assert (node.gpu_util_min, node.gpu_util_max, node.temp_margin_min) == (20, 90, 4)
+
+
+def seen_at(*samples: tuple[int, str, float, int]) -> tuple[GpuTelemetry, ...]:
+    """Rows of samples of one UUID: (number, metric, value, seconds ago)."""
+    rows = GpuRows(lambda labels: "gpu-1")
+    for number, metric, value, ago in samples:
+        rows.add(metric, {"gpu": str(number), "UUID": "GPU-a"}, value, AT - timedelta(seconds=ago))
+    return rows.by_node(AT)["gpu-1"]
+
+
+def test_a_gpu_is_its_uuid_and_has_the_number_it_was_seen_with_last() -> None:
+    (row,) = seen_at((3, sentinels.XID_ERRORS, 79, 20), (0, sentinels.XID_ERRORS, 0, 5))
+    assert (row.gpu, row.xid, row.at) == ("0", 79, AT - timedelta(seconds=20))
+
+
+def test_a_series_that_ended_under_another_number_is_left_out() -> None:
+    (row,) = seen_at((3, sentinels.GPU_UTIL, 100, 61), (0, sentinels.GPU_UTIL, 2, 1))
+    assert (row.gpu, row.util, row.at) == ("0", 2, AT - timedelta(seconds=1))
+
+
+def test_gpus_of_one_moment_are_apart_though_their_exporter_calls_them_alike() -> None:
+    rows = seen_at((0, sentinels.GPU_UTIL, 10, 5), (1, sentinels.GPU_UTIL, 20, 5))
+    assert [(row.gpu, row.util) for row in rows] == [("0", 10), ("1", 20)]
+
+
+def test_a_number_is_read_however_its_label_is_written() -> None:
+    rows = GpuRows(lambda labels: "gpu-1")
+    rows.add(sentinels.GPU_UTIL, {"gpu": "3", "UUID": "GPU-a"}, 10)
+    rows.add(sentinels.GPU_TEMP, {"GPU": "3", "uuid": "GPU-a"}, 50)
+    (row,) = rows.by_node(AT)["gpu-1"]
+    assert (row.gpu, row.uuid, row.util, row.temp) == ("3", "GPU-a", 10, 50)
