@@ -247,3 +247,23 @@ async def test_an_unreachable_node_is_said_to_never_finish(orchestrator: Orchest
     await orchestrator.cut_off(node)
     with pytest.raises(TimedOut, match="unreachable: its eviction can't finish"):
         await orchestrator.perform(node, MoveWork(DrainOptions(), SHORT))
+
+
+async def test_many_pods_under_one_budget_go_as_fast_as_it_lets_them(orchestrator: Orchestrator) -> None:
+    node, space = await orchestrator.node(), await orchestrator.namespace()
+    await orchestrator.replicas(node, space, 30)
+    await orchestrator.budget(space, "web", least=20)
+    await close(orchestrator, node)
+    step = await orchestrator.planned(node, MoveWork(DrainOptions(), LONG))
+    moving = asyncio.create_task(orchestrator.writer.perform(step, orchestrator.progress.append))
+
+    async def as_many_as_it_lets() -> bool:
+        return (
+            len([pod for pod in await orchestrator.pods(node) if pod["metadata"]["namespace"] == space]) == 20
+        )
+
+    await orchestrator.settle(as_many_as_it_lets, "the budget's surplus has gone")
+    assert not moving.done()
+    await orchestrator.loosen(space, "web-pdb")
+    assert (await moving).state is StepState.DONE
+    assert "30 moved" in (await moving).says
