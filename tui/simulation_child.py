@@ -15,9 +15,10 @@ from fleet.errors import Garbled, TimedOut, Unreachable
 from tui.choice import DemoChoice
 
 _STARTS_WITHIN = timedelta(seconds=60)
-_TELLS_MORE = (
-    200  # nodes at most whose exporters give more than the default fields: larger pages take longer to read
-)
+_TELLS_MORE = 200
+"""Nodes at most whose exporters give more than the default fields: larger pages take longer to read."""
+_TELLS_ALL = 1_000
+"""Nodes at most whose exporters give the default fields; those of larger fleets give what the table shows."""
 _ENDS_WITHIN = timedelta(seconds=5)
 
 
@@ -52,13 +53,20 @@ async def start(demo: DemoChoice) -> SimulationChild:
         said = await _first_line(process)
         child = SimulationChild(
             kubernetes_url=said["kubernetes"],
-            metrics_url=said["metrics"] + ("?fields=more" if demo.nodes <= _TELLS_MORE else ""),
+            metrics_url=said["metrics"] + _fields(demo.nodes),
             kubeconfig=Path(said["kubeconfig"]),
             _process=process,
             _folder=folder,
         )
         undo.pop_all()
         return child
+
+
+def _fields(nodes: int) -> str:
+    """How much the exporters of so many nodes are asked for."""
+    if nodes <= _TELLS_MORE:
+        return "?fields=more"
+    return "" if nodes <= _TELLS_ALL else "?fields=few"
 
 
 def _command(demo: DemoChoice, folder: str) -> tuple[str, ...]:

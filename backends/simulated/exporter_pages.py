@@ -15,7 +15,7 @@ _PIECES_A_WRITE = 4
 
 
 class ExporterPages:
-    """Serves `/metrics`, `/metrics/NODE` and `/targets` for a world; `?fields=more` or `all` for a longer list."""
+    """Serves `/metrics`, `/metrics/NODE` and `/targets` for a world; `?fields=` gives a longer list or a shorter one (`Fields`)."""
 
     def __init__(self, world: World) -> None:
         self._world = world

@@ -8,6 +8,8 @@ from itertools import pairwise
 from backends.simulated.exporter import Fields, page
 from backends.simulated.faults import FaultKind, fault
 from backends.simulated.sensors import NOT_SUPPORTED, read_gpu
+from fleet.gpu_rows import GpuRows, node_from_gpus
+from tests.builders import NOW
 from tests.unit.simulated.worlds import Bench
 
 _SAMPLE = re.compile(r'^(?P<name>[A-Z_]+)\{(?P<labels>(?:[A-Za-z_]+="[^"]*",?)*)\} (?P<value>\S+)$')
@@ -159,3 +161,25 @@ def test_a_hot_gpu_says_why_its_clocks_are_low() -> None:
 
 def test_a_card_without_links_has_no_link_series() -> None:
     assert "NVLINK" not in whole_text(Bench(), "gpu-l40s-005")
+
+
+def test_a_short_page_tells_what_the_fleet_s_table_shows_in_a_tenth_of_the_room() -> None:
+    bench = Bench()
+    machines = [each for each in (bench.world.hall.get("gpu-h100-019"),) if each is not None]
+    short = "".join(page(machines, bench.world.now, fields=Fields.FEW))
+    rows = GpuRows(lambda labels: labels["Hostname"])
+    for name, labels, value in samples(short):
+        rows.add(name, labels, float(value))
+    (gpus,) = rows.by_node(NOW).values()
+    told = node_from_gpus(gpus, NOW)
+    assert told.gpus_seen == len(machines[0].working_gpus)
+    measured = (
+        told.gpu_util,
+        told.gpu_temp_max,
+        told.power_watts,
+        told.fb_used_ratio,
+        told.row_remap_failure,
+    )
+    assert None not in measured
+    assert told.xid == 0
+    assert len(short) < len(text_of(bench, "gpu-h100-019")) / 10
