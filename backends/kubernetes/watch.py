@@ -129,7 +129,7 @@ class ListWatch(Generic[Shape]):
             return self._backoff.wait(error.retry_after)
         except Denied as error:
             self._version = ""
-            state.failed(FeedHealth.DENIED, str(error))
+            state.failed(FeedHealth.DENIED, error.message)
             return self._backoff.slow()
         except FleetError as error:
             self._version = ""

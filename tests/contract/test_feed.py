@@ -149,7 +149,8 @@ async def test_where_pods_are_denied_the_nodes_are_shown_all_the_same() -> None:
         await at.until(
             lambda: at.health("pods") is FeedHealth.DENIED and at.health() is LIVE, "pods are denied"
         )
-        assert "pods" in at.state("pods").why
+        # Not the address first: a narrow screen cuts off what comes after it.
+        assert at.state("pods").why.startswith("pods is forbidden")
         assert len(at.names) == 6
         assert all(at.row(name).work is None for name in at.names)
         at.simulation.api.allow("list", "pods")
