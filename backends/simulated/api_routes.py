@@ -73,13 +73,15 @@ def _target(at: Place, namespace: str, plural: str, rest: Sequence[str]) -> Targ
 
 def _subresources(resource: Resource) -> Sequence[str]:
     status = ("status",) if resource.has_status else ()
-    return ("", *status, *(("eviction",) if resource.plural == "pods" else ()))
+    return ("", *status, *(("eviction", "log") if resource.plural == "pods" else ()))
 
 
 def verb(method: str, at: Target, *, watch: bool) -> str | None:
     """The verb that permissions know for a method, or None where the method is not allowed there."""
     if at.subresource == "eviction":
         return "create" if method == "POST" else None
+    if at.subresource == "log":
+        return "get" if method == "GET" else None
     if at.name:
         return {
             "GET": "get",

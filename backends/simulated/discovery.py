@@ -92,6 +92,7 @@ def _rows(resource: Resource) -> Iterator[Json]:
     if resource is PODS:
         eviction = {"group": "policy", "version": "v1", "kind": "Eviction", "verbs": ["create"]}
         yield {**unnamed, "name": "pods/eviction", **eviction}
+        yield {**unnamed, "name": "pods/log", "kind": "Pod", "verbs": ["get"]}
     if resource.has_status:
         yield {**unnamed, "name": f"{resource.plural}/status", "verbs": ["get", "patch", "update"]}
 

@@ -92,6 +92,8 @@ class ObjectStore:
         self._undelivered: deque[Event] = deque()
         self._delivering = False
         self.version = 1
+        self.logs: dict[str, str] = {}
+        """What pods printed, by their uid, for as long as they are there."""
 
     def get(self, resource: Resource, name: str, namespace: str = "") -> Json | None:
         """The object, to be read only, or None."""
@@ -212,6 +214,7 @@ class ObjectStore:
             "metadata": {**before.object["metadata"], "resourceVersion": str(self.version)},
         }
         self._kinds[resource].remove(before.key)
+        self.logs.pop(str(before.object["metadata"].get("uid")), None)
         self._index(resource, before, None)
         self._publish(Event("DELETED", resource, Stored(before.key, last, self.version), before))
         return last

@@ -65,7 +65,8 @@ class Permissions:
             (each.group, each.plural, VERBS) for each in RESOURCES
         ]
         known += [("", f"{each.plural}/status", ("get", "patch", "update")) for each in (NODES, PODS)]
-        for group, name, served in [*known, ("", "pods/eviction", ("create",))]:
+        others = [("", "pods/eviction", ("create",)), ("", "pods/log", ("get",))]
+        for group, name, served in [*known, *others]:
             verbs = [verb for verb in served if self.allows(verb, name)]
             if verbs:
                 yield {"verbs": verbs, "apiGroups": [group], "resources": [name]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from backends.simulated.check_runs import CheckRun, is_check, run_of
 from backends.simulated.kubelet import Agent, Kubelet, agent_of
 from backends.simulated.machines import Holder
 from backends.simulated.objects import PODS, Json
@@ -89,7 +90,10 @@ class PodRunner:
         self._change(pod, lambda copy: self._show_running(kubelet, copy))
         self._adopt(kubelet, pod)
         seconds = seconds_of(pod, RUNS_FOR)
-        if seconds is not None:
+        if is_check(pod):
+            run = run_of(pod, kubelet.machine)
+            self._site.agenda.after(run.seconds, lambda: self._complete(kubelet, metadata, run))
+        elif seconds is not None:
             self._site.agenda.after(seconds, lambda: self._complete(kubelet, metadata))
 
     def _show_running(self, kubelet: Kubelet, pod: Json) -> None:
@@ -131,12 +135,15 @@ class PodRunner:
         else:
             kubelet.machine.restart_exporter()
 
-    def _complete(self, kubelet: Kubelet, metadata: Json) -> None:
+    def _complete(self, kubelet: Kubelet, metadata: Json, run: CheckRun | None = None) -> None:
         pod = self._site.pod(metadata["namespace"], metadata["name"], metadata["uid"])
         if pod is None or metadata["uid"] not in kubelet.running or not kubelet.serves:
             return
         self.forget(kubelet, pod, metadata["uid"])
-        self._change(pod, lambda copy: finish(copy, self._site.stamp(), succeeded=True))
+        code = run.exit_code if run is not None else 0
+        if run is not None:
+            self._site.store.logs[metadata["uid"]] = run.output
+        self._change(pod, lambda copy: finish(copy, self._site.stamp(), succeeded=code == 0, exit_code=code))
 
     def _stop(self, kubelet: Kubelet, metadata: Json) -> None:
         kubelet.due.discard(f"stop {metadata['uid']}")

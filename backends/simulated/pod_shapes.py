@@ -171,13 +171,13 @@ def make_crash_loop(pod: Json, stamp: str) -> None:
         )
 
 
-def finish(pod: Json, stamp: str, *, succeeded: bool) -> None:
-    """End the containers of a pod that does not start them again."""
+def finish(pod: Json, stamp: str, *, succeeded: bool, exit_code: int = 137) -> None:
+    """End the containers of a pod that does not start them again; `exit_code` is that of one that did not succeed."""
     status = pod["status"]
     status["phase"] = "Succeeded" if succeeded else "Failed"
     make_unready(pod, stamp)
     ended = {
-        "exitCode": 0 if succeeded else 137,
+        "exitCode": 0 if succeeded else exit_code,
         "reason": "Completed" if succeeded else "Error",
         "finishedAt": stamp,
     }

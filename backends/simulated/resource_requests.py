@@ -18,7 +18,7 @@ from backends.simulated.objects import Json, ObjectStore, Stored
 from backends.simulated.patches import JSON_PATCH, MERGE, STRATEGIC
 from backends.simulated.renderings import Rendering, pages, rendering
 from backends.simulated.resources import PODS
-from backends.simulated.statuses import not_found, success, unsupported_media_type
+from backends.simulated.statuses import bad_request, not_found, success, unsupported_media_type
 from backends.simulated.watching import Watch, Watches
 from backends.simulated.writing import Writer
 from fleet.ports import Clock
@@ -38,6 +38,8 @@ class ResourceRequests:
 
     async def answer(self, request: web.Request, at: Target, verb: str) -> web.StreamResponse:
         """The answer to one permitted request."""
+        if at.subresource == "log":
+            return self._log(request, at)
         include = request.query.get("includeObject", "")
         form = rendering(at.resource, request.headers.get("Accept", ""), include, self._clock)
         match verb:
@@ -52,6 +54,18 @@ class ResourceRequests:
                 return await self._delete(request, at, form)
             case _:
                 return await self._write(request, at, form, verb)
+
+    def _log(self, request: web.Request, at: Target) -> web.Response:
+        """What a pod printed, at most `limitBytes` of it."""
+        pod = self._store.get(PODS, at.name, at.namespace)
+        if pod is None:
+            raise not_found(PODS, at.name)
+        text = self._store.logs.get(pod["metadata"]["uid"])
+        if text is None and (pod.get("status") or {}).get("phase") == "Pending":
+            raise bad_request(f'container in pod "{at.name}" is waiting to start: ContainerCreating')
+        limit = request.query.get("limitBytes", "")
+        body = (text or "").encode()
+        return web.Response(body=body[: int(limit)] if limit.isdecimal() else body, content_type="text/plain")
 
     def _get(self, at: Target) -> Stored:
         stored = self._store.stored(kept_as(at.resource), at.name, at.namespace)
