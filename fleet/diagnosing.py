@@ -125,7 +125,9 @@ class Diagnosing:
             return Diagnosed(unknown(action.check, says, at=self.clock.now()), boot)
         ready = replace(step, action=self._ready(action, facts))
         try:
-            diagnosed = await runner.run(ready, facts, self.performer.progress)
+            diagnosed = await self.performer.patiently(
+                lambda: runner.run(ready, facts, self.performer.progress), step
+            )
         except FleetError as error:
             return Diagnosed(unknown(action.check, str(error), at=self.clock.now()), boot)
         return replace(diagnosed, boot_id=boot)

@@ -16,12 +16,18 @@ _PATH = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 
 class Right(NamedTuple):
-    """One thing that RBAC allows or not, everywhere in the cluster."""
+    """One thing that RBAC allows or not, everywhere in the cluster or in one namespace."""
 
     verb: str
     resource: str
     group: str = ""
     subresource: str = ""
+    namespace: str = ""
+
+    @property
+    def named(self) -> str:
+        """The resource as RBAC names it: `pods/log`."""
+        return f"{self.resource}/{self.subresource}" if self.subresource else self.resource
 
 
 _PATCH = Right("patch", "nodes")
@@ -54,6 +60,12 @@ async def allowed(api: Api, verbs: Sequence[Verb]) -> Mapping[Verb, Permission]:
     return {verb: _sum(answers[right] for right in NEEDED[verb]) for verb in verbs}
 
 
+async def refused(api: Api, rights: Sequence[Right]) -> Sequence[Right]:
+    """The rights that are denied for sure. Raises FleetError."""
+    answers = await together(_review(api, right) for right in rights)
+    return [right for right, answer in zip(rights, answers, strict=True) if answer is Permission.DENIED]
+
+
 def _sum(answers: Iterable[Permission]) -> Permission:
     found = set(answers)
     for worst in (Permission.DENIED, Permission.UNKNOWN):
@@ -69,6 +81,8 @@ async def _review(api: Api, right: Right) -> Permission:
         "resource": right.resource,
         "subresource": right.subresource,
     }
+    if right.namespace:
+        attributes["namespace"] = right.namespace
     body = {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SelfSubjectAccessReview",

@@ -12,7 +12,7 @@ import pytest
 
 from fleet.category import Category, CheckPolicy, OnNode
 from fleet.diagnosis import Diagnose, Diagnosed, from_evidence, unknown
-from fleet.errors import Denied, FleetError, Unreachable
+from fleet.errors import Denied, FleetError, Rejected, Unreachable
 from fleet.health import Finding, Verdict
 from fleet.node import Admission, Software, Stage
 from fleet.operation import OperationState, Progress
@@ -149,11 +149,20 @@ async def test_what_does_not_pass_keeps_it_closed(
 
 async def test_a_runner_that_fails_is_unknown_and_not_an_error(desk: Desk, runner: Runner) -> None:
     shown = await plan(desk)
-    runner.fails = Unreachable("no route")
+    runner.fails = Rejected("no such namespace")
     await desk.dispatcher.run(shown)
     record = desk.lab.node().gate
     assert record is not None
-    assert (record.verdict, record.findings[0].value) == (Verdict.UNKNOWN, "no route")
+    assert (record.verdict, record.findings[0].value) == (Verdict.UNKNOWN, "no such namespace")
+
+
+async def test_a_server_that_is_away_is_waited_for_a_while(desk: Desk, runner: Runner) -> None:
+    shown = await plan(desk)
+    runner.fails = Unreachable("no route")
+    run = desk.dispatcher.start(shown)
+    assert (await desk.ended(run.operation.id)).state is OperationState.FAILED
+    assert len(runner.ran) > 2
+    assert "no route" in run.operation.outcomes[-1].says
 
 
 async def test_a_node_in_service_is_never_run_on(desk: Desk, runner: Runner) -> None:
