@@ -51,7 +51,8 @@ class NodeWork:
 
     `gpus_used` counts GPUs requested by live work (whole devices; a MIG instance counts as one of `mig_used`).
     `workloads` leaves out what belongs to the node itself (DaemonSet and mirror pods); `gpus_of` are the GPUs of each of them here,
-    in their order, and empty where that is not known. `hosts` are nodes of another source that run in pods here (slurmd), and `host_gpus` what of `gpus_used` those pods hold.
+    in their order, and empty where that is not known. `hosts` are nodes of another source that run in pods here (slurmd), and
+    `host_gpus` what of `gpus_used` those pods hold.
     """
 
     gpus_used: int = 0
@@ -93,6 +94,10 @@ class Budget:
         return f"{self.namespace}/{self.name} ({self.whose})"
 
 
+_HALTED = frozenset({"SUSPENDED", "STOPPED"})
+"""States of a Slurm job that keeps its node and does not run."""
+
+
 @dataclass(frozen=True, slots=True)
 class Placement:
     """One piece of work bound to one node: a pod, or a job's share of the node, read fresh for a plan.
@@ -123,3 +128,8 @@ class Placement:
     @property
     def label(self) -> str:
         return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+    @property
+    def halted(self) -> str:
+        """How a batch job is kept from running, and so from ending: `suspended`, `stopped`; empty where it is not."""
+        return self.phase.lower() if self.waits and self.phase in _HALTED else ""

@@ -52,7 +52,7 @@ class ControllerConfig:
 
     @property
     def has_accounting(self) -> bool:
-        """Whether users may have a right of their own (Operator, Administrator), which only slurmdbd gives."""
+        """Whether users may have a right of their own (`AdminLevel=Admin`), which only slurmdbd gives."""
         return bool(self.accounting) and not self.accounting.endswith("/none")
 
 

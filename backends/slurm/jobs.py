@@ -26,7 +26,8 @@ _FIELDS = (
     *("JobArrayID", "JobID", "UserName", "TimeLeft", "State", "NodeList", "NumNodes"),
     *("tres-per-node", "tres-alloc", "Requeue", "BatchFlag", "EndTime", "Name"),
 )
-_STATES = "running,completing,suspended,configuring"
+_STATES = "running,completing,suspended,configuring,stopped,signaling"
+"""Of jobs that are on nodes. One that a signal stopped, or is just being sent one, is not among the running."""
 FEW = 300
 """Up to so many nodes are named to squeue; of more, all jobs are asked for."""
 DETAILED = 20

@@ -154,7 +154,10 @@ class Wait:
             return "it has just ended"
         except (Rejected, Conflict, OutcomeUnknown, Unreachable) as error:
             return error.message
-        return "told to end: it is lost" if lost else "requeued, it ends here"
+        if lost:
+            return "told to end: it is lost"
+        held = f"; Slurm holds it: scontrol release {whole}" if job.halted == "suspended" else ""
+        return f"requeued, it ends here{held}"
 
     def _emptied(self) -> Outcome:
         gone = len(self._jobs)
@@ -181,7 +184,8 @@ class Wait:
 
     def _waiting(self, job: Placement) -> Waiting:
         said, ending = self._jobs[job.uid].said, job.terminating_since is not None
-        on = said or ("to end" if ending else "to end in its own time")
+        own = "to be resumed and to end" if job.halted else "to end in its own time"
+        on = said or ("to end" if ending else own)
         owner = f"user {job.user}" if job.user else ""
         return Waiting(f"job {describe_job(job, owned=False)}", on, owner, job.terminating_since)
 

@@ -112,7 +112,7 @@ class SlurmReader:
         return {name: seen_of(shown) for name, shown in (await self._show(names)).items()}
 
     async def allowed(self, verbs: Sequence[Verb]) -> Mapping[Verb, Permission]:
-        """Root and SlurmUser may; so may whom slurmdbd made an operator, which can't be told. Raises FleetError."""
+        """Root and SlurmUser may; so may whom slurmdbd made an Administrator, which can't be told. Raises FleetError."""
         may = self._may((await self._known()).config)
         return {verb: Permission.DENIED if verb is Verb.PROVISION else may for verb in verbs}
 

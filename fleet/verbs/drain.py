@@ -116,6 +116,11 @@ def moving_warnings(evicted: tuple[Placement, ...]) -> tuple[str, ...]:
         warnings.append(
             "requeued jobs start anew, what they did so far is lost to them; cancelling does not bring it back"
         )
+        warnings += [
+            f"{item.label} is suspended: requeued it is held, until somebody releases it"
+            for item in evicted
+            if item.halted == "suspended" and item.keeper is not Keeper.NOBODY
+        ]
     elif any(not item.finished for item in evicted):
         warnings.append("evicted pods are started elsewhere or lost; cancelling does not bring them back")
     return tuple(warnings)
@@ -132,12 +137,17 @@ def waiting_warnings(question: Question, sorting: Sorted) -> tuple[str, ...]:
     until = deadline(question)
     late = [item for item in waited if item.time_left is None or item.time_left > until]
     past = f"may run past the deadline of {_span(until)}"
+    if halted := [item.label for item in waited if item.halted]:
+        says.append(f"{_some(halted)} will not end until somebody lets {_them(halted)} run")
     if back := [item.label for item in late if item.keeper is not Keeper.NOBODY]:
-        them = "it" if len(back) == 1 else "them"
-        says.append(f"{_some(back)} {past}: --requeue starts {them} anew elsewhere")
+        says.append(f"{_some(back)} {past}: --requeue starts {_them(back)} anew elsewhere")
     if lost := [item.label for item in late if item.keeper is Keeper.NOBODY]:
         says.append(f"{_some(lost)} {past}, and can't be requeued")
     return tuple(says)
+
+
+def _them(names: list[str]) -> str:
+    return "it" if len(names) == 1 else "them"
 
 
 def describe_job(item: Placement, *, owned: bool = True) -> str:
@@ -146,7 +156,7 @@ def describe_job(item: Placement, *, owned: bool = True) -> str:
     left = "no time limit" if item.time_left is None else f"{_rounded(item.time_left)} left"
     words = [user, left, f"{item.gpus} GPUs" if item.gpus else ""]
     lost = "" if item.keeper is not Keeper.NOBODY else "can't be requeued"
-    return f"{item.label} ({', '.join(word for word in (*words, lost) if word)})"
+    return f"{item.label} ({', '.join(word for word in (*words, lost, item.halted) if word)})"
 
 
 def _what(sorting: Sorted) -> str:

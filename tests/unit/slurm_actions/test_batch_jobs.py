@@ -73,6 +73,20 @@ def test_a_drain_that_requeues_takes_jobs_off_and_blocks_for_those_that_would_be
     assert forced.radius.moving == "2 jobs move"
 
 
+@pytest.mark.parametrize("phase", ["SUSPENDED", "STOPPED"])
+def test_a_job_that_does_not_run_is_said_never_to_end_by_itself(phase: str) -> None:
+    named, halted, _ = planned(Verb.DRAIN, replace(JOB, phase=phase)).nodes[0].warnings
+    assert f"8 GPUs, {phase.lower()})" in named
+    assert halted == "71 will not end until somebody lets it run"
+
+
+def test_a_suspended_job_is_said_to_be_held_once_it_is_requeued() -> None:
+    warnings = planned(Verb.DRAIN, replace(JOB, phase="SUSPENDED"), options=REQUEUE).nodes[0].warnings
+    assert "71 is suspended: requeued it is held, until somebody releases it" in warnings
+    stopped = planned(Verb.DRAIN, replace(JOB, phase="STOPPED"), options=REQUEUE).nodes[0].warnings
+    assert not any("held" in warning for warning in stopped)
+
+
 def test_jobs_that_are_ending_are_waited_for_either_way() -> None:
     ending = replace(JOB, terminating_since=START)
     for options in (DrainOptions(), REQUEUE):
