@@ -11,13 +11,14 @@ import pytest
 from fleet.feeds import FeedHealth, FeedState
 from fleet.holder import Hold
 from fleet.node import Admission, NodeKey
-from fleet.observation import FeedChanged, NodeSeen
+from fleet.observation import FeedChanged, NodeGone, NodeSeen
 from tests.driver import at_the_desk
 from tests.fakes import SOURCE, key
 from tests.lab_fleet import lab_fleet
 from tui.app import QuarterdeckApp
 from tui.commands import CORDON, FAULT, FILTER, HELP, OPEN, PALETTE, REVERSE, SORT, THEME, WORST
 from tui.deck import Deck
+from tui.screens.confirm import ConfirmScreen
 from tui.settings import Settings
 from tui.toml_section import BadSettings
 from widgets.node_pane import NodePane
@@ -109,6 +110,42 @@ async def test_a_narrow_terminal_gives_a_node_a_screen_of_its_own_where_verbs_wo
         await at.sees("Cordon h100-001")
         await at.confirm("fan swap")
         await at.sees("cordon h100-001: done")
+
+
+async def test_a_verb_on_a_nodes_own_screen_is_for_that_node_whatever_is_marked() -> None:
+    async with at_the_desk((80, 24)) as at:
+        await at.mark("h100-002", "h100-003")
+        await at.select("h100-001")
+        await at.press(OPEN)
+        await at.sees("held by", "nobody")
+        await at.press(CORDON)
+        await at.sees("Cordon h100-001")
+        assert isinstance(at.app.screen, ConfirmScreen)
+        assert [node.name for node in at.app.screen.request.nodes] == ["h100-001"]
+        await at.press("escape")
+        assert {node.name for node in at.fleet_screen.table.marks} == {"h100-002", "h100-003"}
+
+
+async def test_a_verb_on_a_node_that_the_filter_hides_is_for_that_node() -> None:
+    async with at_the_desk((80, 24)) as at:
+        await at.select("a100-001")
+        await at.press(FILTER)
+        await at.type("a100")
+        await at.press("enter")
+        at.fleet_screen.go_to(NodeKey(SOURCE, "h100-001"))
+        await at.sees("held by")
+        await at.press(CORDON)
+        await at.sees("Cordon h100-001")
+
+
+async def test_a_verb_on_a_node_that_went_meanwhile_is_for_no_other() -> None:
+    async with at_the_desk((80, 24)) as at:
+        await at.select("h100-001")
+        await at.press(OPEN)
+        await at.sees("held by", "nobody")
+        at.deck.report([NodeGone(NodeKey(SOURCE, "h100-001"))])
+        await at.press(CORDON)
+        await at.sees("Cordon: no node is under the cursor or marked")
 
 
 async def test_every_command_is_in_the_palette_and_one_that_can_not_be_done_says_why() -> None:

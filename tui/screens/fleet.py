@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import ClassVar
 
@@ -72,6 +73,7 @@ class FleetScreen(DeckScreen[None]):
         self._last_known = store.last_known
         self._live: set[str] = set()
         self._started = False  # whether the cursor has been given its first place
+        self._meant: tuple[NodeKey, ...] = ()
         self._leaving = Leaving(self, session)
         self._leftovers = Leftovers(self, session, self.repaint)
         beside = Beside(self)
@@ -134,12 +136,23 @@ class FleetScreen(DeckScreen[None]):
 
     @property
     def targets(self) -> tuple[NodeKey, ...]:
-        """The marked nodes that are still there, else what is under the cursor."""
+        """What was meant on a screen over this one; else the marked nodes that are still there, else what is under the cursor."""
+        if self._meant:
+            return self._meant
         marks = self.table.marks
         if not marks:
             return self.table.nodes_at_cursor
         rows = [row for row in map(self.session.deck.store.record, marks) if row is not None]
         return tuple(row.key for row in sorted(rows, key=lambda row: row.order))
+
+    @contextmanager
+    def meaning(self, nodes: tuple[NodeKey, ...]) -> Iterator[None]:
+        """Within it a command is for `nodes`, whatever is marked or under the cursor."""
+        self._meant = nodes
+        try:
+            yield
+        finally:
+            self._meant = ()
 
     def standing(self) -> Standing:
         return self.session.standing(self.targets)
@@ -253,7 +266,7 @@ class FleetScreen(DeckScreen[None]):
     def open_node(self, node: NodeKey) -> None:
         """Show all of a node: beside the table where there is room, else on a screen of its own."""
         if self.size.width < self.pane_from:
-            self.app.push_screen(NodeScreen(self.session, node), self._asked_there)
+            self.app.push_screen(NodeScreen(self.session, node), partial(self._asked_there, node))
         else:
             self.add_class("with-pane")
             self.pane.look_at(node)
@@ -271,9 +284,11 @@ class FleetScreen(DeckScreen[None]):
         self.query_one(FilterBar).start(selection, values_in(self.session.deck.store.rows()))
         self.table.focus()
 
-    def _asked_there(self, verb: Verb | None) -> None:
+    def _asked_there(self, node: NodeKey, verb: Verb | None) -> None:
+        """A verb that was pressed on a node's own screen is for the node that is read there."""
         if verb is not None:
-            self.do(BY_VERB[verb])
+            with self.meaning((node,)):
+                self.do(BY_VERB[verb])
 
     def close_pane(self) -> None:
         self.remove_class("with-pane")
@@ -372,7 +387,7 @@ class FleetScreen(DeckScreen[None]):
         if run is None:
             self.say("nothing was done", Tone.MUTED)
             return
-        self.table.set_marks(())
+        self.table.set_marks(self.table.marks.difference(run.plan.request.nodes))
         self.run_worker(self._follow(run), group="runs")
         if is_live(run):
             self._live.add(run.operation.id)
