@@ -19,13 +19,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fleet.active_checks import runs_checks
 from fleet.dispatch import Dispatcher
 from fleet.drill import Drill
 from fleet.drill_ground import DrillGround
 from fleet.errors import FleetError
 from fleet.gate import GateChecker
 from fleet.lock import Locks
-from fleet.ports import Chronicler, Clock, Feed, Reader, Writer
+from fleet.ports import Chronicler, Clock, CommandRunner, Feed, Reader, Writer
 from fleet.remark import Remark
 from fleet.runner import OperationRun
 from fleet.store import FeedKey, FleetStore
@@ -80,6 +81,7 @@ class Sources:
     readers: dict[str, Reader] = field(default_factory=dict)
     writers: dict[str, Writer] = field(default_factory=dict)
     locks: dict[str, Locks] = field(default_factory=dict)
+    commands: dict[str, CommandRunner] = field(default_factory=dict)
     feeds: list[Feed] = field(default_factory=list)
     feed_keys: list[FeedKey] = field(default_factory=list)
     telemetry: TelemetryFeed | None = None
@@ -128,18 +130,11 @@ def open_journal(choice: Choice, child: SimulationChild | None = None) -> Sqlite
 
 def _contexts(settings: Settings) -> tuple[str, ...]:
     """The contexts that make up the fleet: those named, else the current one of the kubeconfig."""
-    from backends.kubernetes.kubeconfig import ConfigurationError, contexts
+    from backends.kubernetes.kubeconfig import current_context
 
     if settings.kubernetes.contexts or slurm_alone(settings):
         return settings.kubernetes.contexts
-    file = settings.kubernetes.kubeconfig
-    try:
-        current, _ = contexts(
-            kubeconfig=str(file) if file is not None else None, environ=os.environ, home=Path.home()
-        )
-    except ConfigurationError:  # said where the cluster itself is asked for
-        return ()
-    return (current,)
+    return current_context(settings.kubernetes.kubeconfig, os.environ, Path.home())
 
 
 def _kept_files(choice: Choice, settings: Settings) -> KeptFiles | None:
@@ -173,6 +168,8 @@ async def open_deck(choice: Choice, *, remembers: bool = False) -> Deck:
 
 
 async def _deck(choice: Choice, child: SimulationChild | None, *, remembers: bool) -> Deck:
+    from backends.diagnostics.runner import DiagnosticsRunner
+
     clock = SystemClock()
     settings = for_simulation(choice.settings, child) if child is not None else choice.settings
     settings = await asyncio.to_thread(with_drills, settings, choice)
@@ -205,6 +202,7 @@ async def _deck(choice: Choice, child: SimulationChild | None, *, remembers: boo
         policy=settings.policy,
         owner=owner(),
         locks=sources.locks,
+        check_runners={name: DiagnosticsRunner(each, clock) for name, each in sources.commands.items()},
         capacity=lambda: capacity(store),
         stale=lambda: stale(store, clock),
         last_known=lambda: last_known(store),
@@ -336,6 +334,7 @@ def _add_cluster(
     sources: Sources, settings: Settings, keys: NodeKeys, context: str | None, clock: Clock
 ) -> None:
     from backends.kubernetes.actions import KubernetesWriter
+    from backends.kubernetes.check_runs import JobRunner
     from backends.kubernetes.connection import Api
     from backends.kubernetes.feeds import feeds_of
     from backends.kubernetes.kubeconfig import ConfigurationError, find
@@ -356,10 +355,14 @@ def _add_cluster(
     api = Api(access, source=access.context, clock=clock, environ=os.environ)
     reader = KubernetesReader(api, keys)
     sources.apis[api.source] = api
-    sources.examiners[api.source] = partial(examine, api)
+    checks, prefix = settings.kubernetes.checks, settings.policy.prefix
+    sources.examiners[api.source] = partial(
+        examine, api, checks if runs_checks(settings.policy) else None, prefix
+    )
     sources.readers[api.source] = reader
     if not settings.policy.read_only:
-        sources.writers[api.source] = KubernetesWriter(api, reader, clock, prefix=settings.policy.prefix)
+        sources.writers[api.source] = KubernetesWriter(api, reader, clock, prefix=prefix)
+        sources.commands[api.source] = JobRunner(api, clock, prefix, checks)
     sources.feeds += feeds_of(api, keys, clock=clock, chance=random.Random())  # noqa: S311 - jitter
     sources.feed_keys += [FeedKey(api.source, "nodes"), FeedKey(api.source, "pods")]
     sources.closing.append(api.close)
@@ -370,6 +373,7 @@ def _add_cluster(
 def _add_telemetry(sources: Sources, settings: Settings, clock: Clock, store: FleetStore) -> None:
     from backends.dcgm_exporter.scrape import DcgmExporterSource
     from backends.prometheus.client import PrometheusSource
+    from backends.prometheus.examining import examine
     from backends.prometheus.past_xids import PastXids
 
     known = store.rows_by_key.keys  # the mapping is a live view
@@ -388,6 +392,7 @@ def _add_telemetry(sources: Sources, settings: Settings, clock: Clock, store: Fl
     if isinstance(source, PrometheusSource):
         sources.chroniclers.append(PastXids(source, feed.name_of))
         sources.versions = LabelledVersions(source.versions, feed, known)
+        sources.examiners[source.name] = partial(examine, source, store.rows_by_key)
     sources.telemetry = feed
     sources.feeds.append(feed)
     sources.feed_keys.append(FeedKey(*feed.key))

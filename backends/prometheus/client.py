@@ -104,6 +104,11 @@ class PrometheusSource:
         self._judged: float | None = None  # until when that is not asked again
 
     @property
+    def matchers(self) -> Mapping[str, str]:
+        """What goes into every selector."""
+        return self._settings.matchers
+
+    @property
     def shape(self) -> Shape | None:
         """How the series look, as far as it was found out."""
         return self._shape

@@ -262,6 +262,11 @@ def test_doctor_finds_all_well(fleet: Served) -> None:
     assert said.code == 0, said.out
     assert "exporter silent on" in answers["metrics join"]["says"]
     assert answers["metrics join"]["ok"] is None
+    assert answers["metrics age"]["facts"]["nodes_too_old"] == 0
+    assert answers["metrics checks"]["ok"] is True
+    missing = {each["column"] for each in answers["metrics exported"]["facts"]["not_exported"]}
+    assert "SM active" in missing
+    assert "last XID" not in missing
     assert answers["simulated reach"]["ok"] is True
     assert answers["simulated permission"]["ok"] is True
 

@@ -4,33 +4,24 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import asdict
 from datetime import timedelta
 
 from fleet.errors import FleetError
 from fleet.feeds import FeedHealth
-from fleet.node import NodeKey, Stage
+from fleet.node import Stage
 from fleet.plan import Permission, Verb
 from fleet.row import FleetRow
 from fleet.text import clean
 from tui.deck import Deck
 from tui.exits import DONE, FAILED, UNREACHABLE
+from tui.headless.examined import Examined
 from tui.headless.joins import of_joins
+from tui.headless.metrics import of_metrics
 from tui.headless.shapes import put
-from tui.headless.words import counted
 
 KNOWN_WITHIN = timedelta(seconds=60)
-
-
-@dataclass(frozen=True, slots=True)
-class Examined:
-    """One answer. `ok` None: it can't be told."""
-
-    about: str
-    ok: bool | None
-    says: str
-    mend: str = ""
 
 
 async def doctor(deck: Deck, asked: argparse.Namespace) -> int:
@@ -38,17 +29,17 @@ async def doctor(deck: Deck, asked: argparse.Namespace) -> int:
     answers = [answer async for answer in _sources(deck)]
     reached = all(answer.ok for answer in answers)
     await deck.known(KNOWN_WITHIN, {feed.name for feed in deck.feeds})
-    answers += [*await _remarks(deck), *_feeds(deck), *_fleet(deck), await _metrics(deck)]
+    told = [*answers, *await _remarks(deck), *_feeds(deck), *_fleet(deck), *await of_metrics(deck)]
     if asked.json:
-        put([asdict(answer) for answer in answers])
+        put([asdict(answer) for answer in told])
     else:
         marks = {True: "ok  ", False: "BAD ", None: "?   "}
-        for answer in answers:
+        for answer in told:
             mend = f" -> {answer.mend}" if answer.mend and not answer.ok else ""
             print(f"{marks[answer.ok]} {answer.about}: {clean(answer.says)}{clean(mend)}")  # noqa: T201 - the answer
     if not reached:
         return UNREACHABLE
-    return FAILED if any(answer.ok is False for answer in answers) else DONE
+    return FAILED if any(answer.ok is False for answer in told) else DONE
 
 
 async def _sources(deck: Deck) -> AsyncIterator[Examined]:
@@ -151,46 +142,3 @@ def _gates(rows: Sequence[FleetRow], prefix: str) -> Examined:
         f"{passed_by.total()} of {len(serving)} nodes in service have no gate's verdict: {says}",
         f"have kubelets register with the taint {prefix}health-gate=pending:NoSchedule (registerWithTaints)",
     )
-
-
-async def _metrics(deck: Deck) -> Examined:
-    if deck.joined is None:
-        return Examined(
-            "metrics join", None, "no metrics are configured", "name --prometheus URL or --dcgm URL"
-        )
-    join = await deck.metrics_joined()
-    if join is None:
-        return Examined("metrics join", None, "no reading yet")
-    without = [key.name for key in join.unjoined_nodes if _may_have_gpus(deck, key)]
-    return _joined(len(join.names), without, join.unjoined_names)
-
-
-def _joined(found: int, without: Sequence[str], strangers: Sequence[str]) -> Examined:
-    """Labels that don't match leave series over; where none is left over, a node without series has a silent exporter."""
-    about, says = "metrics join", f"{counted(found, 'node')} with series"
-    if strangers:
-        left = (
-            f"{counted(len(without), 'node')} without{_some(without)}; {len(strangers)} series have no node"
-        )
-        mend = "see docs/telemetry.md: the label that names the host must match the node's name"
-        return Examined(about, False, f"{says}; {left}{_some(strangers)}", mend)
-    if not without:
-        return Examined(about, True, says)
-    if not found:
-        return Examined(
-            about, False, "no series of any node", "see docs/telemetry.md: which metrics are read"
-        )
-    silent = f"exporter silent on {counted(len(without), 'node')}{_some(without)}"
-    mend = "look whether the exporter runs there and its page can be read"
-    return Examined(about, None, f"{says}; {silent}", mend)
-
-
-def _may_have_gpus(deck: Deck, key: NodeKey) -> bool:
-    row = deck.store.rows_by_key.get(key)
-    return row is None or row.node.gpus_capacity != 0
-
-
-def _some(names: Iterable[str]) -> str:
-    found = sorted(names)
-    more = " ..." if len(found) > 3 else ""
-    return f" ({', '.join(found[:3])}{more})" if found else ""
