@@ -93,18 +93,22 @@ async def _attempt(desk: Desk, verb: Verb, trouble: Trouble, *, first: bool) -> 
         await desk.start(verb)
     else:
         await dispatcher.resume(found)
-    ending = asyncio.ensure_future(desk.ended("op-1", dispatcher))
+    ending: asyncio.Future[Any] = asyncio.ensure_future(desk.ended("op-1", dispatcher))
     reached = asyncio.ensure_future(lab.reached.wait())
     await asyncio.wait({ending, reached}, return_when=asyncio.FIRST_COMPLETED)
     reached.cancel()
+    stopping = [ending]
     if dispatcher.running():
         if trouble.leave:
-            await dispatcher.leave()
+            stopping.append(asyncio.ensure_future(dispatcher.leave()))
+            await asyncio.sleep(
+                0
+            )  # it has asked; an ending that is being written is waited for, so it must be let go on
         else:
             dispatcher.cancel("op-1")
         for waits in lab.holds.values():
             waits.set()
-    await asyncio.gather(ending, return_exceptions=True)
+    await asyncio.gather(*stopping, return_exceptions=True)
     if trouble.dies_after is not None:
         desk.lives_again()
     assert dispatcher.running() == ()
