@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
-from fleet.errors import FleetError, Missing
+from fleet.errors import FleetError, JournalFailed, Missing
 from fleet.health import Finding, GateRecord, Verdict, digest, failing, verdict_of, weight_of
 from fleet.holder import Hold
 from fleet.node import Admission, NodeKey
 from fleet.operation import Outcome, Progress, StepState, Waiting
-from fleet.performing import ENDED_WELL, Performer
+from fleet.performing import AWAY, ENDED_WELL, TRIED_FOR, Performer
 from fleet.plan import ApplyVerdict, Check, NodeFacts, Step, Verb
 from fleet.policy import Policy
 from fleet.ports import Checker, Clock, Reader
@@ -30,14 +31,45 @@ class Checking:
 
     async def go(self, step: Step, check: Check) -> Outcome:
         """One outcome, journalled: DONE on PASS and WARN, FAILED on FAIL and UNKNOWN. Raises Stopped, JournalFailed."""
-        performer, until = self.performer, self.clock.monotonic() + check.settle.total_seconds()
+        performer, began = self.performer, self.clock.monotonic()
+        until, given_up = began + check.settle.total_seconds(), began + TRIED_FOR.total_seconds()
+        seen_by = until
         performer.progress(Progress(step.id, step.node, step.says))
+        while True:
+            try:
+                record, facts = await self._judged(step, check, until, seen_by)
+                applied = await self.apply(step, check, record, facts) if check.write else None
+            except JournalFailed:
+                raise
+            except FleetError as error:
+                return await performer.end(step, StepState.FAILED, f"can't be checked: {error}", error)
+            if applied is None or applied.evidence != AWAY or self.clock.monotonic() >= given_up:
+                break
+            seen_by = given_up  # what was found is too old by now to be written: look again
+        if applied is not None and applied.state not in ENDED_WELL:
+            return await performer.ended(applied)
+        verdict = record.verdict
+        if verdict.admits:
+            return await performer.ended(_passed(step, check, verdict, facts))
+        says = f"{verdict.value}: {failing(record.findings)}"
+        if verdict is Verdict.FAIL and check.write and facts.node.admission is Admission.OPEN:
+            says += "; FAIL leaves it open: cordon it"
+        return await performer.end(step, StepState.FAILED, says, evidence=verdict.value)
+
+    async def _judged(
+        self, step: Step, check: Check, until: float, seen_by: float
+    ) -> tuple[GateRecord, NodeFacts]:
+        """The verdict, and what it was made of: the first that admits, or the one at `until`.
+
+        Raises Stopped, and FleetError where it can't be looked at by `seen_by`.
+        """
+        performer = self.performer
         while True:
             try:
                 facts, findings = await performer.stop.unless(self.look(step, check))
             except FleetError as error:
-                if self.clock.monotonic() >= until:
-                    return await performer.end(step, StepState.FAILED, f"can't be checked: {error}", error)
+                if self.clock.monotonic() >= seen_by:
+                    raise
                 performer.progress(Progress(step.id, step.node, f"can't be checked yet: {error}"))
             else:
                 verdict = verdict_of(findings)
@@ -46,6 +78,7 @@ class Checking:
                 so_far = f"{verdict.value} so far"
                 performer.progress(Progress(step.id, step.node, so_far, _lacking(findings)))
             await performer.stop.unless(performer.pause())
+        category = self.policy.category(facts.node.category)
         record = GateRecord(
             verdict,
             findings,
@@ -53,19 +86,10 @@ class Checking:
             check.by,
             digest(findings),
             facts.node.boot_id,
-            self.policy.rules_digest(self.policy.category(facts.node.category)),
+            self.policy.rules_digest(category),
         )
         self.judged(step.node, record)
-        if check.write:
-            applied = await self.apply(step, check, record, facts)
-            if applied.state not in ENDED_WELL:
-                return await performer.ended(applied)
-        if verdict.admits:
-            return await performer.ended(_passed(step, check, verdict, facts))
-        says = f"{verdict.value}: {failing(findings)}"
-        if verdict is Verdict.FAIL and check.write and facts.node.admission is Admission.OPEN:
-            says += "; FAIL leaves it open: cordon it"
-        return await performer.end(step, StepState.FAILED, says, evidence=verdict.value)
+        return record, facts
 
     async def look(self, step: Step, check: Check) -> tuple[NodeFacts, tuple[Finding, ...]]:
         """The node read fresh, and what its category's checks find. Raises FleetError."""
@@ -76,8 +100,14 @@ class Checking:
         return facts, tuple(await self.checker.findings(facts, category))
 
     async def apply(self, step: Step, check: Check, record: GateRecord, facts: NodeFacts) -> Outcome:
-        """Write the verdict on the node, with what follows from it. The outcome is not journalled yet. Raises Stopped."""
-        return await self.performer.attempt(replace(step, action=verdict_step(check, record, facts)))
+        """Write the verdict on the node, with what follows from it; its outcome is the caller's. Raises FleetError, Stopped."""
+        told = replace(step, action=verdict_step(check, record, facts))
+        return await self.performer.attempt(told, within=self.good_for)
+
+    @property
+    def good_for(self) -> timedelta:
+        """How long after a look its verdict may still be written: no longer than its telemetry would be taken for fresh."""
+        return min(self.policy.telemetry_fresh, TRIED_FOR)
 
 
 def _passed(step: Step, check: Check, verdict: Verdict, facts: NodeFacts) -> Outcome:

@@ -56,7 +56,7 @@ class MachineChecking(Checking):
                 if says:
                     return Outcome(step.id, step.node, StepState.FAILED, says)
             told = replace(step, id=f"{step.id}@{side.source}", node=side, action=action)
-            outcome = await self.performer.ended(await self.performer.attempt(told))
+            outcome = await self.performer.ended(await self.performer.attempt(told, within=self.good_for))
             if outcome.state not in ENDED_WELL:
                 says = f"{side}: {outcome.says}"
                 return replace(outcome, step_id=step.id, node=step.node, says=says)

@@ -28,6 +28,9 @@ TRIED_FOR = timedelta(minutes=5)
 
 LONGEST_PAUSE = timedelta(minutes=1)
 
+AWAY = "away"
+"""The evidence of a step that failed because its call could not be made for as long as it was worth making."""
+
 ENDED_WELL = (StepState.DONE, StepState.SKIPPED)
 
 
@@ -46,19 +49,20 @@ class _Patience:
     The pauses are spread by the step's name, so that the nodes of an operation don't come back at one moment.
     """
 
-    def __init__(self, clock: Clock, step: Step) -> None:
+    def __init__(self, clock: Clock, step: Step, within: timedelta) -> None:
         self._clock = clock
         self._step = step
+        self._within = within
         self._began = clock.monotonic()
         self._backoff = Backoff(Random(step.id))  # noqa: S311 - jitter
 
     @property
     def left(self) -> timedelta:
-        return TRIED_FOR - timedelta(seconds=self._clock.monotonic() - self._began)
+        return self._within - timedelta(seconds=self._clock.monotonic() - self._began)
 
     @property
     def spent(self) -> str:
-        return _minutes(TRIED_FOR - self.left)
+        return _minutes(self._within - self.left)
 
     def pause(self, error: FleetError) -> timedelta | None:
         """How long to wait before the next try; None where it would come too late."""
@@ -94,30 +98,19 @@ class Performer:
             return await self.end(step, StepState.FAILED, str(error), error)
         return await self.ended(await self.attempt(ready))
 
-    async def attempt(self, step: Step, *, ending: bool = False) -> Outcome:
+    async def attempt(self, step: Step, *, ending: bool = False, within: timedelta = TRIED_FOR) -> Outcome:
         """Journal the intent and do the step; its outcome is the caller's to journal. An `ending` heeds no stop.
 
-        Raises Stopped where it did not take effect, or nobody can tell.
+        No call is made later than `within`: then it FAILED, AWAY. Raises Stopped where it did not take effect, or nobody can tell.
         """
         await self.journal(Kind.INTENT, Outcome(step.id, step.node, StepState.INTENDED, step.says), step=step)
         self.progress(Progress(step.id, step.node, step.says))
-        patience = _Patience(self.clock, step)
-        while True:
-            try:
-                call = self.writer.perform(step, self.progress)
-                outcome = await (call if ending else self.stop.unless(call))
-            except (OutcomeUnknown, Unreachable, Throttled) as error:
-                told = await self._told(step, error, patience, ending=ending)
-                if told is not None:
-                    return told
-            except FleetError as error:
-                return _outcome(step, StepState.FAILED, str(error), error)
-            except Stopped:
-                if self.stop.why is Stop.CANCEL and await self._took(step):
-                    return _outcome(step, StepState.DONE, "cancelled too late: it took effect")
-                raise
-            else:
-                return _outcome(step, outcome.state, outcome.says or step.says, evidence=outcome.evidence)
+        try:
+            return await self._answered(step, _Patience(self.clock, step, within), ending=ending)
+        except Stopped:
+            if self.stop.why is Stop.CANCEL and await self._took(step):
+                return _outcome(step, StepState.DONE, "cancelled too late: it took effect")
+            raise
 
     async def read_back(
         self, step: Step, *, ending: bool = False, within: timedelta = READ_BACK_FOR
@@ -146,7 +139,7 @@ class Performer:
 
     async def patiently(self, call: Callable[[], Coroutine[Any, Any, T]], step: Step) -> T:
         """The answer of `call`, which only reads; asked again for a while where the server is away or asks us to slow down."""
-        patience = _Patience(self.clock, step)
+        patience = _Patience(self.clock, step, TRIED_FOR)
         while True:
             try:
                 return await call()
@@ -163,6 +156,21 @@ class Performer:
     async def pause(self) -> None:
         await self.clock.sleep(PAUSE)
 
+    async def _answered(self, step: Step, patience: _Patience, *, ending: bool) -> Outcome:
+        """Make the call until it is answered, the node tells how it ended, or patience is over. Raises Stopped."""
+        while True:
+            try:
+                call = self.writer.perform(step, self.progress)
+                outcome = await (call if ending else self.stop.unless(call))
+            except (OutcomeUnknown, Unreachable, Throttled) as error:
+                told = await self._told(step, error, patience, ending=ending)
+                if told is not None:
+                    return told
+            except FleetError as error:
+                return _outcome(step, StepState.FAILED, str(error), error)
+            else:
+                return _outcome(step, outcome.state, outcome.says or step.says, evidence=outcome.evidence)
+
     async def _told(
         self, step: Step, error: FleetError, patience: _Patience, *, ending: bool
     ) -> Outcome | None:
@@ -177,12 +185,13 @@ class Performer:
         if effect is Effect.UNKNOWN:
             if lost or isinstance(step.action, PutImage):
                 return _outcome(step, StepState.UNKNOWN, f"outcome unknown: {error}")
-            return _outcome(step, StepState.FAILED, str(error), error)
+            return _outcome(step, StepState.FAILED, str(error), error, evidence=AWAY)
         if lost and isinstance(step.action, PutImage) and step.action.imager != RECREATE:
             return _outcome(step, StepState.FAILED, f"{error}; read back: it did not take effect")
         pause = patience.pause(error)
         if pause is None:
-            return _outcome(step, StepState.FAILED, f"{error}; tried for {patience.spent}", error)
+            says = f"{error}; tried for {patience.spent}"
+            return _outcome(step, StepState.FAILED, says, error, evidence=AWAY)
         self.progress(patience.says(error, pause))
         wait = self.clock.sleep(pause)
         await (wait if ending else self.stop.unless(wait))

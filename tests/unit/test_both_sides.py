@@ -330,6 +330,22 @@ async def test_what_telemetry_tells_by_one_sides_name_is_known_of_the_machine(de
     assert (await desk.does(Verb.GATE)).state is OperationState.DONE
 
 
+async def test_a_side_that_goes_away_before_its_verdict_is_written_fails_that_machine_alone(
+    desk: Machines,
+) -> None:
+    for side in (SLURM, KUBE):
+        close(desk, side, MINE)
+
+    async def findings(facts: NodeFacts, category: Any) -> Sequence[Finding]:
+        desk.kubernetes.unread = Unreachable("Connection refused")
+        return (Finding("gpus", Verdict.PASS),)
+
+    desk.lab.findings = findings  # type: ignore[method-assign]
+    ended = await desk.does(Verb.GATE)
+    assert ended.state is OperationState.FAILED
+    assert ended.outcomes[-1].says == "can't be checked: Connection refused"
+
+
 async def test_a_colleagues_hold_on_one_side_keeps_both_closed_after_a_pass(desk: Machines) -> None:
     close(desk, SLURM, MINE)
     close(desk, KUBE, replace(MINE, by="colleague"))

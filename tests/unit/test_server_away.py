@@ -9,6 +9,8 @@ import pytest
 
 from fleet.category import SLURM_REBOOT, Category
 from fleet.errors import Conflict, FleetError, OutcomeUnknown, Throttled, Unreachable
+from fleet.health import Verdict
+from fleet.node import Admission, Stage
 from fleet.operation import Effect, OperationState, Outcome, Progress, StepState
 from fleet.performing import TRIED_FOR
 from fleet.plan import Step, Verb
@@ -142,6 +144,35 @@ async def test_a_cancel_does_not_wait_for_the_next_try(desk: Desk) -> None:
     await passes(desk)
     assert run.operation.state is OperationState.CANCELLED
     assert len(away.tried) == 1
+
+
+@pytest.mark.parametrize(("verb", "lost"), [(Verb.CORDON, "Close"), (Verb.RETIRE, "Remove")])
+async def test_a_cancel_while_a_lost_answer_is_read_back_still_tells_that_it_took_effect(
+    desk: Desk, verb: Verb, lost: str
+) -> None:
+    desk.lab.loses.add(lost)
+    desk.lab.effect = Effect.UNKNOWN
+    run = await desk.start(verb)
+    await passes(desk, 2)
+    run.request(Stop.CANCEL)
+    await passes(desk)
+    desk.lab.effect = None
+    last = (await desk.ended()).outcomes[-1]
+    assert (last.state, last.says) == (StepState.DONE, "cancelled too late: it took effect")
+
+
+@pytest.mark.parametrize("later", [Verdict.FAIL, Verdict.UNKNOWN, Verdict.PASS])
+async def test_a_verdict_that_could_not_be_written_while_it_was_fresh_is_made_anew(
+    desk: Desk, later: Verdict
+) -> None:
+    desk.lab.change(key("gpu-1"), admission=Admission.GATED, stage=Stage.GATED)
+    Away(desk, *[REFUSED] * 9, only="ApplyVerdict")
+    run = await desk.start(Verb.GATE)
+    await passes(desk, 2)
+    desk.lab.verdict = later
+    await desk.ended()
+    assert desk.lab.node().admission is (Admission.OPEN if later.admits else Admission.GATED)
+    assert run.records[key("gpu-1")].verdict is later
 
 
 async def test_a_server_away_at_a_nodes_turn_is_waited_for(desk: Desk) -> None:
