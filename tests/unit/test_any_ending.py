@@ -100,10 +100,9 @@ async def _attempt(desk: Desk, verb: Verb, trouble: Trouble, *, first: bool) -> 
     stopping = [ending]
     if dispatcher.running():
         if trouble.leave:
+            # An ending that is being written is waited for, so that it must be let go on.
             stopping.append(asyncio.ensure_future(dispatcher.leave()))
-            await asyncio.sleep(
-                0
-            )  # it has asked; an ending that is being written is waited for, so it must be let go on
+            await asyncio.sleep(0)
         else:
             dispatcher.cancel("op-1")
         for waits in lab.holds.values():
