@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fleet.brakes import TAKES_CAPACITY
 from fleet.plan import Blocker, BlockerKind, NodePlan, Plan, Verb
 from fleet.policy import FAILURES_THAT_STOP
 from widgets.fitting import fit_middle, width_of
@@ -91,7 +92,9 @@ def cost(plan: Plan, glyphs: Glyphs) -> list[LineOf]:
         )
     lines.extend([(f"{glyphs.warn} ", Tone.WARN), plain(each)] for each in radius.gangs[:MANY])
     lines.extend([(f"{glyphs.warn} waits for ", Tone.WARN), plain(each)] for each in radius.waits_for[:MANY])
-    if radius.capacity_left is None:
+    if plan.verb not in TAKES_CAPACITY:
+        lines.append([("it takes no GPUs out of use", Tone.MUTED)])
+    elif radius.capacity_left is None:
         lines.append([("GPUs usable after it: ", Tone.MUTED), (UNKNOWN, Tone.UNKNOWN)])
     else:
         after, now = radius.capacity_left

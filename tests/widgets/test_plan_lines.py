@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from fleet.plan import Plan, Radius, Verb
 from tests.builders import plan
 from widgets.glyphs import UNICODE
@@ -22,6 +24,15 @@ def test_a_gang_is_named_with_where_the_rest_of_it_runs() -> None:
 def test_the_capacity_says_of_which_categories_it_is() -> None:
     radius = Radius(nodes=1, capacity_left=(208, 216), categories=("h100",))
     assert "GPUs usable in h100 after it: 208 of 216 usable now" in said(plan(Verb.CORDON, radius=radius))
+
+
+@pytest.mark.parametrize("verb", [Verb.GATE, Verb.UNCORDON, Verb.PROVISION])
+def test_a_verb_that_takes_no_capacity_has_none_to_be_unknown(verb: Verb) -> None:
+    assert said(plan(verb)) == ["it takes no GPUs out of use"]
+
+
+def test_a_capacity_that_nobody_can_tell_is_unknown() -> None:
+    assert "GPUs usable after it: ?" in said(plan(Verb.CORDON))
 
 
 def test_a_cordon_says_nothing_of_pods_that_do_not_move() -> None:
