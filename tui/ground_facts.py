@@ -14,13 +14,13 @@ from fleet.workload import Rest, WorkloadAt
 
 
 def capacity(store: FleetStore) -> Capacity:
-    """By category: GPUs usable and in all, nodes, and nodes out of service (one that is closed and not ready counts twice)."""
+    """By category: GPUs usable and in all, nodes, and nodes that take no work now."""
     found = {}
     for key in tuple(store.groups.keys()):
         if key.depth == 0:
             totals = store.groups.totals(key)
-            unavailable = min(totals.nodes, totals.closed + totals.not_ready)
-            found[key.category] = (totals.gpus_usable, totals.gpus_capacity, totals.nodes, unavailable)
+            out = totals.nodes - totals.in_service
+            found[key.category] = (totals.gpus_usable, totals.gpus_capacity, totals.nodes, out)
     return found
 
 

@@ -2,12 +2,39 @@
 
 from __future__ import annotations
 
-from fleet.node import NodeKey
+from dataclasses import replace
+from typing import Any
+
+from fleet.node import Admission, NodeKey, Readiness, Stage
 from fleet.observation import NodeSeen, WorkSeen
 from fleet.store import FleetStore
 from fleet.workload import NodeWork, Rest, WorkloadId
 from tests.builders import node, work
-from tui.ground_facts import elsewhere
+from tui.ground_facts import capacity, elsewhere
+
+
+def test_a_node_that_is_closed_and_not_heard_of_is_out_of_service_once() -> None:
+    store = FleetStore()
+    closed: dict[str, Any] = {"admission": Admission.CORDONED}
+    lost: dict[str, Any] = {"readiness": Readiness.UNKNOWN}
+    states: tuple[dict[str, Any], ...] = (
+        {},
+        closed,
+        lost,
+        {**closed, **lost},
+        {**closed, **lost, "stage": Stage.QUARANTINED},
+    )
+    for number, state in enumerate(states):
+        store.apply(NodeSeen(replace(node(f"gpu-{number}"), **state)))
+    (found,) = capacity(store).values()
+    assert found[2:] == (5, 4)
+
+
+def test_a_node_that_sleeps_until_work_wakes_it_is_not_out_of_service() -> None:
+    store = FleetStore()
+    store.apply(NodeSeen(replace(node("gpu-1"), readiness=Readiness.UNKNOWN, asleep="POWERED_DOWN")))
+    (found,) = capacity(store).values()
+    assert found[2:] == (1, 0)
 
 
 def test_a_workload_is_counted_on_the_other_nodes_of_its_own_source_alone() -> None:
