@@ -21,7 +21,7 @@ from backends.slurm.our_note import (
     SavedReason,
     write_gate,
 )
-from backends.slurm.seen import Seen, expect_no_reboot
+from backends.slurm.seen import Seen, expect_no_reboot, expect_to_stay
 from backends.slurm.stamps import stamp
 from fleet.errors import Conflict, Rejected
 from fleet.holder import Hold, HolderKind
@@ -74,7 +74,7 @@ def close(seen: Seen, action: Close) -> Change:
     """Close admission and write the hold. A hold of the same operation is brought up to date, not doubled.
 
     Raises Conflict where that hold is there and the node was opened all the same, where it is to be written `again` and is
-    gone, and where a reboot that somebody else began takes DRAIN away at its end.
+    gone, and where DRAIN would not stay: a reboot that somebody else began takes it away at its end, ResumeAfter at its time.
     """
     mine = seen.note.of(action.hold.operation)
     if mine is not None and not seen.closed:
@@ -248,7 +248,8 @@ def saved(seen: Seen) -> str:
 
 
 def _shut(seen: Seen, note: Note, says: str) -> Change:
-    """DRAIN where there is none, and a Reason where none of others stands."""
+    """DRAIN where there is none, and a Reason where none of others stands. Raises Conflict where it would not stay."""
+    expect_to_stay(seen)
     if not seen.drain:
         if not seen.held_by_reason:
             return Change(seen, note, "DRAIN", reason_of(note), says)

@@ -15,6 +15,7 @@ from backends.slurm.holders import foreign_holds, health_check_of, holds_of
 from backends.slurm.our_note import Note, read_note
 from backends.slurm.seen import Seen
 from backends.slurm.show import Shown
+from backends.slurm.stamps import stamp
 from backends.slurm.states import State, read_state
 from backends.slurm.versions import differs
 from fleet.machine import POD_NODE
@@ -90,6 +91,7 @@ def seen_of(shown: Shown) -> Seen:
         comment=shown.comment,
         boot=boot_of(shown),
         foreign=foreign_holds(shown, state, note),
+        resumes=shown.resumes,
     )
 
 
@@ -168,6 +170,9 @@ def _conditions(
     ]
     if (check := health_check_of(shown.reason, own_checks)) and state.admission is not Admission.OPEN:
         found.append(_health_check(check, shown))
+    if shown.resumes is not None and state.admission is not Admission.OPEN:
+        says = f"Slurm opens it by itself at {stamp(shown.resumes)}"
+        found.append(Condition("ResumeAfter", "set", None, message=says, since=shown.reason_at))
     says, unsupported = differs(shown.version, config.version)
     if says:
         found.append(Condition("SlurmVersion", clean(shown.version, 60), unsupported or None, message=says))

@@ -74,8 +74,8 @@ class NodeEditor:
                 return Outcome(step.id, step.node, StepState.DONE, told, evidence or now.state)
             if refused is None:
                 meddled = True
-            elif self._no_extra or not has_no_extra(refused):
-                raise refused
+            elif self._no_extra or not has_no(refused, "Extra"):
+                raise _no_note(name) if has_no(refused, "Comment") else refused
             else:
                 self._no_extra = True
                 change = alone(replace(now, no_extra=True))
@@ -146,9 +146,14 @@ class NodeEditor:
         return told
 
 
-def has_no_extra(refused: FleetError) -> bool:
-    """Whether scontrol itself refused an Extra, as versions do that have none; it sent nothing then."""
-    return "not supported: Extra=" in refused.message
+def has_no(refused: FleetError, field: str) -> bool:
+    """Whether scontrol itself refused a node's Extra or Comment, as versions do that have none; it sent nothing then."""
+    return f"not supported: {field}=" in refused.message
+
+
+def _no_note(name: str) -> FleetError:
+    says = "this Slurm has neither Extra nor Comment for a node, so that no hold can be kept on it: it can be looked at only"
+    return Rejected(says, about=name)
 
 
 def expect_name(name: str) -> str:

@@ -15,7 +15,7 @@ from backends.slurm.closing import Change, lost_reason, reason_again, shut_again
 from backends.slurm.closing import mark as marked
 from backends.slurm.editing import NodeEditor
 from backends.slurm.our_note import REASON_PREFIX
-from backends.slurm.seen import REBOOT_REQUESTED, Seen
+from backends.slurm.seen import REBOOT_REQUESTED, Seen, expect_to_stay
 from backends.slurm.together import SharedReads
 from fleet.alone import expect_alone
 from fleet.category import SLURM_REBOOT
@@ -154,6 +154,7 @@ class Rebooting:
             raise Conflict("our hold is not on it any more: it is not rebooted", about=seen.name)
         if not seen.drain:
             raise Conflict(f"it is not drained ({seen.state}): it is not rebooted", about=seen.name)
+        expect_to_stay(seen)
         if seen.busy:
             raise Conflict(f"work is on it still ({seen.state}): it is not rebooted", about=seen.name)
         if seen.power_moves:

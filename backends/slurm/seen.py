@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from backends.slurm.our_note import Note, Split, ours, split
+from backends.slurm.stamps import stamp
 from fleet.errors import Conflict
 from fleet.holder import Hold
 
@@ -24,7 +25,8 @@ GAVE_UP = ("reboot timed out", "ResumeTimeout reached")
 class Seen:
     """A node, read fresh. `base` and `flags` in Slurm's upper-case words; `boot` is its BootTime in ISO, empty where None.
 
-    `foreign` are the holds of others, as the reader tells them. `no_extra` says that this Slurm has no Extra.
+    `foreign` are the holds of others, as the reader tells them. `no_extra` says that this Slurm has no Extra. At `resumes`
+    Slurm opens it by itself.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Seen:
     boot: str = ""
     foreign: tuple[Hold, ...] = ()
     no_extra: bool = False
+    resumes: datetime | None = None
 
     @property
     def state(self) -> str:
@@ -120,6 +123,13 @@ def expect_no_reboot(seen: Seen) -> None:
     """Raise Conflict where a reboot is under way: a change of state then would break it."""
     if seen.rebooting:
         raise Conflict(f"a reboot is under way ({seen.state}): its state is left alone", about=seen.name)
+
+
+def expect_to_stay(seen: Seen) -> None:
+    """Raise Conflict where Slurm ends its drain by itself, whoever else's hold is there by then."""
+    if seen.closed and seen.resumes is not None:
+        says = f"Slurm resumes it by itself at {stamp(seen.resumes)} (ResumeAfter), under any hold: resume it, then close it"
+        raise Conflict(says, about=seen.name)
 
 
 def _whole(text: str) -> bool:

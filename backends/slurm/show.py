@@ -32,7 +32,8 @@ _DECODER = json.JSONDecoder()
 class Shown(msgspec.Struct, frozen=True, gc=False):
     """One node as scontrol shows it, without what changes all the time (loads, free memory). Empty: not printed, or nothing.
 
-    `comment` and `extra` are as they are stored, newlines included. `gres_used` needs `-d`.
+    `comment` and `extra` are as they are stored, newlines included. `gres_used` needs `-d`. `resumes` is when Slurm itself ends a
+    drain or DOWN that was set with ResumeAfter (newer than 22.05).
     """
 
     name: str
@@ -50,6 +51,7 @@ class Shown(msgspec.Struct, frozen=True, gc=False):
     partitions: str = ""
     booted: datetime | None = None
     slurmd_started: datetime | None = None
+    resumes: datetime | None = None
     tres: str = ""
     reason: str = ""
     reason_by: str = ""
@@ -132,7 +134,7 @@ def _read(line: str) -> Shown | None:
     state, next_state = rest.word(" State="), rest.word(" NextState=")
     partitions = rest.word(" Partitions=")
     booted, started = rest.word(" BootTime="), rest.word(" SlurmdStartTime=")
-    tres = rest.word(" CfgTRES=")
+    resumes, tres = rest.word(" ResumeAfterTime="), rest.word(" CfgTRES=")
     reason, by, at, comment, extra = _free_texts(line, end)
     return Shown(
         name,
@@ -150,6 +152,7 @@ def _read(line: str) -> Shown | None:
         partitions,
         read_time(booted),
         read_time(started),
+        read_time(resumes),
         tres,
         reason,
         by,

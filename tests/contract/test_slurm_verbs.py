@@ -440,15 +440,31 @@ async def test_a_person_without_privilege_is_denied_and_nothing_changes(bench: B
     assert bench.lab.states("gpu1") == {"IDLE"}
 
 
-async def test_a_slurm_that_has_no_extra_keeps_our_note_in_the_comment(bench: Bench, tmp_path: Path) -> None:
-    old = tmp_path / "scontrol"
-    real = shutil.which("scontrol", path=bench.lab.environ["PATH"])
+def older_bench(lab: SlurmLab, folder: Path, unknown: str) -> Bench:
+    """A bench whose scontrol refuses the fields of the shell pattern `unknown`, as versions do that do not know them."""
+    old = folder / "scontrol"
+    real = shutil.which("scontrol", path=lab.environ["PATH"])
     refuse = 'echo "Update of this parameter is not supported: $word" >&2; echo "Request aborted" >&2; exit 1'
     old.write_text(
-        f'#!/bin/sh\nfor word; do case $word in Extra=*) {refuse};; esac; done\nexec {real} "$@"\n'
+        f'#!/bin/sh\nfor word; do case $word in {unknown}) {refuse};; esac; done\nexec {real} "$@"\n'
     )
     old.chmod(0o755)
-    older = bench_of(bench.lab, path=tmp_path)
+    return bench_of(lab, path=folder)
+
+
+async def test_a_slurm_that_has_neither_extra_nor_comment_is_only_looked_at(
+    bench: Bench, tmp_path: Path
+) -> None:
+    older = older_bench(bench.lab, tmp_path, "Extra=*|Comment=*")
+    for name in ("gpu1", "gpu2"):
+        with pytest.raises(Rejected, match="neither Extra nor Comment") as refused:
+            await older.do(name, Close(hold()))
+        assert "{" not in str(refused.value)
+        assert bench.lab.states(name) == {"IDLE"}
+
+
+async def test_a_slurm_that_has_no_extra_keeps_our_note_in_the_comment(bench: Bench, tmp_path: Path) -> None:
+    older = older_bench(bench.lab, tmp_path, "Extra=*")
     bench.lab.update("gpu1", "Comment=rack 7")
     await older.do("gpu1", Close(hold()))
     assert bench.lab.states("gpu1") == {"IDLE", "DRAIN"}

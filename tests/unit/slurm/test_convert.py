@@ -9,13 +9,13 @@ from backends.slurm.controller import ControllerConfig
 from backends.slurm.convert import Cluster, node_of, seen_of, version_of
 from backends.slurm.features import NodeReading
 from backends.slurm.our_note import Entry, Note, SavedReason, split
-from backends.slurm.show import Shown
+from backends.slurm.show import Shown, read_nodes
 from backends.slurm.versions import differs
 from fleet.category import Category
 from fleet.holder import HolderKind
 from fleet.node import Admission, Node, Readiness, Stage, Topology
 from fleet.policy import Policy
-from tests.unit.slurm.lines import shown
+from tests.unit.slurm.lines import line, shown
 
 SIGNED = "[colleague@2026-03-01T02:30:00]"
 CLUSTER = Cluster(
@@ -222,6 +222,16 @@ def test_a_health_check_s_reason_is_a_bad_condition_until_the_node_boots_anew() 
     ]
     later = shown(state="IDLE+DRAIN", after=after, boot="2026-03-01T02:45:00")
     assert node(later).bad_conditions == ()
+
+
+def test_a_drain_that_slurm_ends_by_itself_says_when() -> None:
+    text = line(state="IDLE+DRAIN", after="Reason=x [root@2026-03-01T02:30:00]")
+    (drained,) = read_nodes(text.replace("CfgTRES=", "ResumeAfterTime=2026-03-01T04:00:00 CfgTRES="))
+    (said,) = [each for each in node(drained).conditions if each.type == "ResumeAfter"]
+    assert said.message == "Slurm opens it by itself at 2026-03-01T04:00:00+00:00"
+    assert seen_of(drained).resumes is not None
+    (never,) = read_nodes(text.replace("CfgTRES=", "ResumeAfterTime=None CfgTRES="))
+    assert seen_of(never).resumes is None
 
 
 def test_ready_is_dated_by_the_boot() -> None:

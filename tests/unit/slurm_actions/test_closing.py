@@ -159,6 +159,16 @@ def test_a_reboot_of_somebody_else_that_would_take_drain_away_is_waited_for() ->
         close(replace(IDLE, flags=frozenset({"REBOOT_REQUESTED"})), Close(hold()))
 
 
+def test_a_drain_that_slurm_ends_by_itself_is_not_built_on() -> None:
+    soon = replace(NHC, resumes=START)
+    with pytest.raises(Conflict, match="ResumeAfter"):
+        close(soon, Close(hold(), Stage.DRAINING))
+    failed = ApplyVerdict(record(Verdict.FAIL), "op-1", quarantine=True, hold=hold("gate"))
+    with pytest.raises(Conflict, match="ResumeAfter"):
+        apply_verdict(soon, failed)
+    assert release(closed(NHC), Release(("op-1",))).needed
+
+
 def test_naming_a_failure_during_a_reboot_changes_the_note_alone() -> None:
     after = closed()
     rebooting = replace(
