@@ -14,6 +14,7 @@ from fleet.diagnosis import DCGM_DIAG, NCCL, SITE, Diagnose
 from fleet.health import Finding, Verdict
 from fleet.node import Admission
 from fleet.plan import Action, Blocker, NodeFacts
+from fleet.policy import Policy
 from fleet.verbs.common import Question, block
 
 LEVELS: Mapping[int, tuple[str, timedelta]] = {
@@ -39,6 +40,11 @@ def asked(category: Category) -> Mapping[str, CheckPolicy]:
     own = sorted(name for name in category.checks if name.startswith(SITE))
     named = {name: category.checks.get(name) or default_policy(name) for name in (DCGM_DIAG, NCCL, *own)}
     return {name: rule for name, rule in named.items() if rule.enabled}
+
+
+def runs_checks(policy: Policy) -> bool:
+    """Whether any category runs an active check."""
+    return any(asked(category) for category in (*policy.categories.values(), policy.any_other))
 
 
 def diagnose_actions(question: Question) -> list[tuple[Action, str]]:

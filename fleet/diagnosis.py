@@ -84,6 +84,14 @@ class Diagnosed:
     digest: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class CheckSite:
+    """Where a cluster runs active checks. `priority_class` is one that preempts nobody; empty is the cluster's default."""
+
+    namespace: str = "quarterdeck-checks"
+    priority_class: str = ""
+
+
 def unknown(
     check: str, value: str, *, source: str = "", clears: str = "", at: datetime | None = None
 ) -> Finding:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from tui.settings import (
     BadSettings,
-    KubernetesSettings,
     PrometheusSettings,
     Settings,
     environment_names_a_cluster,
@@ -79,11 +78,10 @@ def _refuse_beside_nvml(asked: argparse.Namespace) -> None:
 
 
 def _flagged(asked: argparse.Namespace, settings: Settings) -> Settings:
-    kubernetes = KubernetesSettings(
+    kubernetes = replace(
+        settings.kubernetes,
         kubeconfig=asked.kubeconfig or settings.kubernetes.kubeconfig,
         contexts=_contexts(asked, settings),
-        category_labels=settings.kubernetes.category_labels,
-        image_labels=settings.kubernetes.image_labels,
     )
     prometheus = settings.prometheus
     if asked.prometheus:

@@ -16,12 +16,15 @@ from typing import TypedDict
 
 import platformdirs
 
+from fleet.active_checks import is_active
 from fleet.category import IMAGERS, Category, CheckPolicy
 from fleet.check_catalogue import CATALOGUE, default_policy
+from fleet.diagnosis import CheckSite
 from fleet.gate_checks import CHECKS
 from fleet.health import Verdict
 from fleet.policy import DEFAULT_FORBIDDEN_XIDS, VERSION_NAMES, Policy
 from fleet.xid import SITE_SEVERITIES, Severity
+from tui.check_settings import active_check, check_site, site_checks
 from tui.join_settings import join_rules
 from tui.toml_section import BadSettings, Section, span
 
@@ -53,6 +56,7 @@ class KubernetesSettings:
     contexts: tuple[str, ...] = ()
     category_labels: tuple[str, ...] = ()
     image_labels: tuple[str, ...] = ()
+    checks: CheckSite = field(default_factory=CheckSite)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +151,7 @@ def _kubernetes(table: Section) -> KubernetesSettings:
         contexts=table.texts("contexts"),
         category_labels=table.texts("category_labels"),
         image_labels=table.texts("image_labels"),
+        checks=table.section("checks", check_site),
     )
 
 
@@ -301,7 +306,11 @@ def _checks(table: Section, base: Mapping[str, CheckPolicy]) -> dict[str, CheckP
     found = dict(base)
     for name in CHECKS:
         if (section := table.optional_section(name)) is not None:
-            found[name] = _check(name, section, base.get(name) or default_policy(name))
+            rule = base.get(name) or default_policy(name)
+            found[name] = (
+                active_check(name, section, rule) if is_active(name) else _check(name, section, rule)
+            )
+    found |= table.section("site", lambda site: site_checks(site, base))
     return found
 
 

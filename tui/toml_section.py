@@ -151,6 +151,12 @@ class Section:
                 raise self.bad(f"{key}.{name}", f"expected a table, found {table!r}")
             yield name, self._subsection(f"{key}.{name}", table)
 
+    def each(self) -> Iterator[tuple[str, Section]]:
+        """Every table in this one, by name. Their reader finishes each."""
+        for name in tuple(self._table):
+            if (section := self.optional_section(name)) is not None:
+                yield name, section
+
     def tables(self, key: str) -> list[Section]:
         """The list of tables `key` (`[[key]]`), each named by its place: `key.1`. Their reader finishes each."""
         found = self._typed(key, list, "a list of tables", [])

@@ -7,12 +7,11 @@ tolerates what closes the node. It asks for no right: no privilege, no service a
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import Any
 
 from backends.kubernetes.gpu_counts import GPU
 from backends.kubernetes.our_keys import OurKeys, slug
-from fleet.diagnosis import Diagnose
+from fleet.diagnosis import CheckSite, Diagnose
 from fleet.plan import Step
 
 MANAGED = ("app.kubernetes.io/managed-by", "quarterdeck")
@@ -22,14 +21,6 @@ CONTAINER = "check"
 _SHM = "/dev/shm"  # noqa: S108 - in the pod, where NCCL looks for it
 KEPT_SECONDS = 6 * 3600
 """How long a finished Job stays to be found again; the cluster takes it away by itself after that."""
-
-
-@dataclass(frozen=True, slots=True)
-class CheckSite:
-    """Where checks are run. `priority_class` is one that preempts nobody; empty is the cluster's default."""
-
-    namespace: str = "quarterdeck-checks"
-    priority_class: str = ""
 
 
 def name_of(operation: str, step_id: str) -> str:

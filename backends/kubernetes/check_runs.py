@@ -11,14 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from backends.kubernetes.check_job import CONTAINER, MANAGED, CheckSite, check_job, name_of
+from backends.kubernetes.check_job import CONTAINER, MANAGED, check_job, name_of
 from backends.kubernetes.check_shapes import JobShape, RunPod, minutes
 from backends.kubernetes.connection import Api
 from backends.kubernetes.errors import AlreadyThere
 from backends.kubernetes.our_keys import OurKeys, slug
 from backends.kubernetes.permissions import Right, refused
 from backends.kubernetes.shapes import Reading
-from fleet.diagnosis import OUTPUT_LIMIT, Diagnose, Ran
+from fleet.diagnosis import OUTPUT_LIMIT, CheckSite, Diagnose, Ran
 from fleet.errors import Denied, Missing, OutcomeUnknown, Throttled, Unreachable
 from fleet.operation import Progress
 from fleet.plan import NodeFacts, Step
@@ -47,10 +47,10 @@ class _Watch:
 class JobRunner:
     """A `fleet.ports.CommandRunner` of one cluster."""
 
-    def __init__(self, api: Api, clock: Clock, keys: OurKeys, site: CheckSite) -> None:
+    def __init__(self, api: Api, clock: Clock, prefix: str, site: CheckSite) -> None:
         self._api = api
         self._clock = clock
-        self._keys = keys
+        self._keys = OurKeys(prefix)
         self._site = site
 
     async def refusal(self) -> str:
@@ -91,6 +91,9 @@ class JobRunner:
         except (AlreadyThere, OutcomeUnknown):
             if await self._job(step, action) is None:
                 raise
+        except Missing as error:
+            says = f"there is no namespace {self._site.namespace} to run it in"
+            raise Missing(says, about=self._api.source) from error
 
     async def _job(self, step: Step, action: Diagnose) -> JobShape | None:
         """The step's Job where it is there. Raises FleetError."""
@@ -196,8 +199,9 @@ def rights(namespace: str) -> tuple[Right, ...]:
     return (*jobs, *read)
 
 
-async def leftovers(api: Api, site: CheckSite, keys: OurKeys) -> Sequence[Remark]:
+async def leftovers(api: Api, site: CheckSite, prefix: str) -> Sequence[Remark]:
     """Jobs of checks that are there now, each with whose it is: none should outlive its operation. Raises FleetError."""
+    keys = OurKeys(prefix)
     about = f"{api.source} checks"
     query = (("labelSelector", f"{MANAGED[0]}={MANAGED[1]}"),)
     try:

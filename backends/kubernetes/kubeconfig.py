@@ -118,6 +118,17 @@ def contexts(
     return merged.current, tuple(merged.contexts)
 
 
+def current_context(kubeconfig: Path | None, environ: Mapping[str, str], home: Path) -> tuple[str, ...]:
+    """The current context; none where none is set, or where that can't be read, which is said where the cluster is asked for."""
+    try:
+        found, _ = contexts(
+            kubeconfig=str(kubeconfig) if kubeconfig is not None else None, environ=environ, home=home
+        )
+    except ConfigurationError:
+        return ()
+    return (found,)
+
+
 def is_configured(*, environ: Mapping[str, str], home: Path, service_account: Path = SERVICE_ACCOUNT) -> bool:
     """Whether there is something to connect to without a flag. Raises ConfigurationError for a broken file."""
     merged = read(paths(None, environ, home), must_exist=False)

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 import msgspec
 
+from backends.kubernetes.check_runs import leftovers
 from backends.kubernetes.connection import Api
+from fleet.diagnosis import CheckSite
 from fleet.errors import Garbled
 from fleet.remark import Remark
 from fleet.text import clean
@@ -21,13 +23,14 @@ class _Version(msgspec.Struct, rename="camel"):
     git_version: str = ""
 
 
-async def examine(api: Api) -> Sequence[Remark]:
-    """The version at `/version`, which everybody who is known may read by default. Raises FleetError."""
+async def examine(api: Api, checks: CheckSite | None = None, prefix: str = "") -> Sequence[Remark]:
+    """The version at `/version`, which everybody who is known may read by default, and what `checks` left. Raises FleetError."""
     try:
         told = msgspec.json.decode(await api.get("/version"), type=_Version).git_version
     except msgspec.DecodeError as error:
         raise Garbled(f"its version can't be read: {error}", about=f"{api.source} version") from error
-    return (judged(api.source, clean(told, 80)),)
+    left = await leftovers(api, checks, prefix) if checks is not None else ()
+    return (judged(api.source, clean(told, 80)), *left)
 
 
 def judged(source: str, version: str) -> Remark:

@@ -16,19 +16,18 @@ import pytest
 from backends.dcgm_exporter.scrape import DcgmExporterSource
 from backends.diagnostics.runner import DiagnosticsRunner
 from backends.kubernetes.actions import KubernetesWriter
-from backends.kubernetes.check_job import MANAGED, CheckSite
+from backends.kubernetes.check_job import MANAGED
 from backends.kubernetes.check_runs import JobRunner, leftovers
 from backends.kubernetes.connection import Api
 from backends.kubernetes.kubeconfig import find
 from backends.kubernetes.node_keys import NodeKeys
-from backends.kubernetes.our_keys import OurKeys
 from backends.kubernetes.reader import KubernetesReader
 from backends.simulated.faults import FaultKind, fault
 from backends.simulated.fleet_plan import Story, plan_fleet
 from backends.simulated.objects import JOBS, NAMESPACES, PODS
 from backends.simulated.serve import Simulation, serve
 from fleet.category import Category, CheckPolicy, OnNode
-from fleet.diagnosis import DCGM_DIAG, NCCL
+from fleet.diagnosis import DCGM_DIAG, NCCL, CheckSite
 from fleet.dispatch import Dispatcher
 from fleet.gate import GateChecker
 from fleet.health import GateRecord, Verdict
@@ -44,6 +43,7 @@ from tests.fakes import MemoryJournal
 
 SOURCE = "simulated"
 SITE = CheckSite(namespace="checks")
+PREFIX = "node.lab/"
 SETTLES = timedelta(minutes=5)
 IMAGE = OnNode(level=2, image="lab/dcgm:4")
 CHECKS = {
@@ -75,7 +75,7 @@ class Floor:
 
     def program(self) -> Dispatcher:
         policy = Policy(any_other=Category("", checks=self.checks, settle_deadline=SETTLES))
-        runner = JobRunner(self.api, self.clock, OurKeys(), SITE)
+        runner = JobRunner(self.api, self.clock, PREFIX, SITE)
         return Dispatcher(
             readers={SOURCE: self.reader},
             writers={SOURCE: KubernetesWriter(self.api, self.reader, self.clock)},
@@ -198,7 +198,7 @@ async def test_killed_half_way_and_resumed_it_makes_no_second_job(floor: Floor) 
     await floor.start()
     pod = await floor.until("Running")
     await floor.dispatcher.leave()  # as a crash leaves it: the Job runs on
-    (remark,) = await leftovers(floor.api, SITE, OurKeys())
+    (remark,) = await leftovers(floor.api, SITE, PREFIX)
     assert "op-1" in remark.says
     assert remark.mend.startswith("resume or cancel op-1")
     floor.dispatcher = floor.program()
@@ -211,7 +211,7 @@ async def test_killed_half_way_and_resumed_it_makes_no_second_job(floor: Floor) 
     ]
     assert len(made) == len(CHECKS)
     assert pod["metadata"]["uid"] not in floor.simulation.store.logs
-    assert list(await leftovers(floor.api, SITE, OurKeys())) == []
+    assert list(await leftovers(floor.api, SITE, PREFIX)) == []
 
 
 async def test_a_pod_that_is_not_placed_is_unknown_with_the_schedulers_words(floor: Floor) -> None:
@@ -237,7 +237,7 @@ async def test_a_right_that_is_lacking_blocks_and_is_named(
     floor: Floor, verb: str, resource: str, named: str
 ) -> None:
     floor.simulation.api.deny(verb, resource)
-    runner = JobRunner(floor.api, floor.clock, OurKeys(), SITE)
+    runner = JobRunner(floor.api, floor.clock, PREFIX, SITE)
     assert await runner.refusal() == f"you may not {named} in namespace checks of simulated"
 
 
