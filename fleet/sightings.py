@@ -11,10 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from fleet.flag import Flag
 from fleet.health import same_boot
-from fleet.node import Node, NodeKey
+from fleet.node import Node, NodeKey, Taint
 from fleet.node_past import LONGEST, condition_turned, held, judged, let_be
-from fleet.observation import Listed, NodeGone, NodeSeen, Observation, TelemetrySeen
+from fleet.observation import FlagsSeen, Listed, NodeGone, NodeSeen, Observation, TelemetrySeen
 from fleet.store import FleetStore
 from fleet.telemetry import NodeTelemetry
 from fleet.text import clean
@@ -75,6 +76,9 @@ class Sightings:
                 if row is not None and row.node != node:
                     found = changes(row.node, node, now)
                     self.note(node.key, _since_last_known(found, store, node.key.source, now))
+            case FlagsSeen(key, flags):
+                if (row := rows.get(key)) is not None:
+                    self.note(key, flag_changes(row.flags, flags, now))
             case NodeGone(key):
                 self._gone(store, [key] if key in rows else [], now)
             case Listed(source, names):
@@ -116,6 +120,7 @@ def changes(before: Node, after: Node, now: datetime) -> Iterator[Entry]:
     yield from _state_changes(before, after, now)
     yield from _condition_changes(before, after, now)
     yield from _hold_changes(before, after, now)
+    yield from _taint_changes(before, after, now)
     for accepted in after.accepted:
         if accepted not in before.accepted:
             yield let_be(accepted)
@@ -141,6 +146,17 @@ def telemetry_changes(
     if one is not None and other is not None and one != other:
         weight = Weight.BAD if other < one else Weight.PLAIN
         yield Entry(now, EntryKind.TELEMETRY, f"{other} GPUs report, {one} before", SEEN, weight=weight)
+
+
+def flag_changes(before: Iterable[Flag], after: Iterable[Flag], now: datetime) -> Iterator[Entry]:
+    """Checks that began to fail in service, with since when, and those that pass again, or are not made any more."""
+    old, new = ({flag.check: flag for flag in flags} for flags in (before, after))
+    for check, flag in new.items():
+        if check not in old:
+            says = clean(f"flagged in service: {check} FAIL ({flag.value})", LONGEST)
+            yield Entry(flag.since, EntryKind.FLAG, says, SEEN, weight=Weight.BAD)
+    for check in (check for check in old if check not in new):
+        yield Entry(now, EntryKind.FLAG, clean(f"no longer flagged: {check}", LONGEST), SEEN)
 
 
 def _xid(before: int | None, after: int | None, at: datetime) -> Entry:
@@ -214,6 +230,27 @@ def _hold_changes(before: Node, after: Node, now: datetime) -> Iterator[Entry]:
             lifted = held(hold)
             says = clean(f"no longer {lifted.says}", LONGEST)
             yield Entry(now, EntryKind.HOLD, says, SEEN, lifted.by, operation=lifted.operation)
+
+
+def _taint_changes(before: Node, after: Node, now: datetime) -> Iterator[Entry]:
+    """Taints of other people: Kubernetes' own only repeat what the node's state tells."""
+    if before.taints == after.taints:
+        return
+    old, new = ({taint: None for taint in node.taints if _of_people(taint)} for node in (before, after))
+    for taint in new:
+        if taint not in old:
+            yield _state(now, f"taint {_spelled(taint)} set", Weight.NOTE)
+    for taint in old:
+        if taint not in new:
+            yield _state(now, f"taint {_spelled(taint)} taken off")
+
+
+def _of_people(taint: Taint) -> bool:
+    return not taint.key.startswith("node.kubernetes.io/")
+
+
+def _spelled(taint: Taint) -> str:
+    return f"{taint.key}{'=' + taint.value if taint.value else ''}:{taint.effect}"
 
 
 def _mark(hold: object) -> tuple[object, ...]:

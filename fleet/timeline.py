@@ -30,6 +30,7 @@ class EntryKind(Enum):
     BOOT = "boot"
     ALERT = "alert"
     TELEMETRY = "telemetry"
+    FLAG = "flag"
 
 
 class Weight(Enum):

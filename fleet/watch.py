@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from operator import attrgetter
 
@@ -136,7 +136,10 @@ class Watch:
                 else:
                     del flagged[check]
         (self._turning.add if watched.since else self._turning.discard)(key)
-        told = tuple(sorted(flagged.values()))
+        last = watched.values
+        told = tuple(
+            sorted(replace(flag, value=last.get(flag.check, flag.value)) for flag in flagged.values())
+        )
         if told != watched.told:
             watched.told = told
             report([FlagsSeen(key, told)])

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
+from fleet.flag import Flag
 from fleet.health import Acceptance, Finding, GateRecord, Repair, Verdict
 from fleet.holder import Hold, HolderKind
 from fleet.journal import Kind, Record
 from fleet.journal_past import told_by_journal
-from fleet.node import Admission, Condition, NodeKey, Readiness, Software, Stage
+from fleet.node import Admission, Condition, NodeKey, Readiness, Software, Stage, Taint
 from fleet.node_past import told_by_node, told_by_telemetry
-from fleet.observation import LastKnown, Listed, NodeGone, NodeSeen, TelemetrySeen
+from fleet.observation import FlagsSeen, LastKnown, Listed, NodeGone, NodeSeen, TelemetrySeen
 from fleet.sightings import Sightings, changes, telemetry_changes
 from fleet.store import FleetStore
 from fleet.timeline import Entry, EntryKind, Timeline, Weight, timeline
@@ -170,6 +171,32 @@ def test_a_hold_that_came_and_one_that_went_are_told_with_whose_they_were() -> N
     assert (came.at, came.by, came.operation) == (NOW - HOUR, "oncall@desk", "op-1")
     (went,) = changes(node(holds=[hold]), node(), NOW)
     assert (went.at, went.says) == (NOW, "no longer held by oncall@desk, drain: fan swap")
+
+
+def test_taints_that_came_and_went_are_told_but_for_those_that_only_repeat_a_state() -> None:
+    repeats = tuple(
+        Taint(key) for key in ("node.kubernetes.io/unschedulable", "node.kubernetes.io/not-ready")
+    )
+    before = replace(node(), taints=(Taint("site/burn-in", "yes"),))
+    after = replace(node(), taints=(*repeats, Taint("site/cold-aisle", effect="NoExecute")))
+    assert [entry.says for entry in changes(before, after, NOW)] == [
+        "taint site/cold-aisle:NoExecute set",
+        "taint site/burn-in=yes:NoSchedule taken off",
+    ]
+
+
+def test_a_check_that_begins_to_fail_in_service_is_told_since_when_and_when_it_passes_again() -> None:
+    store, seen = FleetStore(), Sightings()
+    store.apply(NodeSeen(node()))
+    began = NOW - timedelta(minutes=3)
+    for flags in ((Flag("gpus", "7 GPUs, wants 8", began),), (Flag("gpus", "6 GPUs, wants 8", began),), ()):
+        observation = FlagsSeen(node().key, flags)
+        seen.hear(store, observation, NOW)
+        store.apply(observation)
+    assert [(entry.at, entry.kind, entry.says) for entry in seen.of(node().key)] == [
+        (began, EntryKind.FLAG, "flagged in service: gpus FAIL (7 GPUs, wants 8)"),
+        (NOW, EntryKind.FLAG, "no longer flagged: gpus"),
+    ]
 
 
 def test_a_boot_a_new_uid_and_a_new_driver_are_told() -> None:

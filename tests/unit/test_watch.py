@@ -1,4 +1,4 @@
-"""Nodes in service go on being checked: one that begins to fail is flagged once it has failed for a while, and nothing is closed."""
+"""Nodes in service go on being checked: one that begins to fail is flagged once it has failed for a while; nothing is closed."""
 
 from __future__ import annotations
 
@@ -125,18 +125,29 @@ async def test_a_bad_condition_of_the_node_is_flagged_too() -> None:
 
 async def test_a_value_that_flickers_is_never_flagged_and_a_flag_does_not_flicker_off() -> None:
     seat = Seat()
-    for round in range(10):
-        seat.sees(node(), replace(FINE, slowed=round % 2 == 0))
+    for turn in range(10):
+        seat.sees(node(), replace(FINE, slowed=turn % 2 == 0))
         assert await seat.after(timedelta(seconds=30)) == ()
     seat.sees(node(), replace(FINE, slowed=True))
     await seat.after()
     (flag,) = await seat.after(AFTER)
-    for round in range(10):
-        seat.sees(node(), replace(FINE, slowed=round % 2 == 1))
+    for turn in range(10):
+        seat.sees(node(), replace(FINE, slowed=turn % 2 == 1))
         assert await seat.after(timedelta(seconds=30)) == (flag,)
     seat.sees(node(), FINE)
     assert await seat.after() == (flag,)
     assert await seat.after(AFTER) == ()
+
+
+async def test_a_flag_tells_what_its_check_showed_last() -> None:
+    seat = Seat()
+    seat.sees(node(), replace(FINE, ecc_dbe=2))
+    await seat.after()
+    (before,) = await seat.after(AFTER)
+    seat.sees(node(), replace(FINE, ecc_dbe=5))
+    (after,) = await seat.after()
+    assert after.since == before.since
+    assert "5" in after.value
 
 
 async def test_what_is_not_known_any_more_raises_and_takes_back_nothing() -> None:
