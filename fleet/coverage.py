@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fleet import sentinels
 from fleet.category import Category
 from fleet.check_catalogue import default_policy
+from fleet.gpu_rows import devices
 from fleet.telemetry import GpuTelemetry
 
 
@@ -67,14 +68,14 @@ _UNLESS_DECLARED = ("vbios",)
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """Of `nodes` that were looked at, how many tell each field of `WANTS` of at least one GPU."""
+    """Of `nodes` that were looked at, how many tell each field of `WANTS` of every GPU."""
 
     nodes: int
     telling: Mapping[str, int]
 
     @property
     def absent(self) -> tuple[Want, ...]:
-        """Columns that none of them tells."""
+        """Columns that none of them tells whole."""
         return tuple(want for want in WANTS if not self.telling.get(want.field))
 
     @property
@@ -90,9 +91,13 @@ def cover(rows: Iterable[Sequence[GpuTelemetry]]) -> Coverage:
     for gpus in rows:
         nodes += 1
         for want in WANTS:
-            if any(getattr(gpu, want.field) not in (None, "") for gpu in gpus):
+            if gpus and all(any(_tells(row, want) for row in instances) for instances in devices(gpus)):
                 telling[want.field] = telling.get(want.field, 0) + 1
     return Coverage(nodes, telling)
+
+
+def _tells(row: GpuTelemetry, want: Want) -> bool:
+    return getattr(row, want.field) not in (None, "")
 
 
 def unread(coverage: Coverage, category: Category) -> tuple[tuple[Want, ...], tuple[Want, ...]]:

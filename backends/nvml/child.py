@@ -10,25 +10,27 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from backends.nvml.reading import Answer, failure_of, read_host
+from backends.nvml.events import XidWatch
+from backends.nvml.reading import Answer, Host, failure_of, read_host
 
 
 def serve(nvml: Any, requests: BinaryIO, answers: BinaryIO) -> None:
     """Answer every request with `nvml`, and end after one that failed: a new child begins with a new library."""
     encode = msgspec.json.Encoder().encode
-    started = False
+    watch: XidWatch | None = None
     for _ in requests:
         answer: Answer
         try:
-            if not started:
+            if watch is None:
                 nvml.nvmlInit()
-                started = True
-            answer = read_host(nvml)
+                watch = XidWatch(nvml)
+            watch.listen()
+            answer = read_host(nvml, watch.heard)
         except nvml.NVMLError as error:
             answer = failure_of(nvml, error)
         answers.write(encode(answer) + b"\n")
         answers.flush()
-        if not started or not hasattr(answer, "gpus"):
+        if not isinstance(answer, Host):
             return
 
 

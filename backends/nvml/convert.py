@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from backends.nvml.reading import Gpu, Host
@@ -34,9 +34,16 @@ class Here:
         return NodeKey(SOURCE, self.name)
 
 
-def rows_of(host: Host, at: datetime) -> tuple[GpuTelemetry, ...]:
-    """A row for each GPU and MIG instance. NVML keeps no last XID, so that is unknown."""
-    return tuple(_row(gpu, host.driver, at) for gpu in host.gpus)
+def rows_of(
+    host: Host, at: datetime, heard: Mapping[str, tuple[int, datetime]] | None = None
+) -> tuple[GpuTelemetry, ...]:
+    """A row for each GPU and MIG instance. NVML keeps no last XID: one is known where it was heard, by UUID, and when."""
+    rows = (_row(gpu, host.driver, at) for gpu in host.gpus)
+    return tuple(_with_xid(row, (heard or {}).get(row.uuid)) for row in rows)
+
+
+def _with_xid(row: GpuTelemetry, heard: tuple[int, datetime] | None) -> GpuTelemetry:
+    return row if heard is None or row.instance else replace(row, xid=heard[0], xid_at=heard[1])
 
 
 def node_of(host: Host, here: Here) -> Node:
@@ -104,6 +111,8 @@ def _row(gpu: Gpu, driver: str, at: datetime) -> GpuTelemetry:
         retired_pending=None if gpu.retired_pending is None else float(gpu.retired_pending),
         nvlinks_up=gpu.links_up,
         nvlinks_down=None if gpu.links is None or gpu.links_up is None else gpu.links - gpu.links_up,
+        nvlink_errors=_known(sentinels.NVLINK_REPLAYS, gpu.link_errors),
+        recovery_action=gpu.recovery_action,
         pcie_gen=gpu.pcie_gen,
         pcie_width=gpu.pcie_width,
         pcie_gen_max=gpu.pcie_gen_max,
@@ -116,6 +125,9 @@ def _row(gpu: Gpu, driver: str, at: datetime) -> GpuTelemetry:
 
 
 def _margin(gpu: Gpu) -> float | None:
+    """As NVML gives it (from Ampere on), else what is left to the threshold."""
+    if gpu.margin is not None:
+        return _known(sentinels.TEMP_MARGIN, gpu.margin)
     temp = _known(sentinels.GPU_TEMP, gpu.temp)
     slowdown = _known(sentinels.TEMP_SLOWDOWN, gpu.temp_slowdown)
     return None if temp is None or slowdown is None else slowdown - temp

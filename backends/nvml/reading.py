@@ -5,19 +5,29 @@ Each call may fail by itself (a card without ECC, a guest without the right), an
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 
 _MIB = 1 << 20
 _NO_MEMORY_SENSOR = 0
+_MEMORY_TEMP, _RECOVERY = "NVML_FI_DEV_MEMORY_TEMP", "NVML_FI_DEV_GET_GPU_RECOVERY_ACTION"
+_LINK_ERRORS = tuple(
+    f"NVML_FI_DEV_NVLINK_{kind}_ERROR_COUNT_TOTAL" for kind in ("CRC_FLIT", "CRC_DATA", "REPLAY", "RECOVERY")
+)
+_VALUE_PARTS = {0: "dVal", 1: "uiVal", 2: "ulVal", 3: "ullVal", 4: "sllVal", 5: "siVal", 6: "usVal"}
+"""The member of nvmlValue_t by nvmlValueType_t (nvml.h)."""
+
 _LINKS = 18  # NVLINK_MAX_LINKS of nvml.h (driver 570)
 _MOST_GPUS = 64
 
 
 class Gpu(msgspec.Struct, omit_defaults=True, gc=False):
-    """One GPU or MIG instance as NVML tells it, in NVML's meaning and our units; None is what it did not tell."""
+    """One GPU or MIG instance as NVML tells it, in NVML's meaning and our units; None is what it did not tell.
+
+    `xid` is the last that was heard while somebody listened, `xids` how many were; `margin` degrees left to a slowdown.
+    """
 
     index: int
     uuid: str = ""
@@ -53,6 +63,11 @@ class Gpu(msgspec.Struct, omit_defaults=True, gc=False):
     pcie_width_max: int | None = None
     links_up: int | None = None
     links: int | None = None
+    link_errors: float | None = None
+    margin: float | None = None
+    recovery_action: int | None = None
+    xid: int | None = None
+    xids: int = 0
     processes: list[str] = []
 
 
@@ -74,14 +89,21 @@ class Failure(msgspec.Struct, tag="failure"):
 Answer = Host | Failure
 
 
-def read_host(nvml: Any) -> Host:
-    """One reading of an initialised library. Raises its NVMLError where not even the number of GPUs can be had."""
+def read_host(nvml: Any, heard: Mapping[str, tuple[int, int]] | None = None) -> Host:
+    """One reading of an initialised library, with the XIDs that were heard by UUID.
+
+    Raises its NVMLError where not even the number of GPUs can be had.
+    """
     count = min(int(nvml.nvmlDeviceGetCount()), _MOST_GPUS)
     cuda = _whole(_ask(nvml, "nvmlSystemGetCudaDriverVersion_v2"))
+    gpus = [gpu for index in range(count) for gpu in _gpus(nvml, index)]
+    for gpu in gpus:
+        if gpu.instance is None and (told := (heard or {}).get(gpu.uuid)) is not None:
+            gpu.xid, gpu.xids = told
     return Host(
         driver=_text(_ask(nvml, "nvmlSystemGetDriverVersion")),
         cuda=f"{cuda // 1000}.{cuda % 1000 // 10}" if cuda else "",
-        gpus=[gpu for index in range(count) for gpu in _gpus(nvml, index)],
+        gpus=gpus,
     )
 
 
@@ -120,7 +142,8 @@ def _gpu(nvml: Any, index: int, handle: Any) -> Gpu:
         for call in ("nvmlDeviceGetPersistenceMode", "nvmlDeviceGetRetiredPagesPendingStatus")
     )
     power = _number(_ask(nvml, "nvmlDeviceGetPowerUsage", handle))
-    links = _links(nvml, handle)
+    links, fields = _links(nvml, handle), _fields(nvml, handle)
+    errors = [fields[name] for name in _LINK_ERRORS if name in fields]
     return Gpu(
         index,
         uuid=_text(_ask(nvml, "nvmlDeviceGetUUID", handle)),
@@ -129,7 +152,7 @@ def _gpu(nvml: Any, index: int, handle: Any) -> Gpu:
         vbios=_text(_ask(nvml, "nvmlDeviceGetVbiosVersion", handle)),
         util=_number(getattr(_ask(nvml, "nvmlDeviceGetUtilizationRates", handle), "gpu", None)),
         temp=_number(_ask(nvml, "nvmlDeviceGetTemperature", handle, nvml.NVML_TEMPERATURE_GPU)),
-        memory_temp=_memory_temp(nvml, handle),
+        memory_temp=_memory_temp(fields),
         power_watts=None if power is None else power / 1000,
         used_mib=_mib(memory, "used"),
         total_mib=_mib(memory, "total"),
@@ -154,16 +177,16 @@ def _gpu(nvml: Any, index: int, handle: Any) -> Gpu:
         remapped_uncorrectable=_number(_part(remapped, 1)),
         remap_pending=None if pending is None else bool(pending),
         remap_failed=None if failed is None else bool(failed),
-        clock_reasons=_whole(
-            _ask(nvml, "nvmlDeviceGetCurrentClocksEventReasons", handle)
-            or _ask(nvml, "nvmlDeviceGetCurrentClocksThrottleReasons", handle)
-        ),
+        clock_reasons=_clock_reasons(nvml, handle),
         pcie_gen=_whole(_ask(nvml, "nvmlDeviceGetCurrPcieLinkGeneration", handle)),
         pcie_gen_max=_whole(_ask(nvml, "nvmlDeviceGetMaxPcieLinkGeneration", handle)),
         pcie_width=_whole(_ask(nvml, "nvmlDeviceGetCurrPcieLinkWidth", handle)),
         pcie_width_max=_whole(_ask(nvml, "nvmlDeviceGetMaxPcieLinkWidth", handle)),
         links_up=sum(links) if links else None,
         links=len(links) or None,
+        link_errors=sum(errors) if errors else None,
+        margin=_number(_ask(nvml, "nvmlDeviceGetMarginTemperature", handle)),
+        recovery_action=_whole(fields.get(_RECOVERY)),
         processes=_processes(nvml, handle),
     )
 
@@ -183,12 +206,33 @@ def _instance(nvml: Any, parent: Gpu, handle: Any) -> Gpu:
     )
 
 
-def _memory_temp(nvml: Any, handle: Any) -> float | None:
-    """From the field that HBM cards have. One without a sensor says 0."""
-    field = _part(_ask(nvml, "nvmlDeviceGetFieldValues", handle, [nvml.NVML_FI_DEV_MEMORY_TEMP]), 0)
-    if field is None or getattr(field, "nvmlReturn", 0) != 0:
-        return None
-    return _number(field.value.uiVal) if field.value.uiVal != _NO_MEMORY_SENSOR else None
+def _fields(nvml: Any, handle: Any) -> dict[str, float]:
+    """What is asked for by number, by the number's name: all in one call, each with a success of its own."""
+    wanted = [name for name in (_MEMORY_TEMP, _RECOVERY, *_LINK_ERRORS) if hasattr(nvml, name)]
+    told = _ask(nvml, "nvmlDeviceGetFieldValues", handle, [getattr(nvml, name) for name in wanted])
+    pairs = zip(wanted, told if told is not None else (), strict=False)
+    return {name: _value(field) for name, field in pairs if field.nvmlReturn == 0}
+
+
+def _value(field: Any) -> float:
+    """A field's value by its type, which NVML gives beside it."""
+    part = _VALUE_PARTS.get(field.valueType, "uiVal")
+    found: float = getattr(field.value, part)
+    return found
+
+
+def _memory_temp(fields: Mapping[str, float]) -> float | None:
+    """HBM cards have it. One without a sensor says 0."""
+    found = fields.get(_MEMORY_TEMP)
+    return None if found is None or found == _NO_MEMORY_SENSOR else float(found)
+
+
+def _clock_reasons(nvml: Any, handle: Any) -> int | None:
+    """By the call's new name, and by the old one where the driver does not know it. No bit at all is an answer."""
+    told = _whole(_ask(nvml, "nvmlDeviceGetCurrentClocksEventReasons", handle))
+    if told is not None:
+        return told
+    return _whole(_ask(nvml, "nvmlDeviceGetCurrentClocksThrottleReasons", handle))
 
 
 def _ecc(nvml: Any, handle: Any, kind: str, span: str) -> float | None:
@@ -204,8 +248,9 @@ def _links(nvml: Any, handle: Any) -> list[bool]:
 
 
 def _processes(nvml: Any, handle: Any) -> list[str]:
-    found = _ask(nvml, "nvmlDeviceGetComputeRunningProcesses", handle) or ()
-    pids = [process.pid for process in found]
+    calls = ("ComputeRunningProcesses", "MPSComputeRunningProcesses", "GraphicsRunningProcesses")
+    found = [process for call in calls for process in _ask(nvml, f"nvmlDeviceGet{call}", handle) or ()]
+    pids = dict.fromkeys(process.pid for process in found)  # one that computes and draws is told twice
     return [f"{_name(nvml, pid)} (pid {pid})".lstrip() for pid in pids]
 
 

@@ -30,18 +30,33 @@ class NvmlTelemetry:
         self._host = host
         self._here = here
         self._clock = clock
+        self._told: dict[
+            str, tuple[int, int]
+        ] = {}  # an XID and how many there were, by UUID, of the child there is now
+        self._heard: dict[str, tuple[int, datetime]] = {}
 
     async def by_node(self) -> TelemetryRead:
         """This host. Raises FleetError."""
-        read, at = await self._host.read(), self._clock.now()
-        return TelemetryRead({self._here.name: node_from_gpus(rows_of(read, at), at)})
+        rows = await self._rows()
+        node = node_from_gpus(rows, self._clock.now())
+        times = [row.xid_at for row in rows if row.xid_at is not None and row.xid == node.xid]
+        return TelemetryRead({self._here.name: replace(node, xid_at=max(times, default=None))})
 
     async def by_gpu(self, names: Collection[str]) -> Mapping[str, Sequence[GpuTelemetry]]:
         """This host's rows, if it is among those named. Raises FleetError."""
         asked = [name for name in names if host_of(name) == host_of(self._here.name)]
         if not asked:
             return {}
-        return dict.fromkeys(asked, rows_of(await self._host.read(), self._clock.now()))
+        return dict.fromkeys(asked, await self._rows())
+
+    async def _rows(self) -> Sequence[GpuTelemetry]:
+        """The rows of a reading, with the last XID of each GPU and when it was first told here."""
+        read, at = await self._host.read(), self._clock.now()
+        for gpu in read.gpus:
+            if gpu.xid is not None and (gpu.xid, gpu.xids) != self._told.get(gpu.uuid):
+                self._told[gpu.uuid] = gpu.xid, gpu.xids
+                self._heard[gpu.uuid] = gpu.xid, at
+        return rows_of(read, at, self._heard)
 
 
 class NvmlNodes:

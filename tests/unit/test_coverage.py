@@ -39,6 +39,13 @@ def test_a_node_of_which_nothing_was_read_tells_nothing() -> None:
     assert cover([[]]).absent == WANTS
 
 
+def test_a_column_is_told_where_every_gpu_tells_it_a_mig_one_by_any_of_its_instances() -> None:
+    silent = GpuTelemetry("1", util=5)
+    parent, slice_ = GpuTelemetry("2", "u", xid=0), GpuTelemetry("2", "u", instance="7", fb_used_mib=1)
+    assert "xid" in {want.field for want in cover([[LITTLE, silent]]).absent}
+    assert not {"xid", "fb_used_mib"} & {want.field for want in cover([[parent, slice_]]).absent}
+
+
 def test_a_needed_check_without_its_metric_is_unknown_and_another_says_nothing() -> None:
     needed, silent = unread(cover([[MORE]]), Category("h100"))
     assert [want.check for want in needed] == ["xid"]

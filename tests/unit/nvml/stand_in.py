@@ -1,7 +1,8 @@
 """Stands in for pynvml at the boundary: the calls we make, over cards that a test describes. Also a child that uses it.
 
 `python -m tests.unit.nvml.stand_in MODE` serves as `backends.nvml.child` does: `healthy`; `missing` (no library); `hang` (the
-driver never returns); `hang-later` (the second reading hangs); `garbage`; `dies`.
+driver never returns); `hang-later` (the second reading hangs); `vanishes` (the driver is unloaded before the second); `xid` (a GPU
+has an XID before every reading); `garbage`; `dies`.
 """
 
 # ruff: noqa: N802 - the names of calls are NVML's own
@@ -58,6 +59,10 @@ class Card:
     pids: Sequence[int] = ()
     mig: bool | None = False
     instances: Sequence[Instance] = ()
+    margin: int | None = None
+    recovery: int | None = 0
+    link_errors: int | None = 0
+    drawing: Sequence[int] = ()
     vbios: str = "96.00.74.00.1A"
     lost: bool = False
 
@@ -87,6 +92,9 @@ class Library:
     init: Callable[[], None] = lambda: None
     count: Callable[[], None] = lambda: None
     inits: list[int] = field(default_factory=list)
+    events: list[tuple[int, int]] = field(default_factory=list)  # XIDs that happened: index of the card, code
+    registered: list[str] = field(default_factory=list)
+    events_again: Sequence[tuple[int, int]] = ()  # that happen before every reading
 
     NVMLError = NvmlError
     NVML_ERROR_LIBRARY_NOT_FOUND = 12
@@ -101,6 +109,12 @@ class Library:
     NVML_AGGREGATE_ECC = 1
     NVML_TEMPERATURE_THRESHOLD_SLOWDOWN = 1
     NVML_FI_DEV_MEMORY_TEMP = 82
+    NVML_FI_DEV_GET_GPU_RECOVERY_ACTION = 230
+    NVML_FI_DEV_NVLINK_CRC_FLIT_ERROR_COUNT_TOTAL = 38
+    NVML_FI_DEV_NVLINK_CRC_DATA_ERROR_COUNT_TOTAL = 45
+    NVML_FI_DEV_NVLINK_REPLAY_ERROR_COUNT_TOTAL = 52
+    NVML_FI_DEV_NVLINK_RECOVERY_ERROR_COUNT_TOTAL = 59
+    nvmlEventTypeXidCriticalError = 8  # noqa: N815 - NVML's own name
     nvmlMemory_v2 = 0x02000028  # noqa: N815 - NVML's own name
 
     def nvmlInit(self) -> None:
@@ -109,6 +123,7 @@ class Library:
 
     def nvmlDeviceGetCount(self) -> int:
         self.count()
+        self.events.extend(self.events_again)
         return len(self.cards)
 
     def nvmlSystemGetDriverVersion(self) -> str:
@@ -144,8 +159,34 @@ class Library:
         return int(told(card.temp))
 
     def nvmlDeviceGetFieldValues(self, card: Card, fields: Sequence[int]) -> Any:
-        value = SimpleNamespace(uiVal=card.memory_temp or 0)
-        return [SimpleNamespace(nvmlReturn=NOT_SUPPORTED if card.memory_temp is None else 0, value=value)]
+        by_number = {
+            82: card.memory_temp,
+            230: card.recovery,
+            **dict.fromkeys((38, 45, 52, 59), card.link_errors),
+        }
+        return [_field(by_number[number], wide=number in (38, 45, 52, 59)) for number in fields]
+
+    def nvmlDeviceGetMarginTemperature(self, card: Card) -> int:
+        return int(told(card.margin))
+
+    def nvmlDeviceGetGraphicsRunningProcesses(self, card: Card | Instance) -> Any:
+        return [SimpleNamespace(pid=pid) for pid in getattr(card, "drawing", ())]
+
+    def nvmlEventSetCreate(self) -> object:
+        return self.events
+
+    def nvmlDeviceRegisterEvents(self, card: Card, kinds: int, events: object) -> None:
+        assert (kinds, events) == (self.nvmlEventTypeXidCriticalError, self.events)
+        if card.power_mw is None:
+            raise NvmlError(NOT_SUPPORTED)
+        self.registered.append(card.uuid)
+
+    def nvmlEventSetWait_v2(self, events: object, milliseconds: int) -> Any:
+        assert milliseconds == 0
+        if not self.events:
+            raise NvmlError(10, "Timeout")
+        index, code = self.events.pop(0)
+        return SimpleNamespace(device=self.cards[index], eventType=8, eventData=code)
 
     def nvmlDeviceGetPowerUsage(self, card: Card) -> int:
         return int(told(card.power_mw))
@@ -208,6 +249,16 @@ class Library:
         return instance.gi
 
 
+def _field(value: int | None, *, wide: bool) -> Any:
+    """A field's answer as NVML gives it: its value by its type, the other members of the union rubbish."""
+    held = SimpleNamespace(
+        **{"uiVal": 4_294_967_295, "ullVal": 4_294_967_295, "ullVal" if wide else "uiVal": value or 0}
+    )
+    return SimpleNamespace(
+        nvmlReturn=NOT_SUPPORTED if value is None else 0, valueType=3 if wide else 1, value=held
+    )
+
+
 def missing() -> None:
     raise NvmlError(12, "NVML Shared Library Not Found")
 
@@ -216,14 +267,21 @@ def hang() -> None:
     threading.Event().wait()
 
 
-class _HangsLater:
-    def __init__(self) -> None:
+def unloaded() -> None:
+    raise NvmlError(9, "Driver Not Loaded")
+
+
+class _Later:
+    """Well for one reading and the counting before it, and from then on as `then` says."""
+
+    def __init__(self, then: Callable[[], None]) -> None:
         self._times = 0
+        self._then = then
 
     def __call__(self) -> None:
         self._times += 1
-        if self._times > 1:
-            hang()
+        if self._times > 2:
+            self._then()
 
 
 def main(mode: str) -> None:
@@ -241,7 +299,9 @@ def main(mode: str) -> None:
         "healthy": Library(),
         "missing": Library(init=missing),
         "hang": Library(count=hang),
-        "hang-later": Library(count=_HangsLater()),
+        "hang-later": Library(count=_Later(hang)),
+        "vanishes": Library(count=_Later(unloaded)),
+        "xid": Library(events_again=[(1, 63)]),
     }
     serve(libraries[mode], stdin, stdout)
 

@@ -97,6 +97,37 @@ async def test_a_driver_that_hangs_later_is_left_and_asked_anew_after_a_pause(ma
     assert len((await host.read()).gpus) == 2
 
 
+async def test_a_driver_that_is_unloaded_in_mid_run_leaves_the_host_unheard_of(make: Make) -> None:
+    clock, seen = ManualClock(), list[Observation]()
+    host = make("vanishes", clock)
+    feed, telemetry = NvmlNodes(host, HERE, clock), NvmlTelemetry(host, HERE, clock)
+    await feed.one_round(seen.extend)
+    await clock.advance(timedelta(seconds=5))
+    seen.clear()
+    await feed.one_round(seen.extend)
+    node, state = seen
+    assert isinstance(node, NodeSeen)
+    assert node.node.readiness is Readiness.UNKNOWN
+    assert isinstance(state, FeedChanged)
+    assert "the NVIDIA driver is installed but not loaded" in state.state.why
+    with pytest.raises(Unreachable, match="not loaded"):
+        await telemetry.by_node()
+
+
+async def test_an_xid_is_dated_by_when_it_was_heard_and_outlives_the_child(make: Make) -> None:
+    clock = ManualClock()
+    host = make("xid", clock)
+    telemetry = NvmlTelemetry(host, HERE, clock)
+    first, second = (await telemetry.by_gpu([KEY.name]))[KEY.name]
+    assert (first.xid, second.xid, second.xid_at) == (None, 63, START)
+    await clock.advance(timedelta(seconds=5))
+    node = (await telemetry.by_node()).nodes[KEY.name]
+    assert (node.xid, node.xid_at) == (63, START + timedelta(seconds=5))
+    host._give_up()
+    await clock.advance(timedelta(seconds=5))
+    assert (await telemetry.by_gpu([KEY.name]))[KEY.name][1].xid == 63
+
+
 async def test_pauses_grow_while_it_fails_and_end_at_a_minute(make: Make) -> None:
     clock = ManualClock()
     host = make("dies", clock)

@@ -61,6 +61,8 @@ def test_every_column_of_a_gpu_is_filled() -> None:
         ecc_sbe_aggregate=12,
         ecc_dbe_aggregate=1,
         remap_pending=False,
+        recovery_action=0,
+        nvlink_errors=0,
         nvlinks_up=18,
         nvlinks_down=0,
         pcie_gen=5,
@@ -81,7 +83,7 @@ def test_nvml_keeps_no_last_xid_so_it_is_unknown() -> None:
 BARE = Card(
     util=None, temp=None, memory_temp=None, power_mw=None, used=None, total=None, sm_clock=None,
     memory_clock=None, ecc=None, replays=None, remapped=None, reasons=None, width=None, links=(), mig=None,
-    generation=None, slowdown=None, ever=None, persistence=None,
+    generation=None, slowdown=None, ever=None, persistence=None, recovery=None, link_errors=None,
 )  # fmt: skip
 
 
@@ -102,6 +104,54 @@ def test_a_card_that_supports_nothing_is_all_unknown_and_does_not_count() -> Non
 def test_numbers_that_can_not_be_are_unknown(card: Card) -> None:
     (row,) = rows(card)
     assert (row.util, row.temp, row.power_watts, row.sm_clock) == (None, None, None, None)
+
+
+def test_what_the_driver_asks_for_and_the_links_errors_are_told() -> None:
+    (row,) = rows(Card(recovery=2, link_errors=5_000_000_000))
+    assert (row.recovery_action, row.nvlink_errors, row.memory_temp) == (2, 20_000_000_000, 70)
+
+
+def test_the_margin_is_nvml_s_where_it_has_one() -> None:
+    (row,) = rows(Card(margin=14, temp=61, slowdown=87))
+    assert (row.temp_margin, row.temp_slowdown) == (14, 87)
+
+
+def test_clocks_that_nothing_holds_down_are_known_to_be_free() -> None:
+    (row,) = rows(Card(reasons=0))
+    assert row.clock_event_reasons == 0
+
+
+def test_a_process_that_computes_and_draws_is_one() -> None:
+    (row,) = rows(Card(pids=(7,), drawing=(7, 9)))
+    assert row.held_by == "trainer (pid 7) and 1 more"
+
+
+OPTIONAL = [name for name in dir(Library) if name.startswith(("nvmlDeviceGet", "nvmlSystemGet")) and name not in (
+    "nvmlDeviceGetCount", "nvmlDeviceGetHandleByIndex", "nvmlDeviceGetUUID")]  # fmt: skip
+
+
+@pytest.mark.parametrize("how", ["refused", "missing"])
+@pytest.mark.parametrize("call", OPTIONAL)
+def test_any_call_that_fails_leaves_a_hole_and_nothing_else(call: str, how: str) -> None:
+    library = Library((Card(mig=True, instances=(Instance(1),)), Card("GPU-b", pids=(7,))))
+
+    def refused(*arguments: object) -> None:
+        raise NvmlError(3)
+
+    setattr(library, call, refused if how == "refused" else None)
+    whole = rows_of(read_host(Library(library.cards)), START)
+    read = [row for row in rows_of(read_host(library), START) if not row.instance]
+    full = [row for row in whole if not row.instance]
+    assert len(read) == 2
+    for row, before in zip(read, full, strict=True):
+        for name in GpuTelemetry.__slots__:
+            known = getattr(row, name)
+            assert known in (None, "", getattr(before, name)) or name in (
+                "held_by",
+                "temp_margin",
+                "fb_used_mib",
+                "fb_total_mib",
+            )
 
 
 def test_a_lost_gpu_keeps_its_place_and_is_named() -> None:
@@ -189,6 +239,25 @@ def ask(library: Library, requests: int) -> list[Answer]:
     serve(library, io.BytesIO(b"\n" * requests), answers)
     decode = msgspec.json.Decoder(Answer).decode
     return [decode(line) for line in answers.getvalue().splitlines()]
+
+
+def test_an_xid_is_heard_while_somebody_listens() -> None:
+    library = Library((Card(), Card("GPU-b"), Card("GPU-c", power_mw=None)))
+    library.events.extend([(0, 79), (1, 13), (1, 63)])
+    read, again = ask(library, 2)
+    assert isinstance(read, Host)
+    assert [(gpu.xid, gpu.xids) for gpu in read.gpus] == [(79, 1), (63, 2), (None, 0)]
+    assert again == read
+    assert library.registered == ["GPU-a", "GPU-b"]
+
+
+def test_a_library_that_knows_no_events_is_read_all_the_same() -> None:
+    class Old(Library):
+        nvmlEventSetCreate = None  # type: ignore[assignment]  # noqa: N815 - NVML's own name
+
+    (read,) = ask(Old(), 1)
+    assert isinstance(read, Host)
+    assert read.gpus[0].xid is None
 
 
 def test_the_child_answers_every_request_with_a_reading() -> None:
