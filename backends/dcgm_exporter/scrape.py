@@ -39,11 +39,11 @@ _REUSED = timedelta(seconds=1)
 
 @dataclass(slots=True)
 class _Page:
-    """One address, what it last said, and a lock so that two askers are one fetch."""
+    """One address, what it last said or how it failed, and a lock so that two askers are one fetch."""
 
     url: str
     node: str = ""  # whose page it is, where its address was made from a node's name
-    rows: Rows = field(default_factory=dict)
+    said: Rows | FleetError = field(default_factory=dict)
     fetched: float | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -140,15 +140,14 @@ class DcgmExporterSource:
         async with page.lock:
             now = self._clock.monotonic()
             if page.fetched is not None and now - page.fetched < _REUSED.total_seconds():
-                return page.rows
+                return page.said
             try:
                 async with self._slots:
-                    page.rows = await self._fetched(page, known)
+                    page.said = await self._fetched(page, known)
             except FleetError as error:
-                page.rows, page.fetched = {}, None
-                return error
+                page.said = error
             page.fetched = self._clock.monotonic()
-            return page.rows
+            return page.said
 
     async def _fetched(self, page: _Page, known: NodeNames) -> Rows:
         try:

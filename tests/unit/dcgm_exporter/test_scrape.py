@@ -176,6 +176,40 @@ async def test_askers_at_the_same_moment_share_one_fetch() -> None:
         assert fetched == 1
 
 
+async def test_askers_at_the_same_moment_share_a_failure_too() -> None:
+    """Else sixty gates wait for a page that does not come one after the other, each for a whole deadline."""
+    released, fetched = asyncio.Event(), 0
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        nonlocal fetched
+        fetched += 1
+        await released.wait()
+        return web.Response()
+
+    async with serving(answer) as url, source(url, deadline=timedelta(milliseconds=50)) as exporters:
+        asked = (exporters.by_gpu(["gpu-1"]) for _ in range(20))
+        told = await asyncio.gather(*asked, return_exceptions=True)
+        released.set()
+        assert fetched == 1
+        assert {type(each) for each in told} == {TimedOut}
+
+
+async def test_a_page_that_failed_is_asked_for_again_a_moment_later() -> None:
+    answers = iter([web.Response(status=503), web.Response(text=line("gpu-1"))])
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        return next(answers)
+
+    clock = ManualClock()
+    async with serving(answer) as url:
+        exporters = DcgmExporterSource([url], clock, lambda: ())
+        with pytest.raises(Unreachable):
+            await exporters.by_node()
+        await clock.advance(timedelta(seconds=2))
+        assert "gpu-1" in (await exporters.by_node()).nodes
+        await exporters.close()
+
+
 async def test_a_later_asker_gets_a_fresh_page() -> None:
     values = iter([1.0, 2.0])
 
