@@ -69,6 +69,7 @@ class Watch:
         self._policy = policy
         self._clock = clock
         self._revision = -1
+        self._last_known = store.last_known
         self._nodes: dict[NodeKey, _Watched] = {}
         self._turning: set[NodeKey] = set()
         self.looked_at = 0  # how many nodes the last round looked at, for whoever measures
@@ -83,7 +84,9 @@ class Watch:
         """Look at every node that changed since the last round, and tell flags that are due."""
         changes = self._store.changes_since(self._revision)
         self._revision = changes.revision
-        keys: Collection[NodeKey] = list(self._store.rows_by_key) if changes.everything else changes.keys
+        known, self._last_known = self._last_known, self._store.last_known
+        all_of_them = changes.everything or known is not self._last_known
+        keys: Collection[NodeKey] = list(self._store.rows_by_key) if all_of_them else changes.keys
         gone = (
             changes.removed if not changes.everything else self._nodes.keys() - self._store.rows_by_key.keys()
         )
@@ -100,7 +103,10 @@ class Watch:
 
     def _look(self, row: FleetRow, report: Report) -> None:
         node, key = row.node, row.node.key
-        if node.admission is not Admission.OPEN or node.stage is not Stage.IN_SERVICE:
+        serves = node.admission is Admission.OPEN and node.stage is Stage.IN_SERVICE
+        if (
+            not serves or key.source in self._last_known
+        ):  # what an earlier run saw is no word on how it is now
             watched = self._nodes.pop(key, None)
             self._turning.discard(key)
             if watched is not None and watched.told:

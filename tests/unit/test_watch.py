@@ -12,8 +12,8 @@ import pytest
 from fleet.category import Category, CheckPolicy
 from fleet.flag import Flag
 from fleet.health import Verdict
-from fleet.node import Admission, Condition, Node, Stage
-from fleet.observation import NodeGone, NodeSeen, Observation, TelemetrySeen
+from fleet.node import Admission, Condition, Node, Readiness, Stage
+from fleet.observation import LastKnown, Listed, NodeGone, NodeSeen, Observation, TelemetrySeen
 from fleet.policy import Policy
 from fleet.severity import FLAG, Severity, concerns
 from fleet.store import FleetStore
@@ -220,3 +220,15 @@ async def test_the_concern_of_a_flag_says_what_fails_and_since_when() -> None:
     (row,) = seat.store.rows()
     (concern,) = [each for each in concerns(row, seat.clock.now(), seat.policy) if each.about == FLAG]
     assert concern.text == "fails in service since 03-01 03:00 UTC: ecc-dbe: 2 uncorrected memory errors"
+
+
+async def test_a_node_that_is_only_last_known_is_not_said_to_fail_now() -> None:
+    seat, bad = Seat(), node(readiness=Readiness.NOT_READY)
+    seat.store.apply(LastKnown(bad.key.source, START - timedelta(hours=8)))
+    seat.sees(bad)
+    await seat.after()
+    assert await seat.after(2 * AFTER) == ()
+    seat.store.apply(Listed(bad.key.source, frozenset({bad.key.name})))
+    await seat.after()
+    (flag,) = await seat.after(AFTER)
+    assert (flag.check, flag.since) == ("ready", START + 2 * AFTER)
