@@ -143,6 +143,10 @@ async def _end(running: asyncio.subprocess.Process) -> None:
 def _environment(environ: Mapping[str, str], conf: Path | None) -> dict[str, str]:
     kept = {name: value for name, value in environ.items() if not name.startswith(_RESHAPING)}
     kept |= {"LC_ALL": "C", "TZ": "UTC", "SLURM_TIME_FORMAT": "standard"}
+    kept |= {
+        "SCONTROL_LOCAL": "1",
+        "SQUEUE_LOCAL": "1",
+    }  # of a federation: its other clusters have nodes of these names too
     if conf is not None:
         kept["SLURM_CONF"] = str(conf)
     return kept

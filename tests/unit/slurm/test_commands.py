@@ -62,6 +62,11 @@ async def test_arguments_arrive_as_they_are_given(path: Path) -> None:
     assert printed == "[show]\n[Reason=a b; $(rm -rf /)]\n[*]\n[]\n"
 
 
+async def test_nothing_is_asked_of_the_other_clusters_of_a_federation(path: Path) -> None:
+    install(path, 'echo "$SCONTROL_LOCAL $SQUEUE_LOCAL <$SQUEUE_FEDERATION>"')
+    assert await commands(path).read("scontrol") == "1 1 <>\n"
+
+
 async def test_nothing_in_the_environment_reshapes_what_is_printed(path: Path) -> None:
     install(path, 'echo "$SLURM_CONF $LC_ALL $TZ $SLURM_TIME_FORMAT <$SQUEUE_FORMAT> $KEPT"')
     assert await commands(path).read("scontrol") == "/etc/lab.conf C UTC standard <> yes\n"
