@@ -76,6 +76,8 @@ def drilling(at: Standing) -> str | None:
 
 
 def fault(at: Standing) -> str | None:
+    if at.read_only:
+        return "this session is read-only: nothing can be changed"
     if not at.simulated:
         return "faults can be made on a simulated fleet only"
     return None if len(at.targets) == 1 else "choose one node"
@@ -110,6 +112,8 @@ def resume(at: Standing) -> str | None:
 def cancel(at: Standing) -> str | None:
     if not at.chosen:
         return "there is no operation here"
+    if at.read_only:
+        return "this session is read-only: nothing can be changed"
     return None if at.chosen_state == "running" else f"it is {at.chosen_state}: there is nothing to cancel"
 
 

@@ -192,7 +192,7 @@ async def _deck(choice: Choice, child: SimulationChild | None, *, remembers: boo
         if deck is not None:
             deck.run_changed(run)
 
-    faults = await asyncio.to_thread(_faults, child)
+    faults = None if settings.policy.read_only else await asyncio.to_thread(_faults, child)
     dispatcher = Dispatcher(
         readers=sources.readers,
         writers=sources.writers,

@@ -63,6 +63,12 @@ def test_a_read_only_session_changes_nothing_but_may_check() -> None:
     assert refused == set(Verb) - {Verb.GATE}
 
 
+@pytest.mark.parametrize("command", [commands.FAULT, commands.CANCEL, commands.RESUME, commands.DRILL])
+def test_a_read_only_session_breaks_nothing_either_and_stops_nobody(command: Command) -> None:
+    at = replace(standing(), read_only=True, simulated=True, drills=True, chosen=True, chosen_state="running")
+    assert "read-only" in (command.why_not(at) or "")
+
+
 def test_reimage_says_which_category_lacks_an_imager() -> None:
     bare = row_of(node(category="a100"), None, None, POLICY)
     assert commands.REIMAGE.why_not(standing(bare)) == (
