@@ -65,7 +65,9 @@ def test_a_read_only_session_changes_nothing_but_may_check() -> None:
 
 @pytest.mark.parametrize("command", [commands.FAULT, commands.CANCEL, commands.RESUME, commands.DRILL])
 def test_a_read_only_session_breaks_nothing_either_and_stops_nobody(command: Command) -> None:
-    at = replace(standing(), read_only=True, simulated=True, drills=True, chosen=True, chosen_state="running")
+    at = replace(
+        standing(), read_only=True, simulated=True, drills=True, chosen="op-1", chosen_state="running"
+    )
     assert "read-only" in (command.why_not(at) or "")
 
 
