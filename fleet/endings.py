@@ -46,8 +46,11 @@ class Endings:
     async def cancelled(self, step: Step) -> StepState:
         """Put a cancelled drain back as it was found; leave any other verb's node closed, with the step named.
 
-        FAILED where it could not be put back, else CANCELLED. Doing it twice is doing it once.
+        FAILED where it could not be put back, UNKNOWN where it may have been deleted and not made again, else CANCELLED.
+        Doing it twice is doing it once.
         """
+        if isinstance(step.action, PutImage) and not await self._is_there(step):
+            return await self._made_again(step)
         await self.performer.end(step, StepState.CANCELLED, "cancelled")
         return await self.after_cancel(step)
 
@@ -69,6 +72,23 @@ class Endings:
                 await self.performer.end(ending, StepState.FAILED, says, error)
                 return StepState.FAILED
         return StepState.CANCELLED
+
+    async def _is_there(self, step: Step) -> bool:
+        """Whether the node is seen to be there. An imager that makes it anew may have been stopped after the delete."""
+        try:
+            return step.node in await self.reader.read([step.node], work=False)
+        except FleetError:
+            return False
+
+    async def _made_again(self, step: Step) -> StepState:
+        """Finish what a cancel came in the middle of, where it is known how; else leave it to be resumed, and not as cancelled."""
+        if step.before.manifest:
+            outcome = await self.performer.ended(await self.performer.attempt(step, ending=True))
+            if outcome.state in ENDED_WELL:
+                return await self.after_cancel(step)
+        says = "cancelled while its image was put on: it is not seen to be there, and resuming makes it"
+        await self.performer.end(step, StepState.UNKNOWN, says)
+        return StepState.UNKNOWN
 
     async def _put_back(self, step: Step) -> StepState:
         """Lift the drain's own hold: the node opens where nobody else closed it."""

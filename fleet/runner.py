@@ -298,6 +298,10 @@ class OperationRun:
         named = ", ".join(bad[:5]) + (f" and {len(bad) - 5} more" if len(bad) > 5 else "")
         if self._broken is not None:
             return OperationState.INTERRUPTED, f"left unfinished: {self._broken}{left}"
+        untold = [key.name for key, state in self.node_states.items() if state is StepState.UNKNOWN]
+        if self.stop is Stop.CANCEL and untold:
+            says = f"cancelled; how {', '.join(untold[:5])} was left is not known: resume it"
+            return OperationState.FAILED, f"{says}{left}"
         if self.stop is Stop.CANCEL:
             done_too = f"; {done} were done before" if done else ""
             not_back = f"; look at {named}" if bad else ""

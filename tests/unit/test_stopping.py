@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
@@ -11,9 +13,10 @@ from fleet.health import Verdict
 from fleet.holder import Hold
 from fleet.journal import Kind
 from fleet.node import Admission, Stage
-from fleet.operation import Effect, OperationState, StepState
-from fleet.plan import Verb
+from fleet.operation import Effect, OperationState, Outcome, Progress, StepState
+from fleet.plan import PutImage, Step, Verb
 from fleet.policy import Policy
+from fleet.stopping import Stop
 from tests.desk import Desk
 from tests.fakes import key, node, pod, request
 
@@ -209,3 +212,38 @@ async def test_a_verdict_never_quarantines_a_node_that_was_opened_meanwhile(desk
     found = desk.lab.node()
     assert found.admission is Admission.OPEN
     assert found.gate == desk.dispatcher.runs["op-1"].records[key("gpu-1")]
+
+
+class Deleting:
+    """An imager whose Node is deleted, and not made again for as long as the server is away."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk, self.away, self.tried = desk, True, 0
+        self.perform, desk.lab.perform = desk.lab.perform, self.answer  # type: ignore[method-assign]
+
+    async def answer(self, step: Step, progress: Callable[[Progress], None]) -> Outcome:
+        if not isinstance(step.action, PutImage):
+            return await self.perform(step, progress)
+        self.tried += 1
+        held = self.desk.lab.facts.pop(step.node, None)
+        if self.away:
+            self.node = held or self.node
+            raise OutcomeUnknown("the Node is not made yet")
+        self.desk.lab.facts[step.node] = self.node
+        return await self.perform(step, progress)
+
+
+async def test_a_cancel_between_the_delete_and_the_create_leaves_it_to_be_made(desk: Desk) -> None:
+    """Cancelled, it would be over: nobody could go on with it, and the fleet were a node short."""
+    imager = Deleting(desk)
+    run = await desk.start(Verb.REIMAGE)
+    while not imager.tried:
+        await desk.clock.advance(timedelta(seconds=1))
+    run.request(Stop.CANCEL)
+    ended = await desk.ended()
+    assert key("gpu-1") not in desk.lab.facts
+    assert ended.state is OperationState.FAILED
+    assert ended.says == "cancelled; how gpu-1 was left is not known: resume it"
+    imager.away = False
+    assert (await desk.resumed()).state is OperationState.DONE
+    assert desk.lab.node().image.running == "v2"
