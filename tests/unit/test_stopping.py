@@ -219,15 +219,15 @@ class Deleting:
 
     def __init__(self, desk: Desk) -> None:
         self.desk, self.away, self.tried = desk, True, 0
+        self.node = desk.lab.facts[key("gpu-1")]
         self.perform, desk.lab.perform = desk.lab.perform, self.answer  # type: ignore[method-assign]
 
     async def answer(self, step: Step, progress: Callable[[Progress], None]) -> Outcome:
         if not isinstance(step.action, PutImage):
             return await self.perform(step, progress)
         self.tried += 1
-        held = self.desk.lab.facts.pop(step.node, None)
+        self.node = self.desk.lab.facts.pop(step.node, self.node)
         if self.away:
-            self.node = held or self.node
             raise OutcomeUnknown("the Node is not made yet")
         self.desk.lab.facts[step.node] = self.node
         return await self.perform(step, progress)
