@@ -59,7 +59,7 @@ class Checking:
     async def _judged(
         self, step: Step, check: Check, until: float, seen_by: float
     ) -> tuple[GateRecord, NodeFacts]:
-        """The verdict, and what it was made of: the first that admits, or the one at `until`.
+        """The verdict, and what it was made of: the first that admits, or that waiting can't change, or the one at `until`.
 
         Raises Stopped, and FleetError where it can't be looked at by `seen_by`.
         """
@@ -73,7 +73,7 @@ class Checking:
                 performer.progress(Progress(step.id, step.node, f"can't be checked yet: {error}"))
             else:
                 verdict = verdict_of(findings)
-                if verdict.admits or self.clock.monotonic() >= until:
+                if verdict.admits or self.clock.monotonic() >= until or _is_final(findings):
                     break
                 so_far = f"{verdict.value} so far"
                 performer.progress(Progress(step.id, step.node, so_far, _lacking(findings)))
@@ -146,6 +146,12 @@ def verdict_step(check: Check, record: GateRecord, facts: NodeFacts) -> ApplyVer
         hold=hold if fails else None,
         by_cordon=check.by_cordon,
     )
+
+
+def _is_final(findings: tuple[Finding, ...]) -> bool:
+    """Whether all that keeps the node closed will be as it is however long one waits."""
+    lacking = [finding.final for finding in findings if not weight_of(finding).admits]
+    return bool(lacking) and all(lacking)
 
 
 def _lacking(findings: tuple[Finding, ...]) -> tuple[Waiting, ...]:

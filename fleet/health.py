@@ -61,7 +61,8 @@ class Finding:
 
     `value` and `threshold` are texts as shown to people; `source` says where the value came from; `at` when it was
     observed; `clears` says what would clear it. `absent`: nobody reports what it reads, and the category does not need it,
-    so that it says nothing for or against the node. `accepted` is the word of a person by which an UNKNOWN keeps nothing closed.
+    so that it says nothing for or against the node. `final`: waiting changes nothing of it. `accepted` is the word of a person
+    by which an UNKNOWN keeps nothing closed.
     """
 
     check: str
@@ -73,6 +74,7 @@ class Finding:
     clears: str = ""
     needed: bool = True
     absent: bool = False
+    final: bool = False
     accepted: Acceptance | None = None
 
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from fleet.errors import Denied, JournalFailed, Throttled, Unreachable
-from fleet.health import Verdict
+from fleet.health import Finding, Verdict
 from fleet.operation import OperationState, Outcome, Progress, StepState
 from fleet.plan import Permission, Step, Verb
 from fleet.policy import Policy
@@ -99,6 +99,39 @@ async def test_an_api_server_away_while_a_node_settles_does_not_fail_its_gate() 
     desk.lab.findings = restarting  # type: ignore[assignment, method-assign]
     await desk.start(Verb.REIMAGE)
     assert (await desk.ended()).state is OperationState.DONE
+
+
+BLIND = Finding("telemetry", Verdict.UNKNOWN, "no telemetry source is configured", final=True)
+
+
+async def test_a_gate_that_no_waiting_can_open_says_so_at_the_first_look() -> None:
+    desk, _ = many(1)
+    looks: list[object] = []
+
+    async def blind(facts: object, category: object) -> object:
+        looks.append(facts)
+        return (BLIND,)
+
+    desk.lab.findings = blind  # type: ignore[assignment, method-assign]
+    await desk.start(Verb.REIMAGE)
+    assert (await desk.ended()).state is OperationState.FAILED
+    assert len(looks) == 1
+
+
+async def test_a_gate_waits_for_what_may_still_come_though_another_check_never_will() -> None:
+    desk, _ = many(1)
+    looks: list[float] = []
+
+    async def late(facts: object, category: object) -> object:
+        looks.append(desk.clock.monotonic())
+        ready = Verdict.PASS if len(looks) > 3 else Verdict.FAIL
+        return (BLIND, Finding("ready", ready, "False"))
+
+    desk.lab.findings = late  # type: ignore[assignment, method-assign]
+    run = await desk.start(Verb.REIMAGE)
+    await desk.ended()
+    assert len(looks) == 4
+    assert run.records[key("gpu-1")].verdict is Verdict.UNKNOWN
 
 
 async def test_an_operation_that_could_not_be_written_down_never_looks_alive() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fleet.category import Category, CheckPolicy
 from fleet.check_catalogue import CATALOGUE, EVIDENCE
-from fleet.checks import Scene
+from fleet.checks import FROM_FACTS, Scene
 from fleet.gate import GateChecker, check_all
 from fleet.gate_checks import CHECKS
 from fleet.gpu_rows import node_from_gpus
@@ -407,9 +407,9 @@ async def test_without_a_telemetry_source_the_gate_stays_closed() -> None:
     checker = GateChecker(Policy(), ManualClock(), None)
     findings = await checker.findings(NodeFacts(NODE), H100)
     assert verdict_of(findings) is Verdict.UNKNOWN
-    assert [finding.value for finding in findings if finding.check == "xid"] == [
-        "no telemetry source is configured"
-    ]
+    (xid,) = (finding for finding in findings if finding.check == "xid")
+    assert (xid.value, xid.final) == ("no telemetry source is configured", True)
+    assert not any(finding.final for finding in findings if finding.check in FROM_FACTS)
 
 
 async def test_without_a_telemetry_source_it_says_how_to_do_without_and_that_is_enough() -> None:
