@@ -117,7 +117,7 @@ class Trails:
         if len(self._gpus) > _LOOKED_AT:
             self._gpus.popitem(last=False)
         for row in rows:
-            name, step = name_of(row), self._step_of(min(row.at or now, now))
+            name, step = device_of(row), self._step_of(min(row.at or now, now))
             ring = rings.get(name)
             if ring is None:
                 ring = rings[name] = _Ring(step)
@@ -135,7 +135,7 @@ class Trails:
         return ring.recent(metric, steps, self._now) if ring is not None else []
 
     def gpus(self, key: NodeKey, metric: Metric, steps: int) -> dict[str, list[float | None]]:
-        """The last `steps` values of each GPU that was looked at."""
+        """The last `steps` values of each GPU that was looked at, by `device_of`."""
         rings = self._gpus.get(key, {})
         return {name: ring.recent(metric, steps, self._now) for name, ring in rings.items()}
 
@@ -166,8 +166,14 @@ class Trails:
 
 
 def name_of(row: GpuTelemetry) -> str:
-    """How a GPU or instance is called beside the others of its node."""
+    """How a GPU or instance is called beside the others of its node, as lines of a history are."""
     gpu = row.gpu or row.uuid
+    return f"{gpu}.{row.instance}" if row.instance else gpu
+
+
+def device_of(row: GpuTelemetry) -> str:
+    """What tells a GPU or instance from the others of its node for ever: its UUID, since a reboot may give it another number."""
+    gpu = row.uuid or row.gpu
     return f"{gpu}.{row.instance}" if row.instance else gpu
 
 

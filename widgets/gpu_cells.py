@@ -11,7 +11,7 @@ from fleet import clock_reasons
 from fleet.idle import is_idle
 from fleet.policy import Policy
 from fleet.telemetry import GpuTelemetry
-from fleet.trails import name_of, util_of
+from fleet.trails import device_of, name_of, util_of
 from widgets.cells import NOTHING, UNKNOWN_CELL, Cell, margin_cell, temp_cell, util_cell
 from widgets.fitting import printable
 from widgets.glyphs import UNICODE, Glyphs
@@ -28,7 +28,7 @@ _RECOVERY = {1: "reset GPU", 2: "reboot", 3: "drain P2P", 4: "drain, reset"}
 
 @dataclass(frozen=True, slots=True)
 class GpuScene:
-    """What GPUs are seen against. `trails` are their utilisations of late, by `name_of`, the oldest first."""
+    """What GPUs are seen against. `trails` are their utilisations of late, by `name_of` or `device_of`, the oldest first."""
 
     policy: Policy = field(default_factory=Policy)
     glyphs: Glyphs = UNICODE
@@ -59,7 +59,8 @@ def _name(gpu: GpuTelemetry, scene: GpuScene) -> Cell:
 
 
 def _trend(gpu: GpuTelemetry, scene: GpuScene) -> Cell:
-    return Cell(sparkline(scene.trails.get(name_of(gpu), ()), TREND, scene.glyphs), Tone.NOTE)
+    trail = scene.trails.get(name_of(gpu)) or scene.trails.get(device_of(gpu), ())
+    return Cell(sparkline(trail, TREND, scene.glyphs), Tone.NOTE)
 
 
 def _ratio(value: float | None) -> Cell:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from backends.prometheus.answers import Series
+from backends.prometheus.gpu_series import device_of, numbers_of
 from backends.prometheus.queries import Shape, one_of, quoted
 from fleet import sentinels
 from fleet.joining import NodeNames, name_in
@@ -65,16 +66,18 @@ def of_host(shape: Shape, host: str, matchers: Mapping[str, str]) -> Sequence[st
 def told_by(
     series: Sequence[Series], shape: Shape, nodes: NodeNames, host: str, since: datetime, step: timedelta
 ) -> Sequence[Entry]:
-    """The turns of every GPU of the host. Series of one GPU (a code is often a label) are read as one."""
-    gpus: dict[str, dict[float, list[int]]] = {}
-    for each in series:
-        if name_in(each.metric, shape.labels, nodes) != host:
-            continue
-        gpu = gpus.setdefault(each.metric.get("gpu") or each.metric.get("UUID", ""), {})
+    """The turns of every GPU of the host. Series of one GPU (a code is often a label) are read as one, by its UUID: a code that it
+    kept while a reboot gave it another number is no turn.
+    """
+    ours = [each for each in series if name_in(each.metric, shape.labels, nodes) == host]
+    numbers, gpus = numbers_of(ours), dict[tuple[str, str], dict[float, list[int]]]()
+    for each in ours:
+        gpu = gpus.setdefault(device_of(each.metric), {})
         for at, text in each.values:
             with contextlib.suppress(ValueError, OverflowError):
                 gpu.setdefault(at, []).append(int(float(text)))
-    found = [entry for name, samples in sorted(gpus.items()) for entry in _turns(name, samples, since, step)]
+    named = sorted((numbers[device], samples) for device, samples in gpus.items())
+    found = [entry for number, samples in named for entry in _turns(number, samples, since, step)]
     return found[-_MOST:]
 
 

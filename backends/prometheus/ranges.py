@@ -8,11 +8,12 @@ so that a short peak shows; a step in which nothing was scraped has no point.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from backends.prometheus import recorded
 from backends.prometheus.answers import Row, Series
+from backends.prometheus.gpu_series import device_of, numbers_of
 from backends.prometheus.queries import Shape, one_of, quoted
 from fleet import sentinels
 from fleet.history import Line, Metric, Span
@@ -68,21 +69,24 @@ def of_node(shape: Shape, host: str, matchers: Mapping[str, str], span: Span) ->
     return asked
 
 
-def lines_of(metric: Metric, series: Iterable[Series], end: datetime, span: Span) -> tuple[Line, ...]:
+def lines_of(metric: Metric, series: Sequence[Series], end: datetime, span: Span) -> tuple[Line, ...]:
     """Lines by GPU in order, or the node's one line by what is recorded.
 
-    Two series of one GPU (a leftover and its follower) are one line.
+    A GPU that got another number in a reboot is one line under its last one; what another GPU showed under that number
+    before it came (a leftover, one that was replaced) fills its gaps.
     """
+    numbers = numbers_of(series)
     lines: dict[str, list[float | None]] = {}
-    for each in series:
-        name = _name(each.metric) or _RECORDED[metric][1]
+    for each in sorted(series, key=lambda each: each.values[-1][0] if each.values else 0.0, reverse=True):
+        number, instance = numbers[device_of(each.metric)], device_of(each.metric)[1]
+        name = _name(number, instance) or _RECORDED[metric][1]
         if name not in lines and len(lines) >= _MOST_LINES:
             continue
         points = lines.setdefault(name, [None] * span.steps)
         for at, text in each.values:
             place = span.steps - 1 - round((end.timestamp() - at) / span.step.total_seconds())
             value = _number(text)
-            if value is not None and 0 <= place < span.steps:
+            if value is not None and 0 <= place < span.steps and points[place] is None:
                 points[place] = value
     return tuple(Line(name, tuple(lines[name])) for name in sorted(lines, key=_order))
 
@@ -115,9 +119,7 @@ def _inside(matchers: Mapping[str, str], label: str, host: str) -> str:
     return f"{label}=~{quoted(one_of((host,)))}{others}"
 
 
-def _name(labels: Mapping[str, str]) -> str:
-    gpu = labels.get("gpu") or labels.get("UUID") or labels.get("uuid", "")
-    instance = labels.get("GPU_I_ID", "")
+def _name(gpu: str, instance: str) -> str:
     return clean(f"{gpu}.{instance}" if instance else gpu, _TEXT_LIMIT)
 
 

@@ -357,7 +357,7 @@ async def test_rows_that_were_asked_for_are_remembered_by_gpu() -> None:
     desk = Desk()
     await desk.round()
     await desk.feed.by_gpu([ONE])
-    assert desk.feed.trails.gpus(ONE, Metric.UTIL, 1) == {"0": [5]}
+    assert desk.feed.trails.gpus(ONE, Metric.UTIL, 1) == {"a": [5]}
 
 
 async def test_the_past_of_a_node_that_went_is_forgotten() -> None:

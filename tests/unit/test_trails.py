@@ -125,3 +125,11 @@ def test_a_node_never_read_has_no_history() -> None:
 def test_neighbours_come_together_as_their_mean_and_gaps_stay_gaps() -> None:
     assert means([1, 3, None, None, None, 7], 3) == [2, None, 7]
     assert means([5], 3) == [None, None, 5]
+
+
+def test_a_gpu_that_a_reboot_gives_another_number_keeps_its_own_past() -> None:
+    trails = Trails()
+    trails.note_gpus(KEY, (GpuTelemetry("0", "a", util=10), GpuTelemetry("1", "b", util=20)), START)
+    later = START + STEP
+    trails.note_gpus(KEY, (GpuTelemetry("1", "a", util=11), GpuTelemetry("0", "b", util=21)), later)
+    assert trails.gpus(KEY, Metric.UTIL, 2) == {"a": [10, 11], "b": [20, 21]}

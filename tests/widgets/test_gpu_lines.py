@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.telemetry import GpuTelemetry
+from fleet.trails import device_of, name_of
 from tests.clocks import START
 from widgets.glyphs import ASCII, UNICODE
 from widgets.gpu_cells import GpuScene
@@ -146,8 +147,9 @@ def test_mig_instances_stand_under_their_gpu_with_what_is_theirs() -> None:
     assert second.rstrip().endswith("idle: ml/b")
 
 
-def test_a_trend_is_drawn_from_what_is_remembered() -> None:
-    trails = {"0": [0.0, 50.0, None, 100.0, *[100.0] * 6]}
+@pytest.mark.parametrize("name", [name_of(WHOLE), device_of(WHOLE)])
+def test_a_trend_is_drawn_from_what_is_remembered(name: str) -> None:
+    trails = {name: [0.0, 50.0, None, 100.0, *[100.0] * 6]}
     assert "▁▅ ██" in text(WHOLE, scene=GpuScene(trails=trails))[1]
     assert "_+ ##" in text(WHOLE, scene=GpuScene(glyphs=ASCII, trails=trails))[1]
 

@@ -60,6 +60,15 @@ def test_a_code_that_is_a_label_is_read_with_the_one_before_it() -> None:
     assert [at for at, _ in told(series(0, 0, None), series(None, None, 48, err_code="48"))] == [2]
 
 
+def test_a_gpu_that_a_reboot_gives_another_number_turns_nowhere() -> None:
+    """UUID a goes from number 0 to 1 with its code, b from 1 to 0 without one."""
+    first = [series(79, 79, gpu="0", UUID="a"), series(0, 0, gpu="1", UUID="b")]
+    after = [series(79, 79, gpu="1", UUID="a", first=5), series(0, 0, gpu="0", UUID="b", first=5)]
+    ((at, says),) = told(*first, *after)
+    assert at is None
+    assert "on GPU 1, shown already" in says
+
+
 def test_a_gap_is_said_as_how_long_before_it_may_have_been() -> None:
     (turn,) = told_by([series(0, None, None, 79)], SHAPE, NodeNames(NODES), "gpu-1", SINCE, STEP)
     assert turn.within == 3 * STEP
