@@ -92,6 +92,7 @@ def seen_of(shown: Shown) -> Seen:
         boot=boot_of(shown),
         foreign=foreign_holds(shown, state, note),
         resumes=shown.resumes,
+        next_state=shown.next_state,
     )
 
 
@@ -240,4 +241,5 @@ def _upgrade(state: State, note: Note, shown: Shown) -> str:
     if not flags or note.image:
         return ""
     says = "reboot issued" if "REBOOT_ISSUED" in flags else "reboot requested"
-    return f"{says}: {clean(shown.reason, 120)}" if shown.reason else says
+    then = f", then {clean(shown.next_state, 20)}" if shown.next_state else ""
+    return f"{says}: {clean(shown.reason, 120)}{then}" if shown.reason else f"{says}{then}"

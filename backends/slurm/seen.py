@@ -26,7 +26,7 @@ class Seen:
     """A node, read fresh. `base` and `flags` in Slurm's upper-case words; `boot` is its BootTime in ISO, empty where None.
 
     `foreign` are the holds of others, as the reader tells them. `no_extra` says that this Slurm has no Extra. At `resumes`
-    Slurm opens it by itself.
+    Slurm opens it by itself; `next_state` is what it makes of it after the reboot under way, in place of DRAIN.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Seen:
     foreign: tuple[Hold, ...] = ()
     no_extra: bool = False
     resumes: datetime | None = None
+    next_state: str = ""
 
     @property
     def state(self) -> str:
@@ -126,7 +127,13 @@ def expect_no_reboot(seen: Seen) -> None:
 
 
 def expect_to_stay(seen: Seen) -> None:
-    """Raise Conflict where Slurm ends its drain by itself, whoever else's hold is there by then."""
+    """Raise Conflict where Slurm ends its drain by itself, whoever else's hold is there by then.
+
+    `scontrol reboot` with ASAP or nextstate does, whatever was there before (22.05.8), and so does ResumeAfter.
+    """
+    if seen.rebooting and seen.next_state:
+        says = f"a reboot is under way ({seen.state}), at its end Slurm sets it to {seen.next_state}, under any hold"
+        raise Conflict(f"{says}: wait until it is back", about=seen.name)
     if seen.closed and seen.resumes is not None:
         says = f"Slurm resumes it by itself at {stamp(seen.resumes)} (ResumeAfter), under any hold: resume it, then close it"
         raise Conflict(says, about=seen.name)

@@ -163,6 +163,25 @@ async def test_no_resume_is_sent_while_a_reboot_is_under_way_whoever_asks(
     bench.lab.node_is("gpu3", "IDLE", "DRAIN", without=("REBOOT_ISSUED", "REBOOT_REQUESTED"))
 
 
+@pytest.mark.parametrize("how", ["ASAP", "nextstate=RESUME", "nextstate=DOWN"])
+async def test_no_hold_is_built_on_a_reboot_at_whose_end_slurm_takes_drain_away(
+    bench: Bench, how: str
+) -> None:
+    lab = bench.lab
+    lab.hold_boot("gpu1")
+    lab.update("gpu1", "State=DRAIN", "Reason=theirs")
+    lab.scontrol("reboot", how, "gpu1")
+    lab.node_is("gpu1", "REBOOT_ISSUED")
+    assert (await bench.facts("gpu1")).node.upgrade.endswith(f", then {how[10:] or 'RESUME'}")
+    for verb in ("cordon", "drain"):
+        with pytest.raises(Conflict, match="at its end Slurm"):
+            await bench.do("gpu1", Close(hold(verb)))
+    assert "quarterdeck" not in lab.line("gpu1")
+    lab.let_boot("gpu1")
+    lab.until(lambda: lab.booted("gpu1") != "", "it boots")
+    lab.node_is("gpu1", *(["DOWN"] if how.endswith("DOWN") else ["IDLE"]), without=("DRAIN", "REBOOT_ISSUED"))
+
+
 async def test_a_controller_that_restarts_between_every_two_steps_loses_nothing(tmp_path: Path) -> None:
     with slurm_lab(tmp_path, 2) as lab:
         bench = bench_of(lab)

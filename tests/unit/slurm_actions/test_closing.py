@@ -159,6 +159,14 @@ def test_a_reboot_of_somebody_else_that_would_take_drain_away_is_waited_for() ->
         close(replace(IDLE, flags=frozenset({"REBOOT_REQUESTED"})), Close(hold()))
 
 
+@pytest.mark.parametrize("flag", ["REBOOT_REQUESTED", "REBOOT_ISSUED"])
+def test_a_drain_that_a_reboot_takes_away_is_not_built_on_and_one_that_outlives_it_is(flag: str) -> None:
+    rebooting = replace(NHC, flags=NHC.flags | {flag})
+    with pytest.raises(Conflict, match="sets it to RESUME"):
+        close(replace(rebooting, next_state="RESUME"), Close(hold()))
+    assert close(rebooting, Close(hold())).needed
+
+
 def test_a_drain_that_slurm_ends_by_itself_is_not_built_on() -> None:
     soon = replace(NHC, resumes=START)
     with pytest.raises(Conflict, match="ResumeAfter"):
