@@ -324,8 +324,8 @@ async def _add_slurm(sources: Sources, settings: Settings, clock: Clock, files: 
     sources.readers[source] = cluster.reader
     if not settings.policy.read_only:
         sources.writers[source] = cluster.writer
-        sources.locks[source] = cluster.locks
-    sources.examiners[source] = partial(examine, cluster.reader, clock)
+        sources.locks[source], sources.commands[source] = cluster.locks, cluster.checks
+    sources.examiners[source] = partial(examine, cluster.reader, clock, cluster.checks.commands)
     sources.feeds.append(cluster.feed)
     sources.feed_keys += [FeedKey(source, "nodes"), FeedKey(source, "jobs")]
 

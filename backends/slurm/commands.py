@@ -59,6 +59,10 @@ class SlurmCommands:
         async with self._reading:
             return await self._run(argv, about, deadline or self._deadline, write=False)
 
+    async def ask_long(self, *argv: str, about: str = "", deadline: timedelta) -> Completed:
+        """A command that works for minutes, beside all the others: cancelled, it is killed. Raises Unreachable, Garbled."""
+        return await self._run(argv, about, deadline, write=False)
+
     async def change(self, *argv: str, about: str = "", deadline: timedelta | None = None) -> str:
         """What a changing command prints. Cancelled, it ends first, since what it did must be known.
 

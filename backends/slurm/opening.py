@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 
 from backends.slurm.actions import SlurmWriter
+from backends.slurm.check_runs import SrunRunner
 from backends.slurm.commands import SlurmCommands
 from backends.slurm.controller import ask_config
 from backends.slurm.features import NodeReading
@@ -45,6 +46,7 @@ class SlurmCluster:
     writer: SlurmWriter
     feed: SlurmFeed
     locks: ReservationLocks
+    checks: SrunRunner
 
 
 async def open_cluster(
@@ -78,7 +80,8 @@ async def open_cluster(
         retirement=Retirement(site.retire),
     )
     feed = SlurmFeed(commands, clock, chance, source=source, reading=reading, cluster=name)
-    return SlurmCluster(reader, writer, feed, ReservationLocks(commands, clock))
+    checks = SrunRunner(commands, reader.seen, clock, user=environ.get("USER") or "root")
+    return SlurmCluster(reader, writer, feed, ReservationLocks(commands, clock), checks)
 
 
 async def _name(commands: SlurmCommands, known: str) -> str:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
+from backends.slurm.check_runs import leftovers
+from backends.slurm.commands import SlurmCommands
 from backends.slurm.controller import ControllerConfig
 from backends.slurm.locks import LASTS
 from backends.slurm.reader import NO_LOCK, SlurmReader
@@ -19,12 +21,15 @@ OLDEST, NEWEST = (17, 11), (26, 5)
 _RELEASE = re.compile(r"(\d{1,4})\.(\d{1,4})")
 
 
-async def examine(reader: SlurmReader, clock: Clock) -> Sequence[Remark]:
+async def examine(
+    reader: SlurmReader, clock: Clock, commands: SlurmCommands | None = None
+) -> Sequence[Remark]:
     """Every remark about one cluster. Raises FleetError."""
     config = await reader.config()
     may = (await reader.allowed([Verb.DRAIN]))[Verb.DRAIN] is Permission.ALLOWED
     locks = await reader.locks()
-    return (*_remarks(reader.source, config), *_of_locks(reader.source, locks, clock.now(), may=may))
+    left = await leftovers(commands, reader.source) if commands is not None else ()
+    return (*_remarks(reader.source, config), *_of_locks(reader.source, locks, clock.now(), may=may), *left)
 
 
 def of_version(source: str, version: str) -> Remark:

@@ -129,6 +129,7 @@ _WORDS: Mapping[str, tuple[str, ...]] = {
     "INVALID": ("INVALID_REG",),
     "NO_RESPOND": ("NOT_RESPONDING",),
     "RES": ("RESERVED",),
+    "MAINTENANCE": ("MAINT",),
     "DYNAMIC": ("DYNAMIC_NORM",),
 }
 _BUSY = frozenset({"ALLOCATED", "MIXED"})

@@ -88,3 +88,8 @@ def test_a_node_that_boots_or_wakes_is_moving_and_one_that_drains_for_days_is_no
 def test_every_pair_of_a_state_and_a_flag_can_be_read() -> None:
     texts = [f"{state}+{flag}" for state in STATES for flag in FLAGS]
     assert [read_state(text).text for text in texts] == texts
+
+
+def test_slurms_own_word_for_maintenance_keeps_a_node_closed() -> None:
+    state = read_state("IDLE+MAINTENANCE+RESERVED")
+    assert (state.text, state.admission) == ("IDLE+MAINT+RESERVED", Admission.CORDONED)

@@ -1,0 +1,178 @@
+"""Active checks on a real slurmctld: run on a drained node inside a reservation of our own, which is left as it was found."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from backends.diagnostics.runner import DiagnosticsRunner
+from backends.slurm.check_runs import PREFIX, SrunRunner, leftovers
+from backends.slurm.commands import SlurmCommands
+from backends.slurm.reader import SlurmReader
+from fleet.diagnosis import Diagnose, Diagnosed
+from fleet.health import Verdict
+from fleet.node import Admission, NodeKey
+from fleet.operation import Progress
+from fleet.plan import Step
+from tests.contract.real_clock import RealClock
+from tests.slurm_lab import SlurmLab, slurm_lab
+
+pytestmark = [pytest.mark.server, pytest.mark.xdist_group("slurm")]
+
+REASON = "quarterdeck: new (oncall, gate)"
+REPORT = """#!/bin/sh
+echo "dcgmi for $CUDA_VISIBLE_DEVICES" >&2
+printf '{"DCGM Diagnostic": {"test_categories": [{"category": "Hardware", "tests": [{"name": "memory", "results": ['
+for gpu in 0 1 2 3 4 5 6 7; do
+  status=Pass; [ "$gpu" = "$(cat SICK)" ] && status=Fail
+  [ $gpu = 0 ] || printf ','
+  printf '{"entity_group": "GPU", "entity_id": %s, "status": "%s"}' $gpu $status
+done
+echo ']}]}]}}'
+[ ! -s SICK ]
+"""
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmLab]:
+    with slurm_lab(tmp_path_factory.mktemp("slurm"), 2) as lab:
+        yield lab
+
+
+@dataclass
+class Floor:
+    """One node of a lab, drained by us, and what runs checks there."""
+
+    lab: SlurmLab
+    folder: Path
+    told: list[Progress] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        clock = RealClock()
+        self.commands = SlurmCommands(clock, self.lab.environ, deadline=timedelta(seconds=15))
+        self.reader = SlurmReader(self.commands, clock, source=self.lab.cluster)
+        self.runner = DiagnosticsRunner(SrunRunner(self.commands, self.reader.seen, clock, "root"), clock)
+
+    @property
+    def key(self) -> NodeKey:
+        return NodeKey(self.lab.cluster, "gpu1")
+
+    def step(self, check: str, *command: str) -> Step:
+        action = Diagnose(check, "op-1", "oncall", command, gpus=8, starts_in=timedelta(seconds=20))
+        return Step("lab/gpu1/1-diagnose", self.key, action, "run it")
+
+    async def run(self, step: Step) -> Diagnosed:
+        facts = (await self.reader.read([self.key]))[self.key]
+        return await self.runner.run(step, facts, self.told.append)
+
+    def dcgmi(self, sick: str = "") -> str:
+        """A stand-in for dcgmi, which fails the GPU named."""
+        (self.folder / "sick").write_text(sick)
+        command = self.folder / "dcgmi"
+        command.write_text(REPORT.replace("SICK", str(self.folder / "sick")))
+        command.chmod(0o755)
+        return str(command)
+
+    async def is_left_alone(self) -> None:
+        await self.lab.settles(self.is_as_it_was, "it is as it was found", patience=10)
+
+    def is_as_it_was(self) -> bool:
+        reserved = self.lab.command("scontrol", "show", "reservation", "-o", check=False)
+        drained = self.lab.states("gpu1") == {"IDLE", "DRAIN"}
+        return drained and PREFIX not in reserved and f"Reason={REASON} [" in self.lab.line("gpu1")
+
+
+@pytest.fixture
+def floor(lab: SlurmLab, tmp_path: Path) -> Iterator[Floor]:
+    tmp_path.chmod(0o755)
+    lab.update("gpu1", "State=DRAIN", f"Reason={REASON}")
+    yield Floor(lab, tmp_path)
+    for job in lab.command("squeue", "-h", "-o", "%A").split():
+        lab.command("scancel", job, check=False)
+    lab.scontrol("delete", f"ReservationName={PREFIX}gpu1", check=False)
+    lab.scontrol("update", "NodeName=gpu1", "State=UNDRAIN", check=False)
+    lab.node_is("gpu1", "IDLE", without=("DRAIN", "NOT_RESPONDING", "COMPLETING", "MAINT"))
+
+
+async def test_a_diagnostic_passes_on_every_gpu_and_leaves_the_node_as_it_was(floor: Floor) -> None:
+    diagnosed = await floor.run(floor.step("dcgm-diag", floor.dcgmi(), "diag", "-r", "2", "-j"))
+    assert (diagnosed.finding.verdict, diagnosed.finding.value) == (Verdict.PASS, "1 tests passed")
+    assert f"reservation {PREFIX}gpu1" in diagnosed.finding.source
+    await floor.is_left_alone()
+
+
+async def test_a_failing_gpu_is_named(floor: Floor) -> None:
+    diagnosed = await floor.run(floor.step("dcgm-diag", floor.dcgmi("3"), "diag", "-r", "2", "-j"))
+    assert (diagnosed.finding.verdict, diagnosed.finding.value) == (Verdict.FAIL, "memory: Fail on GPU 3")
+    await floor.is_left_alone()
+
+
+@pytest.mark.parametrize(
+    ("command", "verdict", "says"),
+    [
+        (("/bin/sh", "-c", "echo link 3 is down; exit 1"), Verdict.FAIL, "link 3 is down"),
+        (("/bin/sh", "-c", "echo odd; exit 7"), Verdict.UNKNOWN, "odd (exit 7)"),
+        (("/no/such/command",), Verdict.UNKNOWN, "exit 2"),
+    ],
+)
+async def test_a_sites_command_is_judged_by_its_own_exit(
+    floor: Floor, command: tuple[str, ...], verdict: Verdict, says: str
+) -> None:
+    diagnosed = await floor.run(floor.step("site.links", *command))
+    assert (diagnosed.finding.verdict, diagnosed.finding.value) == (verdict, says)
+    await floor.is_left_alone()
+
+
+async def test_what_slurm_does_not_start_is_unknown_and_never_a_failure(floor: Floor) -> None:
+    step = floor.step("site.links", "/bin/true")
+    assert isinstance(step.action, Diagnose)
+    facts = (await floor.reader.read([floor.key]))[floor.key]
+    object.__setattr__(step.action, "gpus", 9)
+    diagnosed = await floor.runner.run(step, facts, floor.told.append)
+    assert diagnosed.finding.verdict is Verdict.UNKNOWN
+    assert diagnosed.finding.value.startswith("Slurm did not run it: Unable to allocate resources")
+    await floor.is_left_alone()
+
+
+async def test_while_it_runs_nobody_elses_job_lands_and_it_is_shown_as_closed(floor: Floor) -> None:
+    running = asyncio.ensure_future(floor.run(floor.step("site.wait", "/bin/sleep", "60")))
+    await floor.lab.settles(lambda: "ALLOCATED" in floor.lab.states("gpu1"), "the check runs")
+    job = floor.lab.submit("gpu1")
+    node = (await floor.reader.read([floor.key]))[floor.key].node
+    assert node.admission is not Admission.OPEN
+    assert floor.lab.job_state(job) == "PENDING"
+    assert [remark.mend for remark in await leftovers(floor.commands, "lab")]
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    await floor.is_left_alone()
+    assert floor.lab.job_state(job) == "PENDING"
+
+
+async def test_a_run_that_was_killed_is_ended_and_its_node_drained_again(floor: Floor) -> None:
+    """As a kill -9 leaves it: reserved, undrained, its job under way."""
+    floor.lab.scontrol(
+        *("create", "reservation", f"ReservationName={PREFIX}gpu1", "StartTime=now", "Duration=UNLIMITED"),
+        *("Users=root", "Flags=MAINT,IGNORE_JOBS", "Nodes=gpu1"),
+    )
+    floor.lab.node_is("gpu1", "MAINTENANCE")
+    floor.lab.update("gpu1", "State=UNDRAIN")
+    floor.lab.node_is("gpu1", "IDLE", without=("NOT_RESPONDING",))
+    node = (await floor.reader.read([floor.key]))[floor.key].node
+    assert node.admission is not Admission.OPEN
+    await floor.runner.clean_up(floor.step("site.wait", "/bin/true"))
+    assert floor.lab.states("gpu1") == {"IDLE", "DRAIN"}
+    assert list(await leftovers(floor.commands, "lab")) == []
+
+
+async def test_a_node_with_somebody_elses_reason_is_left_alone(floor: Floor) -> None:
+    floor.lab.update("gpu1", "State=DRAIN", "Reason=NHC: disk full")
+    diagnosed = await floor.run(floor.step("site.links", "/bin/true"))
+    assert diagnosed.finding.verdict is Verdict.UNKNOWN
+    assert "somebody else's Reason stands on it" in diagnosed.finding.value
+    assert "NHC: disk full" in floor.lab.line("gpu1")
