@@ -148,24 +148,20 @@ class Path:
 
     async def until(self, enough: Callable[[TelemetryRead], bool]) -> TelemetryRead:
         end = time.monotonic() + PATIENCE
-        while time.monotonic() < end:
-            read = await self.source.by_node()
-            if enough(read):
-                return read
+        while not enough(read := await self.source.by_node()):
+            assert time.monotonic() < end, f"it never said so: {read}"
             await asyncio.sleep(0.2)
-        pytest.fail(f"it never said so: {read}")
+        return read
 
     async def rows_until(
         self, name: str, enough: Callable[[Sequence[GpuTelemetry]], bool]
     ) -> Sequence[GpuTelemetry]:
         await self.until(lambda read: name in read.nodes)
         end = time.monotonic() + PATIENCE
-        while time.monotonic() < end:
-            rows = (await self.source.by_gpu([name])).get(name, ())
-            if enough(rows):
-                return rows
+        while not enough(rows := (await self.source.by_gpu([name])).get(name, ())):
+            assert time.monotonic() < end, f"its GPUs never said so: {rows}"
             await asyncio.sleep(0.2)
-        pytest.fail(f"its GPUs never said so: {rows}")
+        return rows
 
 
 @pytest.fixture(params=["direct", "prometheus", "federation"])

@@ -48,6 +48,19 @@ def test_every_code_says_what_is_asked(code: int) -> None:
     assert lookup(code).asks
 
 
+UNPUBLISHED = range(162, 173)
+"""Codes that NVIDIA lists without saying what to do."""
+
+
+@pytest.mark.parametrize(
+    "xid", [xid for xid in catalogue().values() if xid.views], ids=lambda xid: str(xid.code)
+)
+def test_every_code_that_is_described_has_a_name_and_what_to_do_now_and_then(xid: Xid) -> None:
+    assert xid.name
+    assert xid.action
+    assert xid.then or not xid.families or xid.code in UNPUBLISHED or xid.action == "CONTACT_SUPPORT"
+
+
 @pytest.mark.parametrize(
     ("codes", "shown"),
     [
