@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -64,9 +65,11 @@ def test_a_verdict_is_told_with_each_finding_that_did_not_pass() -> None:
     findings = (
         Finding("ready", Verdict.PASS),
         Finding("telemetry", Verdict.UNKNOWN, "none", "8 GPUs", "dcgm", clears="the exporter reporting"),
+        Finding("xid", Verdict.FAIL, "XID 79", "none", "dcgm", NOW - timedelta(seconds=9)),
     )
-    assert verdict_lines("gpu-1", GateRecord(Verdict.UNKNOWN, findings)) == [
-        "gpu-1: UNKNOWN",
-        "  telemetry UNKNOWN: none, wants 8 GPUs (dcgm)",
+    assert verdict_lines("gpu-1", GateRecord(Verdict.FAIL, findings, NOW)) == [
+        "gpu-1: FAIL",
+        "  telemetry UNKNOWN: none, wants 8 GPUs (dcgm, age unknown)",
         "    would be cleared by: the exporter reporting",
+        "  xid FAIL: XID 79, wants none (dcgm, 9 s old)",
     ]
