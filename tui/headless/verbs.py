@@ -320,7 +320,7 @@ def key_of(deck: Deck, name: str) -> NodeKey:
         raise Missing("several sources have a node of that name; say SOURCE/NODE", about=name)
     if not holders and len(deck.sources) > 1 and (words := _unheard(deck)):
         raise Unreachable(f"no source that answers has it; {words}", about=name)
-    return holders[0] if holders else NodeKey(deck.sources[0], name)
+    return holders[0] if holders else NodeKey(next(iter(deck.sources)), name)
 
 
 def _only_source(deck: Deck) -> str:
