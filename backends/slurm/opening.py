@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import pwd
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,8 +82,16 @@ async def open_cluster(
         retirement=Retirement(site.retire),
     )
     feed = SlurmFeed(commands, clock, chance, source=source, reading=reading, cluster=name)
-    checks = SrunRunner(commands, reader.seen, clock, user=environ.get("USER") or "root")
+    checks = SrunRunner(commands, reader.seen, clock, user=_user())
     return SlurmCluster(reader, writer, feed, ReservationLocks(commands, clock), checks)
+
+
+def _user() -> str:
+    """Whom a reservation of ours lets in: whoever runs this program, by number where they have no name."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
 
 
 async def _name(commands: SlurmCommands, known: str) -> str:

@@ -33,7 +33,7 @@ from fleet.gate import GateChecker
 from fleet.health import GateRecord, Verdict
 from fleet.node import Admission, Node, NodeKey, Stage
 from fleet.operation import Operation, OperationState
-from fleet.plan import Options, Plan, Request, Verb
+from fleet.plan import ApplyVerdict, Options, Plan, Request, Verb
 from fleet.policy import Policy
 from fleet.runner import OperationRun
 from fleet.telemetry_feed import TelemetryFeed
@@ -107,7 +107,7 @@ class Floor:
     async def record(self) -> GateRecord:
         """The whole record, from the run's own journal: the node's has only what did not pass."""
         actions = [written.step.action for written in self.journal.written if written.step is not None]
-        return next(action.record for action in reversed(actions) if hasattr(action, "record"))
+        return next(action.record for action in reversed(actions) if isinstance(action, ApplyVerdict))
 
     def jobs(self) -> list[dict[str, Any]]:
         return [

@@ -1,0 +1,192 @@
+"""A check's Job as the API shows it: waiting, refused, evicted, out of memory, cut off, gone, and somebody else's."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, cast
+
+import pytest
+
+from backends.kubernetes.check_job import check_job, name_of
+from backends.kubernetes.check_runs import JobRunner
+from backends.kubernetes.connection import Api
+from backends.kubernetes.errors import AlreadyThere
+from backends.kubernetes.our_keys import OurKeys
+from fleet.diagnosis import OUTPUT_LIMIT, CheckSite, Diagnose, Ran
+from fleet.errors import Denied, FleetError, Missing, Unreachable
+from fleet.node import Node, NodeKey
+from fleet.operation import Progress
+from fleet.plan import NodeFacts, Step
+from tests.clocks import ManualClock
+
+KEY = NodeKey("lab", "gpu-1")
+SITE = CheckSite("checks", "low")
+ACTION = Diagnose("site.links", "op-1", "oncall", ("check",), "lab/links:1", gpus=8)
+STEP = Step("lab/gpu-1/1-diagnose", KEY, ACTION, "run it")
+Json = dict[str, Any]
+
+
+class Server:
+    """Keeps one Job, and shows its pod as it is told."""
+
+    source = "lab"
+
+    def __init__(self, pod: Json | None = None, log: bytes = b"ok\n") -> None:
+        self.job: Json | None = None
+        self.pod = pod
+        self.log: bytes | FleetError = log
+        self.ended: Json | None = None
+        self.away: list[FleetError] = []
+        self.made = 0
+
+    async def get(self, path: str, query: Sequence[tuple[str, str]] = (), **_: object) -> bytes:
+        if self.away:
+            raise self.away.pop()
+        if path.endswith("/log"):
+            if isinstance(self.log, FleetError):
+                raise self.log
+            return self.log[: int(dict(query)["limitBytes"])]
+        if path.endswith("/pods"):
+            items = [{"metadata": {"name": "p"}, "status": self.pod}] if self.pod is not None else []
+            return json.dumps({"metadata": {}, "items": items}).encode()
+        if self.job is None:
+            raise Missing("not found", about=path)
+        status = {"conditions": [self.ended]} if self.ended else {}
+        return json.dumps({**self.job, "status": status}).encode()
+
+    async def send(self, method: str, path: str, body: bytes = b"", **_: object) -> bytes:
+        if method == "DELETE":
+            if self.job is None:
+                raise Missing("not found", about=path)
+            self.job = None
+            return b"{}"
+        if self.job is not None:
+            raise AlreadyThere("it exists", about=path)
+        self.job, self.made = json.loads(body), self.made + 1
+        return body
+
+
+def ended(code: int, reason: str = "Completed") -> Json:
+    state = {"terminated": {"exitCode": code, "reason": reason}}
+    return {"phase": "Succeeded" if code == 0 else "Failed", "containerStatuses": [{"state": state}]}
+
+
+async def run(server: Server, told: list[Progress] | None = None) -> Ran:
+    """The run to its end, with time moving while it waits."""
+    clock = ManualClock()
+    runner = JobRunner(cast("Api", server), clock, "node.lab/", SITE)
+    running = asyncio.ensure_future(
+        runner.run(STEP, NodeFacts(Node(KEY)), (told if told is not None else []).append)
+    )
+    while not running.done():
+        await clock.advance(timedelta(seconds=30))
+    return await running
+
+
+@pytest.mark.parametrize("code", [0, 1, 226])
+async def test_the_exit_and_the_output_are_the_containers(code: int) -> None:
+    ran = await run(Server(ended(code)))
+    assert (ran.exit_code, ran.output, ran.why, ran.cut) == (code, "ok\n", "", False)
+    assert ran.where == f"Job checks/{name_of('op-1', STEP.id)}"
+
+
+async def test_more_output_than_is_read_is_said_to_be_cut() -> None:
+    ran = await run(Server(ended(0), log=b"x" * (OUTPUT_LIMIT + 5)))
+    assert (len(ran.output), ran.cut) == (OUTPUT_LIMIT, True)
+
+
+@pytest.mark.parametrize(
+    ("status", "says"),
+    [
+        (
+            {
+                "phase": "Pending",
+                "containerStatuses": [{"state": {"waiting": {"reason": "ImagePullBackOff"}}}],
+            },
+            "it did not start in 5 min and waits to start: ImagePullBackOff",
+        ),
+        (
+            {
+                "phase": "Pending",
+                "conditions": [
+                    {"type": "PodScheduled", "status": "False", "message": "0/9 nodes: \x1b[31mfull"}
+                ],
+            },
+            "it did not start in 5 min and waits to start: 0/9 nodes: full",
+        ),
+        (None, "it did not start in 5 min and waits to start: its pod is being made"),
+        (
+            {"phase": "Failed", "reason": "UnexpectedAdmissionError", "message": "no GPUs"},
+            "its pod ended without running: UnexpectedAdmissionError: no GPUs",
+        ),
+        (ended(137, "OOMKilled"), "it ran out of memory"),
+    ],
+)
+async def test_what_did_not_run_to_its_end_says_why(status: Json | None, says: str) -> None:
+    assert (await run(Server(status))).why == says
+
+
+async def test_a_run_that_never_ends_is_given_up() -> None:
+    assert (await run(Server({"phase": "Running"}))).why.startswith("it did not end in 17 min: running as p")
+
+
+async def test_a_job_that_the_cluster_gave_up_says_so() -> None:
+    server = Server()
+    server.ended = {"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}
+    assert (await run(server)).why == "it did not end in 10 min"
+
+
+async def test_output_that_may_not_be_read_is_no_pass() -> None:
+    server = Server(ended(0))
+    server.log = Denied("no")
+    ran = await run(server)
+    assert ran.why == "its output can't be read: no"
+
+
+async def test_a_job_that_is_there_is_gone_on_with() -> None:
+    server = Server(ended(0))
+    server.job = check_job(STEP, ACTION, SITE, OurKeys())
+    assert (await run(server)).exit_code == 0
+    assert server.made == 0
+
+
+async def test_somebody_elses_job_of_that_name_is_not_followed() -> None:
+    server = Server(ended(0))
+    server.job = {"metadata": {"name": name_of("op-1", STEP.id), "labels": {}}}
+    with pytest.raises(Denied, match="not ours"):
+        await run(server)
+
+
+async def test_a_job_that_somebody_takes_away_is_unknown() -> None:
+    server = Server({"phase": "Running"})
+    clock = ManualClock()
+    runner = JobRunner(cast("Api", server), clock, "node.lab/", SITE)
+    running = asyncio.ensure_future(runner.run(STEP, NodeFacts(Node(KEY)), lambda progress: None))
+    await clock.advance(timedelta(seconds=1))
+    server.job = None
+    await clock.advance(timedelta(seconds=30))
+    assert (await running).why == "its Job was taken away"
+
+
+async def test_a_server_that_is_away_while_it_runs_is_waited_for() -> None:
+    server = Server({"phase": "Running"})
+    clock, told = ManualClock(), list[Progress]()
+    runner = JobRunner(cast("Api", server), clock, "node.lab/", SITE)
+    running = asyncio.ensure_future(runner.run(STEP, NodeFacts(Node(KEY)), told.append))
+    await clock.advance(timedelta(seconds=1))
+    server.away = [Unreachable("connection refused")] * 3
+    await clock.advance(timedelta(minutes=1))
+    server.pod = ended(0)
+    await clock.advance(timedelta(minutes=1))
+    assert (await running).exit_code == 0
+    assert any("can't be seen now: connection refused" in each.says for each in told)
+
+
+def test_a_class_of_priority_is_named_and_names_are_stable() -> None:
+    pod = check_job(STEP, ACTION, SITE, OurKeys())["spec"]["template"]["spec"]
+    assert pod["priorityClassName"] == "low"
+    assert name_of("op-1", STEP.id) == name_of("op-1", STEP.id)
+    assert name_of("op-1", STEP.id) != name_of("op-2", STEP.id)
