@@ -10,10 +10,10 @@ import pytest
 
 from fleet.node import Stage
 from fleet.operation import StepState
-from fleet.plan import Close, DrainOptions, MoveWork
+from fleet.plan import Close, DrainOptions, MoveWork, Release
 from fleet.verbs.drain import describe_job
 from fleet.workload import Placement
-from tests.contract.test_slurm_verbs import LONG, Bench, bench_of, hold
+from tests.contract.test_slurm_verbs import LONG, OPERATION, Bench, bench_of, hold
 from tests.slurm_lab import SlurmLab, slurm_lab
 
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("slurm")]
@@ -154,3 +154,22 @@ async def test_a_requeued_job_does_not_land_on_the_drained_node_again(bench: Ben
         lambda: lab.command("squeue", "-h", "-j", job, "-o", "%N").strip() == other, "it runs elsewhere"
     )
     assert await on(bench, node) == []
+
+
+@pytest.mark.parametrize("flags", ["", "MAINT"])
+async def test_a_node_in_somebodys_reservation_is_drained_opened_and_left_in_it(
+    bench: Bench, flags: str
+) -> None:
+    lab = bench.lab
+    asked = ("ReservationName=theirs", "Nodes=gpu1", "StartTime=now", "Duration=60", "Users=root")
+    lab.scontrol("create", "reservation", *asked, *([f"Flags={flags}"] if flags else []))
+    try:
+        lab.node_is("gpu1", *(["MAINTENANCE"] if flags else []), "RESERVED")
+        node = (await bench.facts("gpu1")).node
+        assert [held.by for held in node.holds] == (["reservation"] if flags else [])
+        await bench.do("gpu1", Close(hold(), Stage.DRAINING))
+        assert (await bench.do("gpu1", REQUEUED)).state is StepState.SKIPPED
+        assert (await bench.do("gpu1", Release((OPERATION,)))).says == "opened"
+        lab.node_is("gpu1", "RESERVED", without=("DRAIN",))
+    finally:
+        lab.scontrol("delete", "ReservationName=theirs")
