@@ -28,6 +28,7 @@ from tui.commands import (
     UNCORDON,
     UNDO,
 )
+from tui.proposals import Proposal
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.forms import Line
 
@@ -365,3 +366,19 @@ async def test_a_busy_node_is_answered_with_the_operation_that_works_on_it() -> 
         await at.sees("drain h100-001")
         at.fleet.lab.holds["MoveWork"].set()
         await at.ended()
+
+
+async def test_a_plan_that_comes_when_its_screen_was_left_is_nobodys() -> None:
+    async with at_the_desk() as at:
+        await at.select("h100-001")
+        await at.press(CORDON)
+        await at.planned()
+        screen = at.app.screen
+        assert isinstance(screen, ConfirmScreen)
+        late = Proposal(screen.plan)
+        await at.press(REFUSE)
+        await at.until(lambda: not screen.is_attached, "the end of the screen")
+        screen.show(late)
+        screen.close(None)
+        await at.sees("nothing was done")
+        assert at.fleet.lab.performed == []

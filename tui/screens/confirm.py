@@ -76,6 +76,7 @@ class ConfirmScreen(DeckScreen[OperationRun | None]):
         self._group, self._asked = of, nodes
         self.plan: Plan | None = None
         self.wrong = ""
+        self._was_left = False
         self._settling: Timer | None = None
         self.deeds = {
             commands.RUN.id: self.confirm,
@@ -153,7 +154,9 @@ class ConfirmScreen(DeckScreen[OperationRun | None]):
         self.show(await proposals.propose(self.session.deck, request))
 
     def show(self, found: proposals.Proposal, note: str = "") -> None:
-        """Show a plan, or why there is none."""
+        """Show a plan, or why there is none. One that comes when the screen was left already is nobody's."""
+        if self._was_left:
+            return
         self.plan = found.plan
         if found.plan is None:
             self.say(f"no plan: {found.why}. {self.keys_of(commands.RETRY)} tries again", Tone.BAD)
@@ -184,7 +187,7 @@ class ConfirmScreen(DeckScreen[OperationRun | None]):
     async def run_it(self, shown: Plan, request: Request) -> None:
         self.say("confirmed: reading the ground once more…", Tone.NOTE)
         found = await proposals.propose(self.session.deck, request)
-        if found.plan is None:
+        if found.plan is None or self._was_left:
             self.show(found)
             return
         differs = proposals.changed_since_shown(shown, found.plan)
@@ -199,6 +202,9 @@ class ConfirmScreen(DeckScreen[OperationRun | None]):
 
     def close(self, run: OperationRun | None) -> None:
         """Leave. Keys that were meant for this screen must not act as verbs on the one below."""
+        if self._was_left:
+            return
+        self._was_left = True
         self.session.confirm_closed()
         self.dismiss(run)
 
