@@ -12,11 +12,9 @@ from datetime import timedelta
 from enum import Enum
 
 from fleet.category import Category, CheckPolicy
+from fleet.gpu_checks import FROM_TELEMETRY
 from fleet.plan import Verb
 from fleet.selection import Selection
-
-FROM_TELEMETRY = ("telemetry", "xid", "row-remap", "temperature")
-"""Gate checks that only telemetry answers: left out of the drill's category on a fleet that has none."""
 
 
 class Arranged(Enum):
@@ -164,7 +162,7 @@ class Drill:
 
 
 def category_of(drill: Drill, *, telemetry: bool) -> Category:
-    """The category of the drill's node. Without a telemetry source its gate asks the orchestrator's facts alone."""
+    """The category of the drill's node. Where nothing can measure that node, its gate asks the orchestrator's facts alone."""
     off = {} if telemetry else {name: CheckPolicy(enabled=False) for name in FROM_TELEMETRY}
     return Category(
         drill.category,

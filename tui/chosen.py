@@ -21,8 +21,11 @@ def for_simulation(settings: Settings, child: SimulationChild) -> Settings:
 
 
 def with_drills(settings: Settings, choice: Choice) -> Settings:
-    """The settings with the categories that drills make their nodes in, where the site has none of that name."""
-    telemetry = bool(settings.prometheus.url or settings.dcgm_url)
+    """The settings with the categories that drills make their nodes in, where the site has none of that name.
+
+    A drill's node on a cluster is a KWOK node: no exporter ever tells of it, whatever source the site has for its machines.
+    """
+    telemetry = choice.demo is not None
     walks = [load_drill(name) for name in packaged()] + ([choice.drill] if choice.drill else [])
     ours = {drill.category: category_of(drill, telemetry=telemetry) for drill in walks}
     policy = replace(settings.policy, categories={**ours, **settings.policy.categories})
