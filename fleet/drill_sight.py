@@ -126,6 +126,8 @@ def _pod(wanted: PodState, sight: Sight) -> tuple[bool, str]:
         case PodState.RUNNING:
             return _first(running, "runs on", live)
         case PodState.BACK:
+            if not sight.ran:
+                return False, "no pod was seen running before"
             others = [pod for pod in running if pod.uid != sight.ran]
             return _first(others, "is another pod, and runs on", live)
         case PodState.EVICTED:
@@ -171,11 +173,13 @@ def _budget(sight: Sight) -> tuple[bool, str]:
         return False, f"there is no node {sight.node}"
     if sight.facts.node.admission is Admission.OPEN:
         return False, "the node is open: nothing drains it"
+    if sight.waits is None:
+        return False, "the node is closed, but no operation of ours drains it"
     for item in sight.facts.placements:
         for budget in item.budgets:
             if budget.allowed <= 0 and not item.finished and item.terminating_since is None:
-                waits = [text for text in sight.waits or () if "budget" in text]
-                if sight.waits is not None and not waits:
+                waits = [text for text in sight.waits if "budget" in text]
+                if not waits:
                     return (
                         False,
                         f"budget {budget.namespace}/{budget.name} holds, but the drain has not asked it yet",

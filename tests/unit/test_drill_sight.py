@@ -69,6 +69,7 @@ def test_a_node_is_gone_only_when_the_cluster_has_none() -> None:
         (PodState.EVICTED, (), "", False, "no pod was seen running before"),
         (PodState.BACK, (replace(RUNNING, uid="uid-2"),), "uid-1", True, "another pod"),
         (PodState.BACK, (RUNNING,), "uid-1", False, "is Running"),
+        (PodState.BACK, (RUNNING,), "", False, "no pod was seen running before"),
     ],
 )
 def test_the_pods_states(
@@ -84,6 +85,11 @@ def test_a_budget_is_met_only_once_the_drain_has_been_refused() -> None:
     closed = NodeFacts(node(admission=Admission.CORDONED), placements=(pod(budgets=(budget,)),))
     wanted = Expectation(Shows.BUDGET)
     assert "has not asked" in look(wanted, closed, waits=()).says
+    undrained = look(wanted, closed, waits=None)
+    assert (undrained.met, undrained.says) == (
+        False,
+        "the node is closed, but no operation of ours drains it",
+    )
     seen = look(wanted, closed, waits=("ml/job-0 waits for The disruption budget job-pdb needs 1",))
     assert seen.met
     assert "ml/job-pdb of team-ml holds ml/job-0" in seen.says
