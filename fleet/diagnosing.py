@@ -45,8 +45,11 @@ class Diagnoses:
             self._found[of] = diagnosed
 
     def findings(self, facts: NodeFacts, category: Category) -> tuple[Finding, ...]:
-        """One finding for each active check of the node's category, UNKNOWN where it was not run on this boot."""
-        return tuple(self._finding(facts, check) for check in asked(category))
+        """One finding for each active check of the node's category, UNKNOWN where it was not run on this boot.
+
+        Waiting changes none of them: what was run has said what it says.
+        """
+        return tuple(replace(self._finding(facts, check), final=True) for check in asked(category))
 
     def _finding(self, facts: NodeFacts, check: str) -> Finding:
         diagnosed = self._found.get((facts.node.key, check))

@@ -285,3 +285,11 @@ def test_an_unknown_says_what_would_clear_it() -> None:
     finding = unknown("dcgm-diag", "x" * 5000)
     assert finding.clears
     assert len(finding.value) <= 200
+
+
+async def test_what_was_run_is_not_waited_for_to_become_something_else(desk: Desk, runner: Runner) -> None:
+    """A reimage gives agents and telemetry minutes to show; a run on the node has said what it says."""
+    runner.verdict = Verdict.FAIL
+    operation = await asyncio.wait_for(desk.run(Verb.REIMAGE), 5)  # nothing moves the clock
+    assert operation.state is OperationState.FAILED
+    assert desk.lab.node().stage is Stage.QUARANTINED
