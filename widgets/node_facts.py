@@ -21,7 +21,7 @@ from widgets.charts import TWO_COLUMNS, Past, chart_lines
 from widgets.clearing import what_clears
 from widgets.columns import Column
 from widgets.condition_lines import message_lines, says_more
-from widgets.fitting import fit
+from widgets.fitting import fit, printable
 from widgets.glyphs import Glyphs
 from widgets.gpu_cells import GpuScene
 from widgets.gpu_lines import gpu_lines
@@ -32,6 +32,9 @@ from widgets.wording import UNKNOWN, age, counted, image_change
 
 LABEL = 11
 """Cells of the labels before the facts."""
+
+NAME = 120
+"""Characters of a name in the head: a longer one would push what it is about off the screen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +68,14 @@ def head(view: NodeView) -> list[LineOf]:
     node, scene = view.row.node, view.scene
     stage, admission = cells(view.row, scene, (Column.STAGE, Column.ADMISSION))
     line: list[Piece] = [
-        (node.key.name, Tone.STRONG),
+        (printable(node.key.name, NAME), Tone.STRONG),
         plain("  "),
         (f"{stage.sign} ", stage.sign_tone),
         (stage.text, stage.tone),
         plain("  "),
         (admission.text, admission.tone),
         plain("  "),
-        (" ".join(part for part in (node.category, node.key.source) if part), Tone.MUTED),
+        (" ".join(printable(part, NAME) for part in (node.category, node.key.source) if part), Tone.MUTED),
     ]
     lines: list[LineOf] = [line]
     if known := scene.last_known_of(node):

@@ -23,6 +23,7 @@ from tui.past import DAY, MONTH, WEEK, known_now, read_timeline
 from tui.screens.base import DeckScreen, bindings_of
 from tui.screens.choose import Choice, ChooseScreen
 from tui.session import Session
+from widgets.fitting import printable
 from widgets.lines import LineOf, text_of
 from widgets.sheet import Sheet, TextSheet
 from widgets.timeline_lines import timeline_lines
@@ -31,6 +32,9 @@ from widgets.wording import counted, span
 
 EVERY = 15.0
 """Seconds between two readings while the screen is open."""
+
+NAME = 80
+"""Characters of the node's name in the head: a longer one would leave no room for what happened."""
 
 SPANS = (WEEK, MONTH, DAY)
 
@@ -103,7 +107,7 @@ class TimelineScreen(DeckScreen[None]):
         order = "oldest first" if self._oldest_first else "newest first"
         zone = zone_of(self.session.now, self._zone)
         says = f"   last {span(self._span)}, {kind}, {order}, times in {zone}"
-        named = [(f"Timeline of {self.node.name}", Tone.STRONG), (says, Tone.MUTED)]
+        named = [(f"Timeline of {printable(self.node.name, NAME)}", Tone.STRONG), (says, Tone.MUTED)]
         self.query_one(".title", TextSheet).show(text_of([named]))
         self.query_one(_Entries).redraw()
 
