@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
+WATCHED = "watched"
+NOTHING = "nothing did it"
+"""What `Checkpoint.by` says of a step that asks for no key, and of one that was never done."""
+
 
 class Ending(Enum):
     """How a walk ended. LEFT: before its end, by the operator. STUCK: a checkpoint could not be observed."""
@@ -83,7 +87,7 @@ def text_of_report(report: DrillReport) -> Iterator[str]:
             yield ""
             yield f"{stage}  ({_span(took)})"
         mark = "observed" if checkpoint.observed else "NOT observed"
-        yield f"  {checkpoint.step}: {mark} after {_span(checkpoint.took)}; {checkpoint.by}"
+        yield f"  {checkpoint.step}: {mark} after {_span(checkpoint.took)}; {_did(checkpoint.by)}"
         yield from (f"    {line}" for line in checkpoint.evidence)
     yield ""
     for line in report.removed:
@@ -137,6 +141,11 @@ def _checkpoint_shape(checkpoint: Checkpoint) -> dict[str, object]:
         "at": checkpoint.at.isoformat(),
         "seconds": _seconds(checkpoint.took),
     }
+
+
+def _did(by: str) -> str:
+    """What did a step, in words: `done by key p`."""
+    return by if by in (WATCHED, NOTHING) else f"done by {by}"
 
 
 def _seconds(span: timedelta) -> float:

@@ -15,7 +15,7 @@ from fleet.ports import Clock, Journal, Reader
 
 
 class Phase(Enum):
-    """Where a step is. ASKS: for the operator's key. WAITS: for its checkpoint. HOLDS: a stage is over, to be gone on from."""
+    """Where a step is. ASKS: for the operator's key. WAITS: for its checkpoint. HOLDS: a step is over, to be gone on from."""
 
     OPENS = "opens"
     ASKS = "asks"

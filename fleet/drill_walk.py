@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from fleet.drill import Drill, DrillStage, DrillStep, Filled
-from fleet.drill_report import Checkpoint, DrillReport, Ending
+from fleet.drill_report import NOTHING, WATCHED, Checkpoint, DrillReport, Ending
 from fleet.drill_sight import Seen, Sight, judge, sight_of
 from fleet.drill_standing import Phase, Standing, Walker
 from fleet.drill_traces import Traces, leave_no_trace, remove_leftovers
@@ -48,6 +48,7 @@ class DrillWalk:
         self._by = ""
         self._began = self._started
         self._run: OperationRun | None = None
+        self._spent: OperationRun | None = None  # ended before the step began, and so no news to it
         self._ran = ""
         self._made = False
         self._again = False
@@ -103,8 +104,7 @@ class DrillWalk:
             if self.at.phase in (Phase.HOLDS, Phase.STUCK):
                 await self._attend()
             return
-        run = self._run
-        over = run if run is not None and run.operation.state is not OperationState.RUNNING else None
+        over = self._over()
         number = self.at.number
         try:
             await self._arrange()
@@ -137,7 +137,7 @@ class DrillWalk:
                 await self.walker.clock.sleep(LOOK)
 
     def began(self, run: OperationRun, by: str) -> bool:
-        """An operation began, by a `key` or else: whether it is this step's, or the next one's where a stage is over."""
+        """An operation began, by a `key` or else: whether it is this step's, or the next one's where a step is over."""
         if self.node not in run.plan.request.nodes or run is self._run:
             return False
         if self.at.phase is Phase.HOLDS and not self.finished:
@@ -151,7 +151,7 @@ class DrillWalk:
         return True
 
     async def do_it(self, by: str = "n") -> None:
-        """What `n` does: the step's own command, or going on where a stage is over. Nothing while it waits."""
+        """What `n` does: the step's own command, or going on where a step is over. Nothing while it waits."""
         async with self._turn:
             if self.at.phase is Phase.HOLDS:
                 self.go_on()
@@ -170,13 +170,13 @@ class DrillWalk:
 
     @property
     def next_verb(self) -> Verb | None:
-        """The verb that is waited for, or that the next step begins with where a stage is over."""
+        """The verb that is waited for, or that the next step begins with where a step is over."""
         if self.at.phase is Phase.HOLDS and not self.finished:
             return self.steps[self.at.number + 1][1].verb
         return self.step.verb
 
     def go_on(self) -> None:
-        """To the next step, where a stage is over."""
+        """To the next step, where a step is over."""
         if self.at.phase is Phase.HOLDS and not self.finished:
             self._begin(self.at.number + 1)
 
@@ -222,12 +222,17 @@ class DrillWalk:
             others=self.traces.others,
         )
 
+    def _over(self) -> OperationRun | None:
+        """The operation that the walk saw last, where it has ended."""
+        run = self._run
+        return run if run is not None and run.operation.state is not OperationState.RUNNING else None
+
     def _begin(self, number: int) -> None:
-        self._arranged, self._by = 0, ""
+        self._arranged, self._by, self._spent = 0, "", self._over()
         now = self._began = self.walker.clock.now()
         self._set(Standing(number, Phase.ASKS, now))
         if self.step.verb is None:
-            self._by = "watched"
+            self._by = WATCHED
             self._wait()
 
     def _wait(self) -> None:
@@ -237,7 +242,7 @@ class DrillWalk:
     async def _do(self, by: str) -> None:
         step, walker = self.step, self.walker
         if step.verb is None:
-            self._by = self._by or "watched"
+            self._by = self._by or WATCHED
             self._wait()
             return
         self._set(replace(self.at, doing=f"planning to {step.verb.value} {self.node.name}"))
@@ -312,11 +317,14 @@ class DrillWalk:
         elif over is not None and self._failed(over):
             self._stick(f"{over.operation.says or 'the operation failed'}: {_last(over)} ({missing})")
         elif self.walker.clock.now() - self.at.since > self.step.within:
-            self._stick(f"not observed within {self.step.within.total_seconds():g} s: {missing}")
+            ended = over is not None and over.operation.state is not OperationState.DONE
+            after = f" (the {over.plan.verb.value} before it ended: {_last(over)})" if over and ended else ""
+            self._stick(f"not observed within {self.step.within.total_seconds():g} s: {missing}{after}")
 
     def _failed(self, run: OperationRun) -> bool:
-        """Whether this step's own operation failed, so that waiting on is in vain."""
-        return run.plan.verb is self.step.verb and run.operation.state is not OperationState.DONE
+        """Whether the operation of this step failed, or the one that it watches did meanwhile: waiting on is in vain."""
+        mine = run.plan.verb is self.step.verb or (self.step.verb is None and run is not self._spent)
+        return mine and run.operation.state is not OperationState.DONE
 
     def _undecided(self, run: OperationRun) -> bool:
         """Whether it ended in UNKNOWN before the step's time was up: telemetry comes late after a repair."""
@@ -334,11 +342,7 @@ class DrillWalk:
             self._ran,
         )
         self._note(tuple(each.says for each in seen), observed=True)
-        last = self.step is self.stage.steps[-1]
-        if last:
-            self._set(replace(self.at, phase=Phase.HOLDS))
-        else:
-            self._begin(self.at.number + 1)
+        self._set(replace(self.at, phase=Phase.HOLDS))
 
     def _trouble(self, error: FleetError) -> None:
         """A look that failed: final where we may not, else tried again until the step's time is up."""
@@ -359,7 +363,7 @@ class DrillWalk:
         mine = (self.stage.title, self.step.title)
         self.checkpoints[:] = [each for each in self.checkpoints if (each.stage, each.step) != mine]
         self.checkpoints.append(
-            Checkpoint(*mine, observed, evidence, self._by or "nothing did it", now, now - self._began)
+            Checkpoint(*mine, observed, evidence, self._by or NOTHING, now, now - self._began)
         )
 
     def _set(self, at: Standing) -> None:

@@ -7,9 +7,13 @@ from collections.abc import Mapping
 from fleet.drill import Shows
 from fleet.drill_standing import Phase
 from fleet.drill_walk import DrillWalk
+from fleet.node import NodeKey
+from fleet.plan import Verb
+from tui.command import Command
 from tui.commands import BY_VERB
 from widgets.coach import CoachFacts, Observed
 from widgets.tones import Tone
+from widgets.wording import counted
 
 _STATES: Mapping[Phase, tuple[str, Tone]] = {
     Phase.OPENS: ("begins", Tone.NOTE),
@@ -51,15 +55,25 @@ def coach_facts(walk: DrillWalk, keys: Mapping[str, str], answer: str = "") -> C
     )
 
 
-def answer_to(walk: DrillWalk, verb_id: str, keys: Mapping[str, str], label: str, does: str) -> str:
-    """What a verb's key means here, where it is not the one the drill waits for; empty where it is."""
-    wanted = walk.next_verb
-    if wanted is not None and BY_VERB[wanted].id == verb_id:
-        return ""
-    waits = "asks for no key now: it watches"
-    if wanted is not None:
+def answer_to(
+    walk: DrillWalk, command: Command, keys: Mapping[str, str], targets: tuple[NodeKey, ...]
+) -> str:
+    """What a verb's key means here, where it is not the one that the drill waits for, or not for its node; else empty."""
+    wanted, key = walk.next_verb, keys[command.id]
+    if walk.at.phase is Phase.WAITS:
+        waits = "asks for no key now: it watches"
+    elif wanted is not None:
         waits = f"waits for {keys[BY_VERB[wanted].id]}: {BY_VERB[wanted].label}"
-    return f"{keys[verb_id]} is {label}; the drill {waits}. Do it all the same, or leave it with esc. {does}"
+    else:
+        waits = f"waits for {keys['drill.next']}: {'report' if walk.finished else 'go on'}"
+    if command.verb is not wanted or walk.at.phase is Phase.WAITS:
+        return f"{key} is {command.label}; the drill {waits}. Do it all the same, or leave it with esc. {command.does}"
+    if wanted is Verb.PROVISION or targets == (walk.node,):
+        return ""
+    whom = targets[0].name if len(targets) == 1 else counted(len(targets), "node")
+    return (
+        f"{key} is right, but this is for {whom}. Leave it with esc, and put the cursor on {walk.node.name}."
+    )
 
 
 def _act(walk: DrillWalk, keys: Mapping[str, str]) -> str:
@@ -81,8 +95,8 @@ def _act(walk: DrillWalk, keys: Mapping[str, str]) -> str:
             if at.doing or verb is None:
                 return at.doing
             command = BY_VERB[verb]
-            where = f"name it {walk.node.name}" if verb.value == "provision" else f"on {walk.node.name}"
-            return f"Press {keys[command.id]}: {command.label} {where}"
+            where = f", and name it {walk.node.name}" if verb is Verb.PROVISION else f" on {walk.node.name}"
+            return f"Press {keys[command.id]}: {command.label}{where}"
 
 
 def _next(walk: DrillWalk, key: str) -> str:

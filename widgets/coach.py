@@ -106,9 +106,7 @@ class Coach(VerticalScroll):
 def strip_lines(facts: CoachFacts, glyphs: Glyphs, width: int) -> list[LineOf]:
     """Nine lines: where we are, what happens, the key with its cost, what to expect, and the checkpoint."""
     lines: list[LineOf] = [
-        spread(
-            [(f"{facts.stage}  ", Tone.STRONG), plain(facts.step)], [(f"{facts.state}", facts.tone)], width
-        )
+        spread([(f"{facts.stage}  ", Tone.STRONG), plain(facts.step)], [(facts.state, facts.tone)], width)
     ]
     told = facts.answer or facts.trouble
     lines += _first(told or facts.does, Tone.WARN if told else Tone.PLAIN, width, 2)
@@ -174,7 +172,8 @@ def _evidence(facts: CoachFacts, glyphs: Glyphs, width: int, room: int) -> list[
         shown = said[: 1 + over]
         over -= max(0, len(shown) - 1)
         if len(shown) < len(said):
-            shown = [*shown[:-1], cut([*shown[-1], *said[len(shown)]], width)]
+            *before, (text, tone) = shown[-1]
+            shown = [*shown[:-1], cut([*before, (f"{text} {said[len(shown)][-1][0]}", tone)], width)]
         lines += shown
     return lines
 

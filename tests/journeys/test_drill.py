@@ -207,6 +207,21 @@ async def test_a_wrong_verb_is_not_punished_and_can_be_taken_back() -> None:
         assert here.traces() == []
 
 
+async def test_a_watched_operation_that_fails_is_said_at_once() -> None:
+    async with ground(stride=FAST) as here:
+        walk = here.walk(DRILL)
+        walking = await here.walked_to(walk, 6)
+        before = here.clock.now()
+        (running,) = walk.walker.dispatcher.running()
+        walk.walker.dispatcher.cancel(running.operation.id)
+        await walking
+        assert walk.at.phase is Phase.STUCK
+        assert "cancel" in walk.at.trouble
+        assert here.clock.now() - before < DRILL.stages[3].steps[2].within
+        await walk.leave()
+        assert here.traces() == []
+
+
 async def test_nodes_of_others_are_never_removed() -> None:
     async with ground(stride=FAST) as here:
         names = {each["metadata"]["name"] for each in here.simulation.store.list(NAMESPACES)}

@@ -123,6 +123,7 @@ class Stagehand:
         self._at.fleet.lab.change(
             NODE, stage=Stage.DRAINING, admission=Admission.CORDONED, image=Image("v1", "label", "v2")
         )
+        self.walk._waits = lambda: ("waits for budget drill-budget",)  # type: ignore[method-assign]  # no drain runs here
 
     def evicted(self) -> None:
         self._at.fleet.lab.facts[NODE] = replace(self._at.fleet.lab.facts[NODE], placements=())
@@ -201,6 +202,11 @@ async def patch(at: Driver, hand: Stagehand) -> None:
     await at.sees("(2/3)")
 
 
+async def budget(at: Driver, hand: Stagehand) -> None:
+    await hand.play(5, hold=True)
+    await at.sees("(1/3)", "observed")
+
+
 async def patched(at: Driver, hand: Stagehand) -> None:
     await hand.play(7, hold=True)
     await at.sees("4 of 5", "observed")
@@ -239,6 +245,7 @@ PLAYS: Mapping[str, Play] = {
     "gate": gate,
     "wrong-key": wrong_key,
     "in-service": in_service,
+    "budget": budget,
     "patch": patch,
     "patched": patched,
     "retire": retire,

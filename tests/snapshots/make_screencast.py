@@ -60,7 +60,7 @@ def typed(at: Terminal, text: str) -> None:
 
 
 def walk(at: Terminal) -> None:
-    """The whole drill, by its keys; `n` only goes on from one stage to the next."""
+    """The whole drill, by its keys; `n` only goes on from one step to the next."""
     found = re.search(r"drill-[0-9a-f]{6}", read(at, "1 of 5 Provision", "your turn"))
     assert found is not None
     node = found[0]
@@ -71,7 +71,9 @@ def walk(at: Terminal) -> None:
     at.press("Enter")
     read(at, "1 of 5 Provision", "n: go on")
     at.press("n")
-    read(at, "2 of 5 Health gate (2/2)", "your turn", "8 GPUs")
+    read(at, "2 of 5 Health gate (1/2)", "n: go on", "8 GPUs")
+    at.press("n")
+    read(at, "2 of 5 Health gate (2/2)", "your turn")
     at.press("u")
     read(at, "only a gate opens it")
     at.press("Escape")
@@ -85,7 +87,9 @@ def walk(at: Terminal) -> None:
     typed(at, "the patch of the month")
     at.sees("can't be confirmed by a key")
     typed(at, node)
-    read(at, "4 of 5 Patch (2/3)")
+    for step in ("(1/3)", "(2/3)"):
+        read(at, f"4 of 5 Patch {step}", "n: go on")
+        at.press("n")
     read(at, "4 of 5 Patch (3/3)", "n: go on")
     at.press("x")
     read(at, "Retire", "Run it")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from widgets.coach import STRIP_LINES, CoachFacts, Observed, pane_lines, strip_lines
@@ -60,6 +62,15 @@ def test_a_pane_says_everything_and_a_strip_what_is_needed_to_go_on() -> None:
     strip = text(strip_lines(FACTS, UNICODE, 80))
     for part in (FACTS.stage, FACTS.state, FACTS.act, FACTS.hints, "stage gated", "none yet"):
         assert part in strip
+
+
+@pytest.mark.parametrize("first", range(50, 79))
+def test_evidence_that_is_cut_ends_in_an_ellipsis_wherever_its_words_end(first: int) -> None:
+    seen = Observed("node", f"{'x' * first} {'y' * 50} {'z' * 50}", met=True)
+    for line in strip_lines(replace(FACTS, checkpoint=(seen,) * 4), UNICODE, 80):
+        said = text([line])
+        if "xxx" in said:
+            assert said.endswith("…")
 
 
 def test_what_is_observed_and_what_is_not_differ_by_more_than_colour() -> None:

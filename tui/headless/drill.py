@@ -96,6 +96,6 @@ class _Teller:
         line = f"stage {walk.drill.stages.index(walk.stage) + 1} of {len(walk.drill.stages)}, {walk.stage.title}: {walk.step.title}"
         if walk.at.phase is Phase.LEAVES:
             line = walk.at.doing
-        if line != self._told and walk.at.phase is not Phase.OPENS:
+        if line != self._told and walk.at.phase not in (Phase.OPENS, Phase.OVER):
             self._told = line
             tell(line)

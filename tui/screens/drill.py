@@ -114,27 +114,35 @@ class DrillScreen(FleetScreen):
         """Put the cursor on the drill's node when it first appears: the next keys are meant for it."""
         super().paint(resort=resort)
         walk = self.walk
-        if walk is not None and not self._placed and walk.node in self.session.deck.store:
-            self.view.reveal(walk.node)
-            self.show_table()
-            self._placed = self.table.put_cursor(walk.node)
+        if walk is not None and not self._placed:
+            self._placed = self._to_its_node(walk)
+
+    def _to_its_node(self, walk: DrillWalk) -> bool:
+        """Put the cursor on the drill's node, where it is there and no filter hides it."""
+        if walk.node not in self.session.deck.store:
+            return False
+        self.view.reveal(walk.node)
+        self.show_table()
+        return self.table.put_cursor(walk.node)
 
     def do(self, command: Command) -> None:
-        """Do it as ever; a verb that is not the drill's next gets an answer beside the coach, too."""
+        """Do it as ever; a verb that is not the drill's next, or not for its node, gets an answer beside the coach, too."""
         if self.walk is not None and command.verb is not None:
             keys = {each.id: self.keys_of(each) for each in commands.ALL}
-            self._answer = answer_to(self.walk, command.id, keys, command.label, command.does)
+            self._answer = answer_to(self.walk, command, keys, self.targets)
             self.coach()
-            if command.verb is self.walk.next_verb and command.why_not(self.standing()) is None:
-                self.run_worker(self._do_arranged(self.walk, command), group="drill-step", exclusive=True)
+            if not self._answer and command.why_not(self.standing()) is None:
+                arranged = self._do_arranged(self.walk, command, self.targets)
+                self.run_worker(arranged, group="drill-step", exclusive=True)
                 return
         super().do(command)
 
-    async def _do_arranged(self, walk: DrillWalk, command: Command) -> None:
-        """Do the drill's next verb once its step has been arranged, so that the plan is read with that."""
+    async def _do_arranged(self, walk: DrillWalk, command: Command, nodes: tuple[NodeKey, ...]) -> None:
+        """Do the drill's next verb, on the nodes it was meant for, once its step has been arranged: the plan is read with that."""
         walk.go_on()
         await walk.arrange()
-        super().do(command)
+        with self.meaning(nodes):
+            super().do(command)
 
     def ask_for_node(self) -> None:
         """Ask for a new node, with the drill's own filled in where that is what comes next."""
@@ -144,8 +152,12 @@ class DrillScreen(FleetScreen):
             return
 
         def filled(asked: tuple[NodeKey, Options] | None) -> None:
-            if asked is not None:
-                self.ask(Verb.PROVISION, (asked[0],), asked[1])
+            if asked is None:
+                return
+            if asked[0] != walk.node:
+                self._answer = f"{asked[0].name} would be yours to keep and to retire: the drill waits for {walk.node.name}"
+                self.coach()
+            self.ask(Verb.PROVISION, (asked[0],), asked[1])
 
         screen = ProvisionScreen(
             self.session,
@@ -165,6 +177,8 @@ class DrillScreen(FleetScreen):
         if walk.finished:
             self.leave()
         elif walk.at.phase in (Phase.ASKS, Phase.HOLDS, Phase.STUCK):
+            self.say("")
+            self._to_its_node(walk)
             self.run_worker(walk.do_it(), group="drill-step", exclusive=True)
         else:
             self.say("it is on its way: the coach says what is waited for", Tone.NOTE)

@@ -10,6 +10,7 @@ from textual.binding import BindingType
 from textual.containers import VerticalScroll
 
 from fleet.drill_report import DrillReport, text_of_report
+from fleet.drill_standing import Phase
 from fleet.drill_walk import DrillWalk
 from tui import commands
 from tui.command import Place
@@ -79,7 +80,9 @@ def _explained(walk: DrillWalk) -> Iterator[LineOf]:
             yield [plain(printable(fill(text), 1200))]
             yield []
     yield [("Checkpoint", Tone.STRONG)]
-    for seen in walk.at.seen:
+    if walk.at.phase is Phase.ASKS:
+        yield from ([("will show  ", Tone.NOTE), plain(str(wanted))] for wanted in walk.step.expects)
+    for seen in () if walk.at.phase is Phase.ASKS else walk.at.seen:
         yield [
             ("observed  " if seen.met else "waits     ", Tone.GOOD if seen.met else Tone.NOTE),
             (f"{seen.expectation}: ", Tone.MUTED),

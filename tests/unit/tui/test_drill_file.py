@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet.drill import Arranged, Drill, PodState, Shows
+from fleet.drill import Arranged, Drill, Filled, PodState, Shows
 from fleet.plan import Verb
 from tui.drill_file import load_drill, packaged, read_drill
 from tui.toml_section import BadSettings
@@ -139,3 +139,15 @@ def test_an_unknown_drill_names_those_that_are_known(tmp_path: Path) -> None:
         load_drill("lifecicle")
     with pytest.raises(BadSettings, match="can't be read"):
         load_drill(str(tmp_path / "nowhere.toml"))
+
+
+@pytest.mark.parametrize("name", packaged())
+def test_what_the_coach_says_first_of_a_packaged_step_fits_a_line_of_80_columns(name: str) -> None:
+    drill, room = load_drill(name), 78
+    fill = Filled({"node": "drill-4f21c0", "namespace": "quarterdeck-drill-4f21c0", "image": "v1"})
+    for number, stage in enumerate(drill.stages, 1):
+        for step in stage.steps:
+            which = f" ({stage.steps.index(step) + 1}/{len(stage.steps)})" if len(stage.steps) > 1 else ""
+            head = f"{number} of {len(drill.stages)} {stage.title}{which}  {step.title} not reached"
+            assert len(head) <= room, head
+            assert len(f"Expect  {fill(step.texts.expect)}") <= room, step.texts.expect
