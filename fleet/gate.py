@@ -22,6 +22,9 @@ from fleet.telemetry_feed import Readings
 
 _DECIDE: dict[str, Applies] = {**FROM_FACTS, **FROM_TELEMETRY}
 
+_STAYS_BROKEN = frozenset({"row-remap"})
+"""A GPU whose rows can't be remapped any more is replaced (NVIDIA's row remapping guide): a settling node's gate need not wait."""
+
 ReadGpus = Callable[[NodeKey], Awaitable[Readings]]
 
 
@@ -40,14 +43,15 @@ class GateChecker:
         else:
             readings = await self._read_gpus(facts.node.key)
         scene = Scene(facts, category, self._policy, readings, self._clock.now())
-        found = check_all(scene)
-        return found if self._read_gpus is not None else tuple(map(_for_good, found))
+        blind = self._read_gpus is None
+        return tuple(_for_good(finding, blind=blind) for finding in check_all(scene))
 
 
-def _for_good(finding: Finding) -> Finding:
-    """What telemetry would have told, where there is none to wait for."""
-    unknown = finding.verdict is Verdict.UNKNOWN and finding.check in FROM_TELEMETRY
-    return replace(finding, final=True) if unknown else finding
+def _for_good(finding: Finding, *, blind: bool) -> Finding:
+    """What no waiting changes: telemetry where there is no source of it, and a fault that stays until the GPU is replaced."""
+    unknown = blind and finding.verdict is Verdict.UNKNOWN and finding.check in FROM_TELEMETRY
+    broken = finding.verdict is Verdict.FAIL and finding.check in _STAYS_BROKEN
+    return replace(finding, final=True) if unknown or broken else finding
 
 
 def check_all(scene: Scene) -> tuple[Finding, ...]:

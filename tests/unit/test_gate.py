@@ -423,6 +423,21 @@ async def test_without_a_telemetry_source_it_says_how_to_do_without_and_that_is_
     assert verdict_of(await checker.findings(NodeFacts(NODE), without)) is Verdict.WARN
 
 
+@pytest.mark.parametrize(
+    ("fault", "check", "waits"),
+    [("row_remap_failure", "row-remap", False), ("remap_pending", "row-remap-pending", True)],
+)
+async def test_only_a_fault_that_stays_is_not_waited_for(fault: str, check: str, waits: bool) -> None:
+    rows = gpus(**{fault: True})
+
+    async def read(key: NodeKey) -> Readings:
+        return Readings(node_from_gpus(rows, START), rows, "prometheus")
+
+    found_now = await GateChecker(Policy(), ManualClock(), read).findings(NodeFacts(NODE), H100)
+    (finding,) = (each for each in found_now if each.check == check)
+    assert (finding.verdict, finding.final) == (Verdict.FAIL, not waits)
+
+
 async def test_findings_that_came_with_the_facts_are_kept() -> None:
     async def read(key: NodeKey) -> Readings:
         return Readings(node_from_gpus(gpus(), START), gpus(), "prometheus")
