@@ -70,12 +70,22 @@ def _names(facts: HeaderFacts) -> LineOf:
         line.append(("  read-only", Tone.WARN))
     if facts.last_known:
         return [*line, (f"  {facts.glyphs.warn} {_last_known(facts)}", Tone.WARN)]
+    if _unlisted(facts):  # the empty table says why, whole
+        return line
     for badge in facts.summary.feeds:
         if badge.health not in (FeedHealth.LIVE, FeedHealth.STARTING) and badge.state.why:
             name = badge.state.source if facts.sources > 1 else badge.state.name
             line.append((f"  {facts.glyphs.warn} {name}: {badge.state.why}", Tone.BAD))
             break
     return line
+
+
+def _unlisted(facts: HeaderFacts) -> bool:
+    """No node was ever listed, and not because there is none."""
+    listed = any(
+        badge.state.name == "nodes" and badge.health is FeedHealth.LIVE for badge in facts.summary.feeds
+    )
+    return not facts.summary.totals.nodes and not listed
 
 
 def _last_known(facts: HeaderFacts) -> str:
@@ -154,6 +164,11 @@ def _counts(facts: HeaderFacts, width: int) -> LineOf:
         ],
         _gpus(totals),
     ]
+    if _unlisted(facts):
+        groups = [
+            [("?", Tone.UNKNOWN), (" nodes in service", Tone.MUTED)],
+            [("?", Tone.UNKNOWN), (" GPUs usable", Tone.MUTED)],
+        ]
     if facts.shown is not None and facts.shown != totals.nodes:
         groups.append([(f"{facts.shown:,} shown", Tone.NOTE)])
     for count, word, tone in (

@@ -26,7 +26,8 @@ from fleet.sorting import Sort
 from fleet.view import Line, LineKey, LineKind
 from widgets.cells import Scene
 from widgets.columns import DEFAULT_COLUMNS, SHAPES, SORTS, Column, Placed, place
-from widgets.fitting import fit
+from widgets.fitting import fit, printable
+from widgets.lines import plain, wrapped
 from widgets.strips import GUTTER, INDENT, Brushes, Stance, WholeStrip, header_strip
 from widgets.table_brushes import COMPONENTS, TABLE_CSS, brushes_of
 from widgets.table_marks import Marks
@@ -332,11 +333,22 @@ class FleetTable(Widget, can_focus=True):
         strips.extend(self._line(index, brushes) for index in range(view.top, view.last))
         ground = brushes.grounds[LineKind.NODE, False].plain
         if not view.length and self.size.height > _TITLES:
-            text = fit("  " + self._nothing, self.size.width, ellipsis=self._scene.glyphs.ellipsis)
-            strips.append(self._filtered(Strip([Segment(text, ground)], self.size.width)))
+            strips.extend(self._emptiness(ground))
         blank = self._blank(ground)
         strips.extend([blank] * (self.size.height - len(strips)))
         return strips
+
+    def _emptiness(self, ground: Style) -> list[Strip]:
+        """Why there is no line, whole, in as many lines as it needs."""
+        width, ellipsis = self.size.width, self._scene.glyphs.ellipsis
+        said = wrapped([plain(printable(self._nothing, 2000))], max(1, width - 4))[
+            : self.size.height - _TITLES
+        ]
+        texts = ["".join(text for text, _ in line).strip() for line in said]
+        return [
+            self._filtered(Strip([Segment(fit("  " + text, width, ellipsis=ellipsis), ground)], width))
+            for text in texts
+        ]
 
     def _line(self, index: int, brushes: Brushes) -> Strip:
         line = self._model.line(index)

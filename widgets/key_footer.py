@@ -17,12 +17,16 @@ from widgets.tones import Tone
 
 @dataclass(frozen=True, slots=True)
 class KeyHint:
-    """A key as shown, what it does in a word, and why it can't now (empty: it can). `command` names it in messages."""
+    """A key as shown, what it does in a word, and why it can't now (empty: it can). `command` names it in messages.
+
+    One that is `kept` has its place before the others: how to leave a screen, and where all keys stand.
+    """
 
     key: str
     label: str
     why_not: str = ""
     command: str = ""
+    kept: bool = False
 
 
 class KeyFooter(Sheet):
@@ -63,12 +67,20 @@ class KeyFooter(Sheet):
                 self.post_message(self.Pressed(hint))
 
     def _places(self, width: int) -> list[tuple[KeyHint, int, int]]:
-        places = []
+        places: list[tuple[KeyHint, int, int]] = []
         start = 0
+        kept = sum(_wide(hint) + 2 for hint in self._hints if hint.kept)
+        full = False
         for hint in self._hints:
-            end = start + width_of(hint.key) + 1 + width_of(hint.label)
-            if end > width:
-                break
+            kept -= (_wide(hint) + 2) * hint.kept
+            end = start + _wide(hint)
+            full = full or (not hint.kept and end + kept > width)
+            if end > width or (full and not hint.kept):
+                continue
             places.append((hint, start, end))
             start = end + 2
         return places
+
+
+def _wide(hint: KeyHint) -> int:
+    return width_of(hint.key) + 1 + width_of(hint.label)

@@ -108,6 +108,31 @@ def test_a_feed_that_is_not_live_shouts_at_eighty_columns_too() -> None:
     assert drawn(80)[0].endswith("no feed")
 
 
+def test_a_fleet_that_was_never_listed_counts_as_unknown_and_not_as_empty() -> None:
+    def counts(*badges: FeedBadge) -> str:
+        header = FleetHeader()
+        header._facts = HeaderFacts(("prod",), FleetSummary(Totals(), badges), NOW)
+        return header.draw(80).plain
+
+    away = counts(badge("nodes", FeedHealth.UNREACHABLE, "https://10.0.0.1:6443/api/v1/nodes: refused"))
+    assert "? nodes in service  ? GPUs usable" in away
+    assert "0 of 0" not in away
+    assert "nodes:" not in away, "the reason stands whole in the empty table, and is not cut short here too"
+    assert "? nodes in service" in counts(badge("nodes", FeedHealth.STARTING), badge("pods"))
+    assert "? nodes in service" in counts()
+    assert "0 of 0 in service" in counts(badge("nodes"))
+
+
+def test_the_key_back_and_the_help_are_in_the_footer_however_narrow_it_is() -> None:
+    footer = KeyFooter()
+    verbs = [KeyHint("g", "Gate"), KeyHint("c", "Cordon"), KeyHint("d", "Drain")]
+    footer.show([*verbs, KeyHint("?", "Help", kept=True), KeyHint("esc", "Back", kept=True)])
+    assert footer.draw(80).plain == "g Gate  c Cordon  d Drain  ? Help  esc Back"
+    assert footer.draw(36).plain == "g Gate  c Cordon  ? Help  esc Back"
+    assert footer.draw(20).plain == "? Help  esc Back"
+    assert footer.draw(8).plain == "? Help"
+
+
 class BarsApp(App[None]):
     def __init__(self) -> None:
         super().__init__()

@@ -118,6 +118,16 @@ async def test_rows_that_appear_above_do_not_move_what_is_looked_at() -> None:
         assert table.lines_on_screen.index(fleet.view.index_of(key(100)) or 0) == height
 
 
+async def test_why_a_fleet_is_empty_is_told_whole_on_a_narrow_screen() -> None:
+    says = "prod is unreachable: https://api.prod.example:6443/api/v1/nodes: connection refused. `doctor` tells more"
+    async with table_of(0, size=(40, 10)) as (table, _, _pilot, _app):
+        table.show(SCENE, nothing=says)
+        lines = [line.rstrip() for line in text_of(table)[1:] if line.strip()]
+        assert "".join("".join(lines).split()) == "".join(says.split())
+        assert len(lines) > 2
+        assert all(line.startswith("  ") for line in lines)
+
+
 async def test_an_empty_fleet_says_why_it_is_empty() -> None:
     async with table_of(0) as (table, _, pilot, _app):
         table.show(SCENE, nothing="no node matches [red]")

@@ -99,7 +99,11 @@ class DeckScreen(Screen[Result]):
         """Write the footer anew: which keys work now may have changed."""
         at = self.standing()
         shown = sorted((each for each in self.commands() if each.footer), key=lambda each: each.footer)
-        hints = [KeyHint(self.keys_of(each), each.label, each.why_not(at) or "", each.id) for each in shown]
+        kept = ("Back",) if self.PLACE is Place.CONFIRM else ("Help", "Back")  # a reason is typed there
+        hints = [
+            KeyHint(self.keys_of(each), each.label, each.why_not(at) or "", each.id, each.label in kept)
+            for each in shown
+        ]
         for foot in self.query(KeyFooter):
             foot.show(hints)
 
