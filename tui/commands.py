@@ -177,10 +177,10 @@ FILTER_LEAVE = Command(
     "Clear the filter",
     "Leave the filter bar and show all; enter keeps the filter and goes to the table.",
     Place.FILTER,
-    _LOOK,
+    Kind.FILTER,
 )
 FILTER_COMPLETE = Command(
-    "filter.complete", "tab", "Complete", "Take the word that is offered.", Place.FILTER, _LOOK
+    "filter.complete", "tab", "Complete", "Take the word that is offered.", Place.FILTER, Kind.FILTER
 )
 SORT = Command("fleet.sort", "s", "Sort", "Choose the column to sort by.", _FLEET, _LOOK, footer=13)
 REVERSE = Command("fleet.reverse", "S", "Reverse", "Turn the order round.", _FLEET, _LOOK)
@@ -292,7 +292,7 @@ SHORTER = Command(
     "Shorter past",
     "Charts of 24 h, 6 h, 1 h, 15 min: the next shorter one.",
     Place.GPUS,
-    _LOOK,
+    Kind.GPUS,
     footer=17,
 )
 LONGER = Command(
@@ -301,10 +301,12 @@ LONGER = Command(
     "Longer past",
     "The next longer one.",
     Place.GPUS,
-    _LOOK,
+    Kind.GPUS,
     footer=18,
 )
-GPUS_BACK = Command("gpus.back", "escape,q", "Back", "Back to where you were.", Place.GPUS, _LOOK, footer=9)
+GPUS_BACK = Command(
+    "gpus.back", "escape,q", "Back", "Back to where you were.", Place.GPUS, Kind.GPUS, footer=9
+)
 NODE_BACK = Command("node.back", "escape,q", "Back", "Back to the fleet.", Place.NODE, _LOOK, footer=9)
 READ_BACK = Command(
     "reading.back", "escape,q", "Back", "Back to where you were.", Place.READING, _PROGRAM, footer=9

@@ -18,6 +18,8 @@ _SPELLED = {
     "question_mark": "?",
     "colon": ":",
     "asterisk": "*",
+    "plus": "+",
+    "minus": "-",
     "left_square_bracket": "[",
     "right_square_bracket": "]",
     "escape": "esc",

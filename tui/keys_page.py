@@ -6,6 +6,7 @@ import sys
 
 from tui.command import Danger, Kind
 from tui.commands import ALL
+from tui.keymap import spelled
 
 _DANGERS = {
     Danger.NONE: "",
@@ -45,7 +46,8 @@ def page() -> str:
 
 
 def _keys(keys: str) -> str:
-    return " ".join(f"`{key.strip()}`" for key in keys.split(",") if key.strip())
+    """As they look, which the settings understand as well."""
+    return " ".join(f"`{key}`" for key in spelled(keys, most=keys.count(",") + 1).split())
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from tui import why_not
 from tui.command import Command, Kind, Place
 
 _FLEET, _HEAT, _TIMELINE, _DRIFT = Place.FLEET, Place.HEAT, Place.TIMELINE, Place.DRIFT
-_LOOK, _MARK = Kind.LOOKING, Kind.MARKING
+_LOOK = Kind.LOOKING
 
 HEAT = Command(
     "fleet.heat",
@@ -23,17 +23,17 @@ HEAT_IN = Command(
     "Closer",
     "From racks to nodes to GPUs, then the node itself.",
     _HEAT,
-    _LOOK,
+    Kind.HEAT,
     footer=1,
 )
-HEAT_OUT = Command("heat.out", "minus", "Farther", "From GPUs to nodes to racks.", _HEAT, _LOOK, footer=2)
+HEAT_OUT = Command("heat.out", "minus", "Farther", "From GPUs to nodes to racks.", _HEAT, Kind.HEAT, footer=2)
 HEAT_MEASURE = Command(
     "heat.measure",
     "m",
     "Measure",
     "The next of utilisation, temperature, power, memory and errors.",
     _HEAT,
-    _LOOK,
+    Kind.HEAT,
     footer=3,
 )
 HEAT_BY = Command(
@@ -42,18 +42,18 @@ HEAT_BY = Command(
     "By",
     "Put together by rack, switch, NVLink clique, zone or category.",
     _HEAT,
-    _LOOK,
+    Kind.HEAT,
     footer=4,
 )
-HEAT_UP = Command("heat.up", "up,k", "Up", "The cell above.", _HEAT, _MARK)
-HEAT_DOWN = Command("heat.down", "down,j", "Down", "The cell below.", _HEAT, _MARK)
-HEAT_LEFT = Command("heat.left", "left,h", "Left", "The cell before.", _HEAT, _MARK)
-HEAT_RIGHT = Command("heat.right", "right,l", "Right", "The cell after.", _HEAT, _MARK)
-HEAT_PAGE_UP = Command("heat.page-up", "pageup,ctrl+b", "Page up", "One page up.", _HEAT, _MARK)
-HEAT_PAGE_DOWN = Command("heat.page-down", "pagedown,ctrl+f", "Page down", "One page down.", _HEAT, _MARK)
-HEAT_FIRST = Command("heat.first", "home", "First", "To the first cell.", _HEAT, _MARK)
-HEAT_LAST = Command("heat.last", "end", "Last", "To the last cell.", _HEAT, _MARK)
-HEAT_BACK = Command("heat.back", "escape,q", "Back", "Back to the fleet.", _HEAT, _LOOK, footer=9)
+HEAT_UP = Command("heat.up", "up,k", "Up", "The cell above.", _HEAT, Kind.HEAT)
+HEAT_DOWN = Command("heat.down", "down,j", "Down", "The cell below.", _HEAT, Kind.HEAT)
+HEAT_LEFT = Command("heat.left", "left,h", "Left", "The cell before.", _HEAT, Kind.HEAT)
+HEAT_RIGHT = Command("heat.right", "right,l", "Right", "The cell after.", _HEAT, Kind.HEAT)
+HEAT_PAGE_UP = Command("heat.page-up", "pageup,ctrl+b", "Page up", "One page up.", _HEAT, Kind.HEAT)
+HEAT_PAGE_DOWN = Command("heat.page-down", "pagedown,ctrl+f", "Page down", "One page down.", _HEAT, Kind.HEAT)
+HEAT_FIRST = Command("heat.first", "home", "First", "To the first cell.", _HEAT, Kind.HEAT)
+HEAT_LAST = Command("heat.last", "end", "Last", "To the last cell.", _HEAT, Kind.HEAT)
+HEAT_BACK = Command("heat.back", "escape,q", "Back", "Back to the fleet.", _HEAT, Kind.HEAT, footer=9)
 
 TIMELINE = Command(
     "fleet.timeline",
@@ -66,16 +66,22 @@ TIMELINE = Command(
     footer=16,
 )
 TIMELINE_KINDS = Command(
-    "timeline.kinds", "f", "Kind", "Show lines of one kind alone, or all.", _TIMELINE, _LOOK, footer=1
+    "timeline.kinds", "f", "Kind", "Show lines of one kind alone, or all.", _TIMELINE, Kind.TIMELINE, footer=1
 )
 TIMELINE_SPAN = Command(
-    "timeline.span", "s", "Span", "The last day, week or month.", _TIMELINE, _LOOK, footer=2
+    "timeline.span", "s", "Span", "The last day, week or month.", _TIMELINE, Kind.TIMELINE, footer=2
 )
 TIMELINE_ORDER = Command(
-    "timeline.order", "r", "Turn round", "Newest or oldest first.", _TIMELINE, _LOOK, footer=3
+    "timeline.order", "r", "Turn round", "Newest or oldest first.", _TIMELINE, Kind.TIMELINE, footer=3
 )
 TIMELINE_LOCAL = Command(
-    "timeline.local", "l", "Local time", "Times in UTC or of this machine's zone.", _TIMELINE, _LOOK, footer=4
+    "timeline.local",
+    "l",
+    "Local time",
+    "Times in UTC or of this machine's zone.",
+    _TIMELINE,
+    Kind.TIMELINE,
+    footer=4,
 )
 TIMELINE_WRITE = Command(
     "timeline.write",
@@ -83,11 +89,11 @@ TIMELINE_WRITE = Command(
     "Write",
     "Write what is shown as Markdown to a new file in the current folder.",
     _TIMELINE,
-    _LOOK,
+    Kind.TIMELINE,
     footer=5,
 )
 TIMELINE_BACK = Command(
-    "timeline.back", "escape,q", "Back", "Back to where you were.", _TIMELINE, _LOOK, footer=9
+    "timeline.back", "escape,q", "Back", "Back to where you were.", _TIMELINE, Kind.TIMELINE, footer=9
 )
 
 DRIFT = Command(
@@ -105,17 +111,29 @@ DRIFT_OPEN = Command(
     "These nodes",
     "Show in the fleet the nodes that this cell is odd on; the timeline of an offender.",
     _DRIFT,
-    _LOOK,
+    Kind.DRIFT,
     footer=1,
 )
 DRIFT_MARK = Command(
-    "drift.mark", "space", "Mark them", "Mark the nodes that this cell is odd on.", _DRIFT, _LOOK, footer=2
+    "drift.mark",
+    "space",
+    "Mark them",
+    "Mark the nodes that this cell is odd on.",
+    _DRIFT,
+    Kind.DRIFT,
+    footer=2,
 )
 DRIFT_NEXT = Command(
-    "drift.next", "w", "Next odd", "To the next cell with an odd one.", _DRIFT, _LOOK, footer=3
+    "drift.next", "w", "Next odd", "To the next cell with an odd one.", _DRIFT, Kind.DRIFT, footer=3
 )
 DRIFT_TURN = Command(
-    "drift.turn", "tab", "Offenders", "Between the matrix and the repeat offenders.", _DRIFT, _LOOK, footer=4
+    "drift.turn",
+    "tab",
+    "Offenders",
+    "Between the matrix and the repeat offenders.",
+    _DRIFT,
+    Kind.DRIFT,
+    footer=4,
 )
 DRIFT_READ = Command(
     "drift.read",
@@ -123,10 +141,10 @@ DRIFT_READ = Command(
     "Read again",
     "Ask for the versions and the journal anew.",
     _DRIFT,
-    _LOOK,
+    Kind.DRIFT,
 )
-DRIFT_UP = Command("drift.up", "up,k", "Up", "The category above.", _DRIFT, _MARK)
-DRIFT_DOWN = Command("drift.down", "down,j", "Down", "The category below.", _DRIFT, _MARK)
-DRIFT_LEFT = Command("drift.left", "left,h", "Left", "The version before.", _DRIFT, _MARK)
-DRIFT_RIGHT = Command("drift.right", "right,l", "Right", "The version after.", _DRIFT, _MARK)
-DRIFT_BACK = Command("drift.back", "escape,q", "Back", "Back to the fleet.", _DRIFT, _LOOK, footer=9)
+DRIFT_UP = Command("drift.up", "up,k", "Up", "The category above.", _DRIFT, Kind.DRIFT)
+DRIFT_DOWN = Command("drift.down", "down,j", "Down", "The category below.", _DRIFT, Kind.DRIFT)
+DRIFT_LEFT = Command("drift.left", "left,h", "Left", "The version before.", _DRIFT, Kind.DRIFT)
+DRIFT_RIGHT = Command("drift.right", "right,l", "Right", "The version after.", _DRIFT, Kind.DRIFT)
+DRIFT_BACK = Command("drift.back", "escape,q", "Back", "Back to the fleet.", _DRIFT, Kind.DRIFT, footer=9)

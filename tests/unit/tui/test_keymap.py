@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tui.command import Kind
 from tui.commands import ALL, CORDON, HELP, UP
 from tui.keymap import resolve, spelled
 from tui.toml_section import BadSettings
@@ -47,3 +48,13 @@ def test_keys_are_spelled_as_people_read_them() -> None:
     assert spelled(UP.keys) == "↑ k"
     assert spelled(UP.keys, ascii_only=True) == "up k"
     assert spelled(CORDON.keys) == "c"
+    assert spelled("enter,plus") == "enter +"
+    assert spelled("minus") == "-"
+
+
+def test_under_one_heading_of_the_help_a_key_stands_once_but_for_the_way_back() -> None:
+    taken: dict[tuple[Kind, str], str] = {}
+    for command in ALL:
+        if command.label != "Back":
+            for key in command.keys.split(","):
+                assert taken.setdefault((command.kind, key), command.id) == command.id
