@@ -169,7 +169,8 @@ class ConfirmScreen(DeckScreen[OperationRun | None]):
         if note:
             self.say(note, Tone.WARN)
         elif blockers:
-            self.say(f"blocked: {counted(len(blockers), 'reason')} above", Tone.BAD)
+            way = f"; {self.keys_of(commands.LEAVE_OUT)} leaves out what is blocked" if self._rest() else ""
+            self.say(f"blocked: {counted(len(blockers), 'reason')} above{way}", Tone.BAD)
         else:
             self.say("")
 
