@@ -308,6 +308,7 @@ async def test_blocked_nodes_can_be_left_out() -> None:
         await at.mark("h100-001", "a100-003")
         await at.press(UNCORDON)
         await at.planned()
+        await at.sees("1 reason above; ctrl+o leaves out what is blocked")
         await at.press(RUN)
         await at.sees("1 of 2 nodes blocked: ctrl+o leaves them out")
         await at.press(LEAVE_OUT)
