@@ -242,7 +242,8 @@ async def test_a_fleet_that_is_listed_still_says_so_and_one_that_is_out_of_reach
         since = at.fleet.clock.now() - timedelta(minutes=3)
         state = FeedState(SOURCE, "nodes", FeedHealth.UNREACHABLE, since, why="connection refused")
         at.deck.report([FeedChanged(state)])
-        await at.sees("lab is unreachable since 3m: connection refused. Trying again", "UNREACHABLE")
+        says = "lab is unreachable for 3m: connection refused. Trying again; `quarterdeck doctor` tells more"
+        await at.sees(says, "UNREACHABLE", "? nodes in service")
 
 
 async def test_a_source_that_goes_away_leaves_the_last_known_fleet_marked() -> None:

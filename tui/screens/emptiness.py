@@ -26,10 +26,10 @@ def why_empty(session: Session, selection: Selection) -> str:
 
 
 def _failed(state: FeedState, session: Session) -> str:
-    since = age(state.since, session.now)
+    span = age(state.since, session.now)
     why = f": {state.why}" if state.why else ""
     if state.health is FeedHealth.DENIED:
         return (
             f"{state.source} does not let us list nodes{why}. `quarterdeck doctor` says which role is missing"
         )
-    return f"{state.source} is {state.health.value} since {since}{why}. Trying again"
+    return f"{state.source} is {state.health.value} for {span}{why}. Trying again; `quarterdeck doctor` tells more"
