@@ -46,7 +46,7 @@ class Kind(Enum):
     LOOKING = "Looking"
     MARKING = "Moving and marking"
     FILTER = "In the filter bar"
-    GPUS = "On the GPU screen"
+    GPUS = "In a node's pane and on its GPU screen"
     HEAT = "On the heat map"
     TIMELINE = "On a timeline"
     DRIFT = "On the drift screen"
