@@ -109,11 +109,12 @@ class SrunRunner:
         await self._until(node, lambda now: "MAINT" not in now.flags, "its reservation does not go away")
 
     async def _until(self, node: NodeKey, holds: Callable[[Seen], bool], says: str) -> Seen:
+        seen = await self._see(node)
         for _ in range(_SETTLES):
-            seen = await self._see(node)
             if holds(seen):
                 return seen
             await self._clock.sleep(_SETTLE)
+            seen = await self._see(node)
         raise Conflict(f"{says}: it is {seen.state}", about=node.name)
 
     async def _answers(self, node: NodeKey) -> None:
