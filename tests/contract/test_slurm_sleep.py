@@ -34,11 +34,14 @@ for node in $(scontrol show hostnames "$1"); do LAB_NODE=$node "{folder}/boot"; 
 """
 _BOOT = """#!/bin/sh
 setsid sh -c '
-while [ -e "{folder}/held-$LAB_NODE" ]; do sleep 0.05; done
+for turn in $(seq 2400); do [ -e "{folder}/held-$LAB_NODE" ] || break; sleep 0.05; done
 image=$(cat "{folder}/image" 2>/dev/null || echo v2)
 slurmd -b -N "$LAB_NODE"
 features=h100,rack1,image-$image
-until scontrol update NodeName="$LAB_NODE" AvailableFeatures="$features" ActiveFeatures="$features"; do sleep 0.1; done
+for turn in $(seq 100); do
+scontrol update NodeName="$LAB_NODE" AvailableFeatures="$features" ActiveFeatures="$features" && break
+sleep 0.1
+done
 ' </dev/null >/dev/null 2>&1 &
 """
 
