@@ -24,12 +24,13 @@ from tests.contract.test_slurm_verbs import (
     hold,
     record,
 )
-from tests.slurm_lab import SlurmLab, slurm_lab
+from tests.slurm_lab import MARK, SlurmLab, slurm_lab
 
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("slurm")]
 
 _RESUME = """#!/bin/sh
 # Powers nodes up: each boots as RebootProgram would have it, unless the test holds its boot.
+export {mark}="$(cat "{folder}/mark")"  # slurmctld hands no variables on, and by this one the lab ends what is left
 for node in $(scontrol show hostnames "$1"); do LAB_NODE=$node "{folder}/boot"; done
 """
 _BOOT = """#!/bin/sh
@@ -52,7 +53,7 @@ def power(tmp_path: Path) -> Path:
     folder = tmp_path / "power"
     folder.mkdir()
     for name, text in (("resume", _RESUME), ("boot", _BOOT), ("suspend", "#!/bin/sh\n")):
-        (folder / name).write_text(text.format(folder=folder))
+        (folder / name).write_text(text.format(folder=folder, mark=MARK))
         (folder / name).chmod(0o755)
     return folder
 
@@ -62,6 +63,7 @@ def bench(tmp_path: Path, power: Path) -> Iterator[Bench]:
     programs = f"SuspendProgram={power}/suspend\nResumeProgram={power}/resume\n"
     extra = f"{programs}SuspendTime=36000\nSuspendTimeout=2\n"
     with slurm_lab(tmp_path, 2, resume_timeout=12, extra=extra) as lab:
+        (power / "mark").write_text(lab.environ[MARK])
         yield bench_of(lab)
 
 
