@@ -21,9 +21,7 @@ _AGENTS = ("device-plugin", "dcgm-exporter")
 _NO_SPEC = PodSpec()
 
 
-def placement_of(
-    pod: PodShape, budgets: BudgetsByNamespace, slurmd: SlurmdPods = NO_SLURMD
-) -> Placement:
+def placement_of(pod: PodShape, budgets: BudgetsByNamespace, slurmd: SlurmdPods = NO_SLURMD) -> Placement:
     """One pod on its node. Budgets are named where the eviction API would ask them: not for pods that wait, ended or go."""
     meta, spec = pod.metadata, pod.spec or _NO_SPEC
     namespace, keeper = meta.namespace or "", keeper_of(meta)

@@ -263,7 +263,9 @@ def test_a_reader_that_follows_the_changes_holds_what_the_store_holds(
 
 
 def facets(row: object) -> tuple[object, ...]:
-    return tuple(getattr(row, name) for name in ("node", "work", "telemetry", "severity", "tally", "extremes"))
+    return tuple(
+        getattr(row, name) for name in ("node", "work", "telemetry", "severity", "tally", "extremes")
+    )
 
 
 def has_nan(observation: Observation) -> bool:
