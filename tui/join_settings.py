@@ -32,7 +32,8 @@ def join_rules(top: Section) -> tuple[JoinRule, ...]:
 
 def _rule(table: Section) -> JoinRule:
     kubernetes = _named(table, "kubernetes", "a kubeconfig context")
-    slurm = _named(table, "slurm", "a Slurm cluster, as its ClusterName").lower()  # as its controller gives it
+    # In lower case, as its controller gives it.
+    slurm = _named(table, "slurm", "a Slurm cluster, as its ClusterName").lower()
     if kubernetes == slurm:
         says = f"expected another source than the Kubernetes one: a cluster of the same name is slurm-{slurm} here"
         raise table.bad("slurm", says)

@@ -43,9 +43,14 @@ def test_no_escape_reaches_the_screen_and_spaces_that_align_stay() -> None:
 
 @pytest.mark.parametrize("width", range(12, 60))
 def test_a_space_at_a_lines_end_takes_no_letter_from_the_word_before_it(width: int) -> None:
-    line = [("  clears: ", Tone.MUTED), plain("a gate that passes on evidence newer than the fault, or a reimage")]
+    line = [
+        ("  clears: ", Tone.MUTED),
+        plain("a gate that passes on evidence newer than the fault, or a reimage"),
+    ]
     made = wrapped(line, width)
     assert all(width_of_line(part) <= width for part in made)
     shown = text_of(made, width).plain
     assert "…" not in shown
-    assert " ".join(shown.split()) == "clears: a gate that passes on evidence newer than the fault, or a reimage"
+    assert (
+        " ".join(shown.split()) == "clears: a gate that passes on evidence newer than the fault, or a reimage"
+    )

@@ -33,7 +33,8 @@ class Leftovers:
 
     def look(self) -> None:
         """Look again, beside what is going on."""
-        looking: Callable[[], Awaitable[None]] = self._look  # called only where there is still somebody to look for
+        # Called only where there is still somebody to look for.
+        looking: Callable[[], Awaitable[None]] = self._look
         self._screen.run_worker(looking, group="leftovers", exclusive=True)
 
     async def _look(self) -> None:
