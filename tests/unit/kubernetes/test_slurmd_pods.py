@@ -85,9 +85,9 @@ def test_a_drain_is_told_which_of_the_pods_is_slurmd() -> None:
 def test_a_node_tells_the_key_that_a_rule_names_and_no_other(by: JoinBy) -> None:
     keys = NodeKeys(Policy(joins=(JoinRule("east", "lab", by, key="site/slurm"),)))
     marks = {"site/slurm": "gpu1\x1b[31m", "site/other": "x"}
-    at = "labels" if by is JoinBy.LABEL else "annotations"
-    (known,) = node_of(node_shape(**{at: marks}), "east", keys).known_as
+    shown = node_shape(labels=marks) if by is JoinBy.LABEL else node_shape(annotations=marks)
+    (known,) = node_of(shown, "east", keys).known_as
     assert known[0] == "site/slurm"
     assert known[1].startswith("gpu1")
     assert "\x1b" not in known[1]
-    assert node_of(node_shape(**{at: marks}), "east", NodeKeys()).known_as == ()
+    assert node_of(shown, "east", NodeKeys()).known_as == ()
