@@ -54,9 +54,10 @@ class _Report:
 def read_diag(output: str, *, exit_code: int | None, gpus: int, cut: bool = False) -> Reading:
     """What a run of `dcgmi diag -j` came to on a node of so many GPUs.
 
-    Fail fails whatever else there is. A pass needs a whole report, an exit with 0, a test that ran, and every GPU in it.
+    Fail fails whatever else there is. A pass needs whole reports, an exit with 0, a test that ran, and every GPU in each test that ran on any.
     """
-    reports = list(_reports(output))
+    found = list(_reports(output))
+    reports = [report for report in found if report is not None]
     results = [result for report in reports for result in report.results]
     failed = [result for result in results if result.verdict is Verdict.FAIL]
     wants = f"every test to pass on {gpus} GPUs"
@@ -65,6 +66,8 @@ def read_diag(output: str, *, exit_code: int | None, gpus: int, cut: bool = Fals
         return Reading(Verdict.FAIL, _named(failed, "Fail"), wants, clears)
     if not reports:
         return Reading(Verdict.UNKNOWN, _no_report(output, exit_code, cut=cut), wants, "a run that reports")
+    if len(reports) < len(found):
+        return Reading(Verdict.UNKNOWN, "one of its reports breaks off", wants, "a run that ends by itself")
     doubt = _doubt(reports, results, exit_code, gpus)
     if doubt is not None:
         return Reading(*doubt[:2], wants, doubt[2])
@@ -99,6 +102,9 @@ def _doubt(
             f", none of {', '.join(map(str, lacking[:8]))}" if lacking else ""
         )
         return Verdict.UNKNOWN, value, "a run that covers every GPU"
+    short = _short(results, gpus)
+    if short:
+        return Verdict.UNKNOWN, short, "a run that covers every GPU"
     if not seen and not listed and gpus:
         return Verdict.UNKNOWN, "the report names no GPU", "a level that tests each GPU (2 or above)"
     if exit_code is None:
@@ -108,14 +114,26 @@ def _doubt(
     return None
 
 
-def _reports(output: str) -> Iterator[_Report]:
-    """Every whole report in the text, whatever stands before, between or behind them."""
+def _short(results: list[Result], gpus: int) -> str:
+    """The first test that ran on some of the GPUs and not on all; empty where there is none."""
+    covered: dict[str, set[int]] = {}
+    for result in results:
+        if result.gpu is not None and result.verdict is not None:
+            covered.setdefault(result.test, set()).add(result.gpu)
+    return next(
+        (f"{test}: on {len(on)} of {gpus} GPUs" for test, on in covered.items() if len(on) < gpus), ""
+    )
+
+
+def _reports(output: str) -> Iterator[_Report | None]:
+    """Every report in the text, whatever stands before, between or behind them; None for one that breaks off."""
     decoder, at = json.JSONDecoder(), 0
     while (start := _START.search(output, at)) is not None:
         try:
             value, at = decoder.raw_decode(output, start.start())
         except (ValueError, RecursionError):
             at = start.end()
+            yield None
             continue
         for name, body in value.items():
             if name.startswith("DCGM") and isinstance(body, dict):

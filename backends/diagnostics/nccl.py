@@ -32,6 +32,8 @@ _AVERAGE = re.compile(rf"Avg bus bandwidth\s*:\s*({_NUMBER}|N/A)", re.IGNORECASE
 _BROKE = re.compile(
     r"[^\n]*(?:Test (?:NCCL|CUDA) failure|NCCL WARN|CUDA failure|Test failure)[^\n]*", re.IGNORECASE
 )
+_FAILURE = re.compile(r"[^\n]{0,200}Test (?:(?:NCCL|CUDA) )?failure[^\n]{0,200}", re.IGNORECASE)
+"""What the program says when it gives up: a wrapper may have lost its exit. A warning of NCCL is not that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,9 @@ def _doubt(table: _Table, output: str, exit_code: int | None, gpus: int) -> str:
         return "; ".join(part for part in (ended, broke[0].strip() if broke else "") if part)
     if not table.rows:
         return broke[0].strip() if broke else "it printed no result"
+    failure = _FAILURE.search(output)
+    if failure is not None:
+        return failure[0].strip()
     if any(not math.isfinite(value) for row in table.top for value in row.bandwidths):
         return f"the bandwidth at {_size(table.top[0].size)} is no number"
     if table.largest is not None and table.top[0].size < table.largest:

@@ -15,6 +15,8 @@ from fleet.plan import NodeFacts, Step
 from fleet.ports import Clock, CommandRunner
 from fleet.text import clean
 
+LONGER = "its output is longer than what is read: a fault may stand behind that"
+
 
 class DiagnosticsRunner:
     """A `fleet.ports.CheckRunner` over one source's way of running a command on a node."""
@@ -51,8 +53,9 @@ class DiagnosticsRunner:
         of = f", output {ran.digest}" if ran.digest else ""
         source = clean(f"{ran.where or 'a run on the node'}{of}", 160)
         read = read_output(action, ran)
-        if ran.why and read.verdict is not Verdict.FAIL:
-            return unknown(action.check, ran.why, source=source, clears=ran.clears, at=at)
+        why = ran.why or (LONGER if ran.cut and read.verdict is not Verdict.UNKNOWN else "")
+        if why and read.verdict is not Verdict.FAIL:
+            return unknown(action.check, why, source=source, clears=ran.clears, at=at)
         return Finding(action.check, read.verdict, read.value, read.threshold, source, at, read.clears)
 
 

@@ -1,6 +1,7 @@
 """Reads what a site's own command printed: its exit says the verdict, its last line why. A last line of JSON may say more.
 
-0 is PASS, 1 is FAIL, anything else is UNKNOWN. What JSON says can make that worse and never better.
+0 is PASS, 1 is FAIL, anything else is UNKNOWN. What JSON says can make that worse and never better; JSON that can't be read may
+have said so, and is no pass.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ def read_site(output: str, *, exit_code: int | None) -> Reading:
     line = next((line for line in reversed(output.splitlines()) if line.strip()), "")
     said = _json(line)
     if said is None:
+        if line.lstrip().startswith("{"):
+            by_exit = max(by_exit, Verdict.UNKNOWN, key=_ORDER.index)
         value = clean(line, _LIMIT) or f"exit {'not known' if exit_code is None else exit_code}"
         return Reading(by_exit, _with_exit(value, exit_code), "exit 0", _clears(by_exit, ""))
     verdict = max(by_exit, _verdict(said), key=_ORDER.index)

@@ -125,6 +125,20 @@ def test_a_gpu_that_is_there_without_a_result_is_unknown() -> None:
     assert (read.verdict, read.value) == (Verdict.UNKNOWN, "results of 1 of 2 GPUs, none of 1")
 
 
+def test_a_gpu_that_one_test_left_out_is_no_pass_though_another_names_it() -> None:
+    report = json.loads(fourth())
+    short = {"name": "memory", "results": [{"entity_group": "GPU", "entity_id": 0, "status": "Pass"}]}
+    report["DCGM Diagnostic"]["test_categories"].append({"category": "Hardware", "tests": [short]})
+    read = read_diag(json.dumps(report), exit_code=0, gpus=2)
+    assert (read.verdict, read.value) == (Verdict.UNKNOWN, "memory: on 1 of 2 GPUs")
+
+
+def test_a_report_that_breaks_off_is_no_pass_though_another_is_whole() -> None:
+    broken = fourth(("Pass", "Fail"))[:-20]
+    read = read_diag(f"{broken}\n{fourth()}", exit_code=0, gpus=2)
+    assert (read.verdict, read.value) == (Verdict.UNKNOWN, "one of its reports breaks off")
+
+
 def test_a_gpu_skipped_by_every_test_has_no_result() -> None:
     assert read_diag(fourth(("Pass", "Skip")), exit_code=0, gpus=2).verdict is Verdict.UNKNOWN
 

@@ -153,3 +153,10 @@ def test_what_is_no_whole_run_is_unknown(text: str, exit_code: int | None, says:
 def test_a_run_that_does_not_say_which_gpus_took_part_is_unknown() -> None:
     read = read_allreduce(output(ranks=0), exit_code=0, gpus=8, model="NVIDIA-H100-80GB-HBM3")
     assert read.value == "it does not say which GPUs took part"
+
+
+def test_a_whole_table_beside_a_failure_that_was_told_is_unknown_whatever_the_exit() -> None:
+    """As a wrapper that loses the program's exit leaves it."""
+    told = "node-7: Test NCCL failure common.cu:958 'unhandled system error / '\n"
+    read = read_allreduce(f"{output()}{told}", exit_code=0, gpus=8)
+    assert (read.verdict, read.value) == (Verdict.UNKNOWN, told.strip())

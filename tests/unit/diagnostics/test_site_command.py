@@ -48,7 +48,9 @@ def test_json_tells_value_threshold_and_what_clears() -> None:
         ('{"verdict": "fine"}', 0, Verdict.UNKNOWN),
         ('{"verdict": null}', 0, Verdict.UNKNOWN),
         ('{"value": 3}', 0, Verdict.PASS),
-        ('{"verdict": "PASS"', 0, Verdict.PASS),
+        ('{"verdict": "PASS"', 0, Verdict.UNKNOWN),
+        ('{"verdict": "FAIL", "value": "' + "x" * 20_000 + '"}', 0, Verdict.UNKNOWN),
+        ('{"verdict": "FAIL"', 1, Verdict.FAIL),
     ],
 )
 def test_json_never_makes_it_better(line: str, exit_code: int, verdict: Verdict) -> None:
