@@ -54,7 +54,8 @@ class _Report:
 def read_diag(output: str, *, exit_code: int | None, gpus: int, cut: bool = False) -> Reading:
     """What a run of `dcgmi diag -j` came to on a node of so many GPUs.
 
-    Fail fails whatever else there is. A pass needs whole reports, an exit with 0, a test that ran, and every GPU in each test that ran on any.
+    Fail fails whatever else there is. A pass needs whole reports, an exit with 0, a test that ran, and every GPU in each test
+    that ran on any.
     """
     found = list(_reports(output))
     reports = [report for report in found if report is not None]
