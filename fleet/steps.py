@@ -117,7 +117,8 @@ class NodeSteps:
         """What has changed since it was shown or since we were cut off, in words. Raises FleetError, Stopped."""
         if under_way and isinstance(step.action, Check):
             return ""  # a verdict that was being applied: the check looks at the node itself
-        first = step is self.node.steps[0]
+        left_behind = under_way and isinstance(step.action, Diagnose)
+        first = step is self.node.steps[0] and not left_behind  # what it left holds the node, by itself
         look = self.performer.patiently(
             lambda: self.recheck(self.plan, self.node) if first else self._lost(), step
         )

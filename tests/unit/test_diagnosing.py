@@ -14,6 +14,7 @@ from fleet.category import Category, CheckPolicy, OnNode
 from fleet.diagnosis import Diagnose, Diagnosed, from_evidence, unknown
 from fleet.errors import Denied, FleetError, Rejected, Unreachable
 from fleet.health import Finding, Verdict
+from fleet.holder import Hold, HolderKind
 from fleet.node import Admission, Software, Stage
 from fleet.operation import OperationState, Progress
 from fleet.plan import NodeFacts, Plan, Step, Verb
@@ -243,6 +244,34 @@ async def test_one_that_is_left_stays_where_it_is_and_is_found_again(desk: Desk,
     await desk.dispatcher.resume(found)
     assert (await desk.ended()).state is OperationState.DONE
     assert [ran.operation for ran in runner.ran] == ["op-1", "op-1"]
+
+
+async def test_one_that_was_cut_off_is_gone_on_with_though_it_holds_the_node_itself(
+    desk: Desk, runner: Runner
+) -> None:
+    """On Slurm what it left is a maintenance reservation, which is a hold that the plan did not show."""
+    runner.waits = True
+    await desk.start(Verb.GATE)
+    await runner.reached.wait()
+    await desk.dispatcher.leave()
+    found = desk.lab.node().holds
+    reserved = Hold("reservation", "in a maintenance reservation", HolderKind.CONTROLLER)
+    desk.lab.change(key("gpu-1"), admission=Admission.CORDONED, holds=(*found, reserved))
+    runner.waits = False
+    desk.dispatcher = desk.another(policy())
+    (left,) = await desk.journal.operations()
+    await desk.dispatcher.resume(left)
+    operation = await desk.ended()
+    assert len(runner.ran) == 2, operation.outcomes[-1].says
+    assert runner.cleaned
+
+
+async def test_one_that_never_began_takes_nothing_away(desk: Desk, runner: Runner) -> None:
+    """What is on the node under that name is somebody else's."""
+    run = await desk.start(Verb.GATE)
+    desk.dispatcher.cancel(run.operation.id)
+    assert (await desk.ended()).state is OperationState.CANCELLED
+    assert (runner.ran, runner.cleaned) == ([], [])
 
 
 async def test_killed_after_its_outcome_it_is_not_run_again(desk: Desk, runner: Runner) -> None:
