@@ -29,8 +29,11 @@ def name_of(operation: str, step_id: str) -> str:
     return f"quarterdeck-check-{digits}"
 
 
-def check_job(step: Step, action: Diagnose, site: CheckSite, keys: OurKeys) -> dict[str, Any]:
-    """The whole Job. An emptyDir in memory is /dev/shm: NCCL needs more of it than a container's 64 MiB."""
+def check_job(step: Step, action: Diagnose, site: CheckSite, keys: OurKeys, boot: str = "") -> dict[str, Any]:
+    """The whole Job, with the boot that it is of.
+
+    An emptyDir in memory is /dev/shm: NCCL needs more of it than a container's 64 MiB.
+    """
     labels = {
         MANAGED[0]: MANAGED[1],
         f"{keys.prefix}operation": slug(action.operation),
@@ -38,6 +41,7 @@ def check_job(step: Step, action: Diagnose, site: CheckSite, keys: OurKeys) -> d
         f"{keys.prefix}node": slug(step.node.name),
     }
     notes = {f"{keys.prefix}step": step.id, f"{keys.prefix}by": action.by, f"{keys.prefix}on": step.node.name}
+    notes[f"{keys.prefix}boot"] = boot
     seconds = int(action.starts_in.total_seconds() + action.deadline.total_seconds())
     pod: dict[str, Any] = {
         "restartPolicy": "Never",

@@ -66,11 +66,14 @@ class JobRunner:
         action = step.action
         assert isinstance(action, Diagnose), "only an active check is run"
         where = f"Job {self._site.namespace}/{name_of(action.operation, step.id)}"
-        if await self._job(step, action) is None:
+        there, boot = await self._job(step, action), facts.node.boot_id
+        if there is not None and there.notes.get(f"{self._keys.prefix}boot", boot) != boot:
+            return Ran(why="it ran before the node's last boot", where=where, at=self._clock.now())
+        if there is None:
             why = _unfit(action, facts)
             if why:
                 return Ran(why=why[0], clears=why[1], where=where, at=self._clock.now())
-            await self._make(step, action)
+            await self._make(step, action, boot)
         return await self._followed(step, action, where, progress)
 
     async def clean_up(self, step: Step) -> None:
@@ -83,9 +86,9 @@ class JobRunner:
         except Missing:
             return
 
-    async def _make(self, step: Step, action: Diagnose) -> None:
+    async def _make(self, step: Step, action: Diagnose, boot: str) -> None:
         """Make the Job. One of that name that is not this step's is nobody we know. Raises FleetError."""
-        body = json.dumps(check_job(step, action, self._site, self._keys)).encode()
+        body = json.dumps(check_job(step, action, self._site, self._keys, boot)).encode()
         try:
             await self._api.send("POST", self._jobs, body)
         except (AlreadyThere, OutcomeUnknown):

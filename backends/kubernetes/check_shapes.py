@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import msgspec
 
+from backends.kubernetes.check_job import CONTAINER
 from backends.kubernetes.shapes import ConditionEntry, KubeObject
 from fleet.text import clean
 
@@ -63,8 +64,9 @@ class ContainerState(msgspec.Struct, gc=False):
 
 
 class ContainerStatus(msgspec.Struct, gc=False):
-    """One container of a pod."""
+    """One container of a pod; a cluster may put its own beside the check's."""
 
+    name: str = CONTAINER
     state: ContainerState | None = None
 
 
@@ -111,7 +113,7 @@ class RunPod(KubeObject, gc=False):
     @property
     def _states(self) -> list[ContainerState]:
         found = (self.status.container_statuses if self.status is not None else None) or ()
-        return [each.state for each in found if each.state is not None]
+        return [each.state for each in found if each.state is not None and each.name == CONTAINER]
 
 
 def minutes(span: timedelta) -> str:

@@ -74,12 +74,12 @@ def ended(code: int, reason: str = "Completed") -> Json:
     return {"phase": "Succeeded" if code == 0 else "Failed", "containerStatuses": [{"state": state}]}
 
 
-async def run(server: Server, told: list[Progress] | None = None) -> Ran:
+async def run(server: Server, told: list[Progress] | None = None, *, boot: str = "") -> Ran:
     """The run to its end, with time moving while it waits."""
     clock = ManualClock()
     runner = JobRunner(cast("Api", server), clock, "node.lab/", SITE)
     running = asyncio.ensure_future(
-        runner.run(STEP, NodeFacts(Node(KEY)), (told if told is not None else []).append)
+        runner.run(STEP, NodeFacts(Node(KEY, boot_id=boot)), (told if told is not None else []).append)
     )
     while not running.done():
         await clock.advance(timedelta(seconds=30))
@@ -91,6 +91,22 @@ async def test_the_exit_and_the_output_are_the_containers(code: int) -> None:
     ran = await run(Server(ended(code)))
     assert (ran.exit_code, ran.output, ran.why, ran.cut) == (code, "ok\n", "", False)
     assert ran.where == f"Job checks/{name_of('op-1', STEP.id)}"
+
+
+async def test_the_exit_is_the_checks_own_and_not_that_of_a_container_beside_it() -> None:
+    """A cluster may put one into every pod; the kubelet lists them by name."""
+    beside = {"name": "a-proxy", "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}}
+    own = {"name": "check", "state": {"terminated": {"exitCode": 1, "reason": "Error"}}}
+    ran = await run(Server({"phase": "Failed", "containerStatuses": [beside, own]}))
+    assert ran.exit_code == 1
+
+
+async def test_a_job_found_again_that_ran_before_the_nodes_last_boot_tells_nothing_of_this_one() -> None:
+    server = Server(ended(0))
+    assert (await run(server, boot="boot-1")).exit_code == 0
+    assert (await run(server, boot="boot-1")).exit_code == 0
+    ran = await run(server, boot="boot-2")
+    assert (ran.exit_code, ran.why, server.made) == (None, "it ran before the node's last boot", 1)
 
 
 async def test_more_output_than_is_read_is_said_to_be_cut() -> None:
