@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from fleet.drill import Expectation, PodState, Shows
 from fleet.drill_ground import PodSight
@@ -23,7 +24,8 @@ _LONGEST = 400
 class Sight:
     """One look: the node read fresh (None: not there), the pods, and the uid of the pod that ran at an earlier checkpoint.
 
-    `waits` is what our operation on the node waits for now, as its screen says it; None where none of ours runs.
+    `waits` is what our operation on the node waits for now, as its screen says it; None where none of ours runs. `since` is
+    when the step began: a verdict from before is none of its doing.
     """
 
     node: str
@@ -32,6 +34,7 @@ class Sight:
     pods: tuple[PodSight, ...] = ()
     ran: str = ""
     waits: tuple[str, ...] | None = None
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +53,11 @@ def sight_of(
     policy: Policy,
     ran: str = "",
     waits: tuple[str, ...] | None = None,
+    since: datetime | None = None,
 ) -> Sight:
     """A look, with the node as the selection language reads it. Telemetry is unknown to it."""
     if facts is None:
-        return Sight(node, None, None, tuple(pods), ran, waits)
+        return Sight(node, None, None, tuple(pods), ran, waits, since)
     theirs = [item for item in facts.placements if item.keeper not in (Keeper.DAEMON, Keeper.MIRROR)]
     live = [item for item in theirs if not item.finished]
     work = NodeWork(
@@ -61,7 +65,7 @@ def sight_of(
         pods=len(live),
         workloads=tuple(dict.fromkeys(item.workload for item in live)),
     )
-    return Sight(node, facts, row_of(facts.node, work, None, policy), tuple(pods), ran, waits)
+    return Sight(node, facts, row_of(facts.node, work, None, policy), tuple(pods), ran, waits, since)
 
 
 def judge(expectation: Expectation, sight: Sight) -> Seen:
@@ -199,6 +203,8 @@ def _finding(check: str, sight: Sight) -> tuple[bool, str]:
     record = sight.facts.node.gate
     if record is None:
         return False, "the gate has recorded no verdict yet"
+    if sight.since is not None and (record.at is None or record.at < sight.since.replace(microsecond=0)):
+        return False, f"the gate's verdict, {record.verdict.value}, is from before this step"
     for finding in record.findings:
         if finding.check == check and not finding.verdict.admits:
             wants = f", wants {finding.threshold}" if finding.threshold else ""

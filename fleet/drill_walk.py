@@ -288,7 +288,13 @@ class DrillWalk:
     async def _sight(self) -> Sight:
         facts, pods = await asyncio.gather(self.walker.reader.read([self.node]), self.walker.ground.pods())
         return sight_of(
-            self.node.name, facts.get(self.node), pods, self.walker.policy, self._ran, self._waits()
+            self.node.name,
+            facts.get(self.node),
+            pods,
+            self.walker.policy,
+            self._ran,
+            self._waits(),
+            since=self._began,
         )
 
     def _waits(self) -> tuple[str, ...] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -15,6 +16,7 @@ from fleet.plan import NodeFacts
 from fleet.policy import Policy
 from fleet.selection import parse
 from fleet.workload import Budget
+from tests.builders import NOW
 from tests.fakes import node, pod
 
 NAME = "gpu-1"
@@ -105,6 +107,15 @@ def test_a_finding_must_fail_and_be_of_that_check() -> None:
     assert (seen.met, seen.says) == (True, "gate FAIL: gpus FAIL (7 GPUs, wants 8 GPUs)")
     assert not look(Expectation(Shows.FINDING, check="xid"), NodeFacts(node(gate=record))).met
     assert "no verdict yet" in look(wanted, NodeFacts(node())).says
+
+
+@pytest.mark.parametrize(("ago", "met"), [(timedelta(seconds=1), False), (-timedelta(seconds=1), True)])
+def test_a_verdict_from_before_the_step_is_none_of_its_doing(ago: timedelta, met: bool) -> None:
+    record = GateRecord(Verdict.FAIL, (Finding("gpus", Verdict.FAIL, "7 GPUs", "8 GPUs"),), at=NOW - ago)
+    wanted = Expectation(Shows.FINDING, check="gpus")
+    seen = judge(wanted, sight_of(NAME, NodeFacts(node(gate=record)), (), Policy(), since=NOW))
+    assert seen.met is met
+    assert met or "from before this step" in seen.says
 
 
 def test_texts_from_outside_are_cut_and_made_printable() -> None:
