@@ -5,6 +5,8 @@ BIN := .venv/bin
 PYTEST := $(BIN)/pytest
 # make test TESTS=tests/unit, make test TESTS="tests/journeys -k drain"
 TESTS ?= tests
+# More than the cores: the tests of real servers wait for them most of their time.
+WORKERS ?= 4
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -30,7 +32,7 @@ servers:
 	@.ci/servers
 
 test: setup servers
-	@$(PYTEST) -n 2 --dist loadgroup $(TESTS)
+	@$(PYTEST) -n $(WORKERS) --dist loadgroup $(TESTS)
 
 lint: setup
 	$(BIN)/ruff check .

@@ -16,7 +16,7 @@ from tests.contract.test_real_prometheus import NODES, Pages, WallClock, healthy
 from tests.contract.test_recorded_rules import RULES
 from tests.journeys.served import quarterdeck
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("prometheus")]
+pytestmark = [pytest.mark.server, pytest.mark.xdist_group("prometheus-scale")]
 
 FLEET = """
 global: {{scrape_interval: 1s, scrape_timeout: 1s}}

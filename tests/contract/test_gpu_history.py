@@ -18,7 +18,7 @@ from fleet.node import NodeKey
 from tests.contract.test_real_prometheus import WallClock, running
 from tests.servers import require
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("prometheus")]
+pytestmark = [pytest.mark.server, pytest.mark.xdist_group("prometheus-scale")]
 
 NODES = [NodeKey("lab", f"gpu-{number}") for number in range(1, 6)]
 QUARTER, HOUR, SIX_HOURS, DAY = SPANS

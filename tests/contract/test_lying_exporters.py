@@ -26,7 +26,7 @@ from fleet.telemetry_feed import TelemetryFeed
 from tests import builders
 from tests.contract.test_real_prometheus import BLANK, PATIENCE, Pages, WallClock, healthy, running
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("prometheus")]
+pytestmark = [pytest.mark.server, pytest.mark.xdist_group("prometheus-scale")]
 
 NODES = [NodeKey("lab", f"lie-{number}") for number in range(1, 9)]
 LIES, TWICE, RENAMED, SWAPPED, GONE, OLD, HELD, COUNTED = (key.name for key in NODES)

@@ -25,7 +25,7 @@ from tests.contract.real_clock import RealClock
 from tests.contract.slurm_orchestrator import SlurmOrchestrator, slurm
 from tests.fakes import MemoryJournal
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("slurm")]
+pytestmark = [pytest.mark.server, pytest.mark.xdist_group("slurm-beside")]
 
 
 @dataclass

@@ -35,7 +35,7 @@ from fleet.telemetry_feed import TelemetryFeed
 from tests.contract.test_real_prometheus import PATIENCE, Pages, WallClock, read_until, running
 from tests.contract.test_recorded_rules import RULES, RawSource
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("prometheus")]
+pytestmark = [pytest.mark.server, pytest.mark.xdist_group("prometheus-scale")]
 
 SHOWN = ("GPU_UTIL", "GPU_TEMP", "FB_USED", "FB_FREE", "POWER_USAGE", "XID_ERRORS", "ROW_REMAP_FAILURE")
 EACH = """

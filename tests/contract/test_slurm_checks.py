@@ -22,7 +22,7 @@ from fleet.plan import Step
 from tests.contract.real_clock import RealClock
 from tests.slurm_lab import SlurmLab, slurm_lab
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("slurm")]
+pytestmark = [pytest.mark.server, pytest.mark.xdist_group("slurm-trouble")]
 
 REASON = "quarterdeck: new (oncall, gate)"
 REPORT = """#!/bin/sh

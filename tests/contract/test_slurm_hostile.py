@@ -38,7 +38,7 @@ from tests.contract.test_slurm_verbs import (
 )
 from tests.slurm_lab import SlurmLab, slurm_lab
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("slurm")]
+pytestmark = [pytest.mark.server, pytest.mark.xdist_group("slurm-trouble")]
 
 LIES = "\x1b[2J\x1b]0;own\x07 State=IDLE Reason=none [root@2020-01-01T00:00:00] Comment={} Extra={} "
 """A Reason that clears a screen and imitates every field behind it."""

@@ -20,7 +20,7 @@ from fleet.verb import Verb
 from tests.contract.real_clock import RealClock
 from tests.slurm_lab import SlurmLab, slurm_lab
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("slurm")]
+pytestmark = [pytest.mark.server, pytest.mark.xdist_group("slurm-trouble")]
 
 NODE = NodeKey("lab", "gpu1")
 

@@ -17,7 +17,7 @@ from fleet.plan import Action, Close, PutImage, Remove
 from tests.contract.test_slurm_verbs import OPERATION, Bench, after, bench_of, hold
 from tests.slurm_lab import SlurmLab, slurm_lab
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("slurm")]
+pytestmark = [pytest.mark.server, pytest.mark.xdist_group("slurm-trouble")]
 
 THEIRS = hold("retire", "colleague", "op-2", "dead fan")
 MINE = hold("reimage")

@@ -26,7 +26,7 @@ from tests.contract.test_slurm_verbs import (
 )
 from tests.slurm_lab import MARK, SlurmLab, slurm_lab
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("slurm")]
+pytestmark = [pytest.mark.server, pytest.mark.xdist_group("slurm-trouble")]
 
 _RESUME = """#!/bin/sh
 # Powers nodes up: each boots as RebootProgram would have it, unless the test holds its boot.

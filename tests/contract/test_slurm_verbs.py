@@ -55,7 +55,7 @@ from fleet.plan import (
 from tests.contract.real_clock import RealClock
 from tests.slurm_lab import SlurmLab, slurm_lab
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("slurm")]
+pytestmark = [pytest.mark.server, pytest.mark.xdist_group("slurm-verbs")]
 
 LONG = timedelta(seconds=60)
 OPERATION = "op-1"

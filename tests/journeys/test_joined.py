@@ -21,7 +21,7 @@ from tests.journeys.served import Said, Served, quarterdeck, serve
 from tests.journeys.test_slurm import until_told
 from tests.slurm_lab import SlurmLab, slurm_lab
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("slurm")]
+pytestmark = [pytest.mark.server, pytest.mark.xdist_group("slurm-beside")]
 
 CONFIG = r"""
 [slurm]

@@ -12,7 +12,7 @@ from tui.choice import Choice
 from tui.settings import Settings, SlurmSettings
 from tui.wiring import open_deck
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("slurm")]
+pytestmark = [pytest.mark.server, pytest.mark.xdist_group("slurm-beside")]
 
 
 async def test_a_controller_that_is_away_leaves_its_cluster_last_known_and_live_when_it_is_back(

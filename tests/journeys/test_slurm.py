@@ -18,7 +18,7 @@ import pytest
 from tests.journeys.served import Said, quarterdeck
 from tests.slurm_lab import SlurmLab, slurm_lab
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("slurm")]
+pytestmark = [pytest.mark.server, pytest.mark.xdist_group("slurm-beside")]
 
 CONFIG = """
 [category.train]
