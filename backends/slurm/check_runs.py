@@ -26,8 +26,8 @@ from fleet.ports import Clock
 from fleet.remark import Remark
 from fleet.text import clean
 
-PREFIX = "quarterdeck-check-"
-"""How the name of a check's reservation begins; the node's name follows."""
+PREFIX = "quarterdeck_check-"
+"""How the name of a check's reservation begins; the node's name follows. No lock's begins so, whatever its node is called."""
 
 JOB = "quarterdeck-check"
 SLACK = timedelta(minutes=1)
@@ -64,6 +64,7 @@ class SrunRunner:
         there = await self._reserved(name)
         if there:
             await self._end_jobs(name)
+            await self._until(step.node, lambda now: not now.busy, "what was left running there does not end")
         seen = await self._see(step.node)
         why = _unfit(seen, facts, reserved=there)
         if why:
@@ -128,10 +129,14 @@ class SrunRunner:
         return found
 
     async def _reserved(self, name: str) -> bool:
-        done = await self._commands.ask(
-            "scontrol", "show", "reservation", f"{PREFIX}{name}", "-o", about=name
-        )
-        return done.rc == 0 and f"ReservationName={PREFIX}{name} " in done.out
+        """Whether its reservation is there. Raises FleetError where that can't be told."""
+        try:
+            shown = await self._commands.read(
+                "scontrol", "show", "reservation", f"{PREFIX}{name}", "-o", about=name
+            )
+        except Missing:
+            return False
+        return f"ReservationName={PREFIX}{name} " in shown
 
     async def _end_jobs(self, name: str) -> None:
         """Cancel whatever runs in the reservation. Raises FleetError."""
@@ -189,6 +194,8 @@ def _unfit(seen: Seen, facts: NodeFacts, *, reserved: bool) -> str:
         return f"work is on it: {', '.join(clean(item.name, 60) for item in held[:3])}"
     if seen.base != "IDLE" or seen.rebooting or seen.power_moves or not seen.responds:
         return f"it is {seen.state}, not idle and drained"
+    if "MAINT" in seen.flags and not reserved:
+        return "it is in somebody else's maintenance reservation, whose jobs would land on it undrained"
     if seen.held_by_reason:
         return f"somebody else's Reason stands on it, which undraining would erase: {clean(seen.reason, 120)}"
     return "" if seen.drain or reserved else f"it is {seen.state}, not drained"
@@ -199,7 +206,8 @@ def _ran(done: Completed, where: str, clock: Clock) -> Ran:
     output = "".join(
         line for line in done.err.splitlines(keepends=True) if not line.startswith(("srun:", "slurmstepd"))
     )
-    text, cut = f"{output}{done.out}", len(done.out) > OUTPUT_LIMIT
+    text = f"{output}{done.out}"
+    cut = len(text) > OUTPUT_LIMIT
     if done.rc and _RAN.search(done.err) is None:
         errors = _ERROR.findall(done.err)
         why = clean(errors[-1] if errors else f"srun exited with {done.rc}", 200)

@@ -15,6 +15,7 @@ from backends.slurm.check_runs import PREFIX, SrunRunner, leftovers
 from backends.slurm.commands import SlurmCommands
 from backends.slurm.reader import SlurmReader
 from fleet.diagnosis import Diagnose, Diagnosed
+from fleet.errors import FleetError
 from fleet.health import Verdict
 from fleet.node import Admission, NodeKey
 from fleet.operation import Progress
@@ -176,3 +177,29 @@ async def test_a_node_with_somebody_elses_reason_is_left_alone(floor: Floor) -> 
     assert diagnosed.finding.verdict is Verdict.UNKNOWN
     assert "somebody else's Reason stands on it" in diagnosed.finding.value
     assert "NHC: disk full" in floor.lab.line("gpu1")
+
+
+async def test_a_node_in_somebody_elses_maintenance_is_never_undrained_for_their_jobs(floor: Floor) -> None:
+    """A job of theirs may land wherever nothing but maintenance closes the node."""
+    floor.lab.scontrol(
+        *("create", "reservation", "ReservationName=vendor", "StartTime=now", "Duration=60"),
+        *("Users=root", "Flags=MAINT,IGNORE_JOBS", "Nodes=gpu1"),
+    )
+    try:
+        floor.lab.node_is("gpu1", "MAINTENANCE")
+        job = floor.lab.submit("gpu1", "--reservation=vendor")
+        diagnosed = await floor.run(floor.step("site.wait", "/bin/sleep", "3"))
+        assert floor.lab.job_state(job) == "PENDING"
+        assert diagnosed.finding.verdict is Verdict.UNKNOWN
+        assert "somebody else's maintenance reservation" in diagnosed.finding.value
+        floor.lab.cancel(job)
+    finally:
+        floor.lab.scontrol("delete", "ReservationName=vendor", check=False)
+    await floor.is_left_alone()
+
+
+async def test_a_controller_that_is_away_is_no_reason_to_think_that_nothing_was_left(floor: Floor) -> None:
+    away = SlurmCommands(RealClock(), {**floor.lab.environ, "SLURM_CONF": "/no/such/slurm.conf"})
+    runner = SrunRunner(away, floor.reader.seen, RealClock(), "root")
+    with pytest.raises(FleetError):
+        await runner.clean_up(floor.step("site.wait", "/bin/true"))
