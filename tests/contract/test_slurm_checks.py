@@ -15,7 +15,7 @@ from backends.slurm.check_runs import PREFIX, SrunRunner, leftovers
 from backends.slurm.commands import SlurmCommands
 from backends.slurm.reader import SlurmReader
 from fleet.diagnosis import Diagnose, Diagnosed
-from fleet.errors import FleetError
+from fleet.errors import Unreachable
 from fleet.health import Verdict
 from fleet.node import Admission, NodeKey
 from fleet.operation import Progress
@@ -199,7 +199,10 @@ async def test_a_node_in_somebody_elses_maintenance_is_never_undrained_for_their
 
 
 async def test_a_controller_that_is_away_is_no_reason_to_think_that_nothing_was_left(floor: Floor) -> None:
-    away = SlurmCommands(RealClock(), {**floor.lab.environ, "SLURM_CONF": "/no/such/slurm.conf"})
+    command = floor.folder / "scontrol"
+    command.write_text("#!/bin/sh\necho 'Unable to contact slurm controller (connect failure)' >&2\nexit 1\n")
+    command.chmod(0o755)
+    away = SlurmCommands(RealClock(), {**floor.lab.environ, "PATH": str(floor.folder)})
     runner = SrunRunner(away, floor.reader.seen, RealClock(), "root")
-    with pytest.raises(FleetError):
+    with pytest.raises(Unreachable):
         await runner.clean_up(floor.step("site.wait", "/bin/true"))
