@@ -169,7 +169,8 @@ class SrunRunner:
             f"--comment={clean(f'{action.operation} {action.check}', 100)}",
             f"--time={max(1, round(action.deadline.total_seconds() / 60))}",
             f"--immediate={max(1, round(action.starts_in.total_seconds()))}",
-            *("--chdir=/", "--kill-on-bad-exit=1", "--", *action.command),
+            # Nothing else of the operator's environment: a token in it could end in what the check prints, and so in the journal.
+            *("--export=PATH,LANG", "--chdir=/", "--kill-on-bad-exit=1", "--", *action.command),
         )
 
 

@@ -107,6 +107,15 @@ async def test_a_diagnostic_passes_on_every_gpu_and_leaves_the_node_as_it_was(fl
     await floor.is_left_alone()
 
 
+async def test_nothing_of_the_operators_environment_reaches_what_runs_on_the_node(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(floor.lab.environ, "OPERATOR_TOKEN", "hush")
+    told = await Floor(floor.lab, floor.folder).run(floor.step("site.shows", "/usr/bin/printenv", "PATH", "OPERATOR_TOKEN"))
+    assert "/bin" in "\n".join(told.tail)
+    assert "hush" not in "\n".join(told.tail)
+
+
 async def test_a_failing_gpu_is_named(floor: Floor) -> None:
     diagnosed = await floor.run(floor.step("dcgm-diag", floor.dcgmi("3"), "diag", "-r", "2", "-j"))
     assert (diagnosed.finding.verdict, diagnosed.finding.value) == (Verdict.FAIL, "memory: Fail on GPU 3")
