@@ -115,10 +115,10 @@ class Driver:
         return await self.until(lambda: text not in self.text(), f"the end of {text!r}")
 
     async def select(self, name: str) -> Driver:
-        """Put the cursor on a node."""
+        """Put the cursor on a node, once the screen has taken it in."""
         screen = self.fleet_screen
         key = NodeKey(next(iter(self.deck.store.rows())).key.source, name)
-        screen.view.reveal(key)
+        await self.until(lambda: screen.view.reveal(key) is not None, f"{name} on the table")
         screen.show_table()
         assert screen.table.put_cursor(key), f"{name} is not on the table"
         await self.pilot.pause()
