@@ -111,7 +111,9 @@ async def test_nothing_of_the_operators_environment_reaches_what_runs_on_the_nod
     floor: Floor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(floor.lab.environ, "OPERATOR_TOKEN", "hush")
-    told = await Floor(floor.lab, floor.folder).run(floor.step("site.shows", "/usr/bin/printenv", "PATH", "OPERATOR_TOKEN"))
+    told = await Floor(floor.lab, floor.folder).run(
+        floor.step("site.shows", "/usr/bin/printenv", "PATH", "OPERATOR_TOKEN")
+    )
     assert "/bin" in "\n".join(told.tail)
     assert "hush" not in "\n".join(told.tail)
 
