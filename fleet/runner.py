@@ -157,19 +157,11 @@ class OperationRun:
     def _steps_of(self, node: NodePlan) -> NodeSteps:
         bench, source = self._bench, node.node.source
         reader = bench.readers[source]
-        writer = bench.writers.get(source) or NoWriter(source)
-        performer = Performer(writer, bench.clock, self._journal, self._report, self._signal)
+        performer = self._performer(bench.writers.get(source) or NoWriter(source), self._report)
         return NodeSteps(
             reader=reader,
             performer=performer,
-            checking=Checking(
-                reader,
-                WithDiagnoses(bench.checker, self._diagnoses),
-                bench.clock,
-                bench.policy,
-                performer,
-                self.records.__setitem__,
-            ),
+            checking=self._checking(Checking, reader, performer),
             diagnosing=self._diagnosing(reader, performer),
             endings=Endings(reader, performer, self.plan, node),
             plan=self.plan,
@@ -181,23 +173,16 @@ class OperationRun:
     def _steps_of_machine(self, node: NodePlan) -> NodeSteps:
         """The steps of a machine of two sources, each done at its own; what is told of either side is told of the machine."""
         bench, source = self._bench, node.node.source
-        reader, writer = RoutedReader(bench.readers, source), RoutedWriter(bench.writers, source)
+        reader = RoutedReader(bench.readers, source)
 
         def report(progress: Progress) -> None:
             self._report(replace(progress, node=node.node))
 
-        performer = Performer(writer, bench.clock, self._journal, report, self._signal)
+        performer = self._performer(RoutedWriter(bench.writers, source), report)
         return MachineSteps(
             reader=reader,
             performer=performer,
-            checking=MachineChecking(
-                reader,
-                WithDiagnoses(bench.checker, self._diagnoses),
-                bench.clock,
-                bench.policy,
-                performer,
-                self.records.__setitem__,
-            ),
+            checking=self._checking(MachineChecking, reader, performer),
             diagnosing=self._diagnosing(reader, performer),
             endings=MachineEndings(reader, performer, self.plan, node),
             plan=self.plan,
@@ -206,6 +191,14 @@ class OperationRun:
             locks=SideLocks(bench.locks, node.sides) if self._takes_turns else None,
             begun=dict(self._states),
         )
+
+    def _performer(self, writer: Writer, report: Callable[[Progress], None]) -> Performer:
+        return Performer(writer, self._bench.clock, self._journal, report, self._signal)
+
+    def _checking(self, kind: type[Checking], reader: Reader, performer: Performer) -> Checking:
+        bench = self._bench
+        checker = WithDiagnoses(bench.checker, self._diagnoses)
+        return kind(reader, checker, bench.clock, bench.policy, performer, self.records.__setitem__)
 
     def _diagnosing(self, reader: Reader, performer: Performer) -> Diagnosing:
         bench = self._bench
