@@ -11,11 +11,11 @@ from backends.kubernetes.check_runs import leftovers
 from backends.kubernetes.connection import Api
 from fleet.diagnosis import CheckSite
 from fleet.errors import Garbled
-from fleet.remark import Remark
+from fleet.remark import KnownReleases, Release, Remark
 from fleet.text import clean
 
-OLDEST, NEWEST = (1, 20), (1, 36)
-"""The oldest and the newest release whose API server was driven by this backend: 1.20.2 and 1.36.2."""
+KNOWN = KnownReleases("Kubernetes", Release(1, 20), Release(1, 36), "whose API was measured")
+"""1.36.2 was measured before this backend was written; 1.20.2 is the one that the backend itself was driven on."""
 _RELEASE = re.compile(r"v?(\d{1,3})\.(\d{1,3})")
 
 
@@ -35,13 +35,6 @@ async def examine(api: Api, checks: CheckSite | None = None, prefix: str = "") -
 
 def judged(source: str, version: str) -> Remark:
     """What is to be said of a version such as `v1.33.4-gke.1172000`."""
-    about, found = f"{source} version", _RELEASE.match(version)
-    if found is None:
-        return Remark(about, None, f"Kubernetes {version or 'unknown'}", "look at /version of the API server")
-    release = int(found[1]), int(found[2])
-    if OLDEST <= release <= NEWEST:
-        return Remark(about, True, f"Kubernetes {version}")
-    where = "older" if release < OLDEST else "newer"
-    tried = f"{OLDEST[0]}.{OLDEST[1]} to {NEWEST[0]}.{NEWEST[1]}"
-    says = f"Kubernetes {version}: {where} than any that was tried ({tried})"
-    return Remark(about, None, says, "try it with --read-only and `plan` first")
+    found = _RELEASE.match(version)
+    release = Release(int(found[1]), int(found[2])) if found else None
+    return KNOWN.remark(source, version, release, "look at /version of the API server")

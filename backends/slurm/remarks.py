@@ -14,10 +14,10 @@ from backends.slurm.reader import NO_LOCK, SlurmReader
 from fleet.lock import Lock
 from fleet.plan import Permission
 from fleet.ports import Clock
-from fleet.remark import Remark
+from fleet.remark import KnownReleases, Release, Remark
 from fleet.verb import Verb
 
-OLDEST, NEWEST = (17, 11), (26, 5)
+KNOWN = KnownReleases("slurmctld", Release(17, 11), Release(26, 5), "whose outputs were tried", digits=2)
 _RELEASE = re.compile(r"(\d{1,4})\.(\d{1,4})")
 
 
@@ -34,16 +34,9 @@ async def examine(
 
 def of_version(source: str, version: str) -> Remark:
     """What is to be said of the controller's version: outputs of these releases were read, and 22.05 was driven."""
-    about, found = f"{source} version", _RELEASE.search(version)
-    if found is None:
-        return Remark(about, None, f"slurmctld {version or 'unknown'}", "look at scontrol version")
-    release = int(found[1]), int(found[2])
-    if OLDEST <= release <= NEWEST:
-        return Remark(about, True, f"slurmctld {version}")
-    where = "older" if release < OLDEST else "newer"
-    tried = f"{OLDEST[0]}.{OLDEST[1]:02} to {NEWEST[0]}.{NEWEST[1]:02}"
-    says = f"slurmctld {version}: {where} than any whose outputs were tried ({tried})"
-    return Remark(about, None, says, "try it with --read-only and `plan` first")
+    found = _RELEASE.search(version)
+    release = Release(int(found[1]), int(found[2])) if found else None
+    return KNOWN.remark(source, version, release, "look at scontrol version")
 
 
 def _remarks(source: str, config: ControllerConfig) -> Iterator[Remark]:
