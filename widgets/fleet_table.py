@@ -28,7 +28,8 @@ from widgets.cells import Scene
 from widgets.columns import DEFAULT_COLUMNS, SHAPES, SORTS, Column, Placed, place
 from widgets.fitting import fit, printable
 from widgets.lines import plain, wrapped
-from widgets.strips import GUTTER, INDENT, Brushes, Stance, WholeStrip, header_strip
+from widgets.painted import cropped, filtered
+from widgets.strips import GUTTER, INDENT, Brushes, Stance, header_strip
 from widgets.table_brushes import COMPONENTS, TABLE_CSS, brushes_of
 from widgets.table_marks import Marks
 from widgets.table_model import TableModel
@@ -282,10 +283,7 @@ class FleetTable(Widget, can_focus=True):
         if self._painted_size != self.size:
             self._lay_out()
             self._painted = self._strips()
-        return [
-            strip if crop.x == 0 and crop.width >= strip.cell_length else strip.crop(crop.x, crop.right)
-            for strip in self._painted[crop.y : crop.bottom]
-        ]
+        return cropped(self._painted, crop)
 
     def on_resize(self, event: events.Resize) -> None:
         self._lay_out()
@@ -388,9 +386,7 @@ class FleetTable(Widget, can_focus=True):
         return kept if kept is not None and kept == fresh else fresh
 
     def _filtered(self, strip: Strip) -> Strip:
-        for line_filter in self.get_line_filters():
-            strip = strip.apply_filter(line_filter, self.background_colors[1])
-        return WholeStrip(strip, strip.cell_length)
+        return filtered(self, strip)
 
     def _line_at_cursor(self) -> Line | None:
         return self._model.line(self._view.cursor) if self._view.length else None

@@ -23,7 +23,7 @@ from fleet.heat import Heat, Scale
 from fleet.heat_map import Layout, Spot, Tile
 from widgets.fitting import fit, fit_middle, printable
 from widgets.glyphs import UNICODE, Glyphs
-from widgets.strips import WholeStrip
+from widgets.painted import cropped, filtered
 from widgets.table_paint import differing
 from widgets.viewport import Viewport
 
@@ -212,10 +212,7 @@ class HeatGrid(Widget, can_focus=True):
         if self._painted_size != self.size:
             self._painted_size = self.size
             self._painted = self._strips()
-        return [
-            strip if crop.x == 0 and crop.width >= strip.cell_length else strip.crop(crop.x, crop.right)
-            for strip in self._painted[crop.y : crop.bottom]
-        ]
+        return cropped(self._painted, crop)
 
     def _tile(self) -> Tile | None:
         y, number, _ = self._at
@@ -287,6 +284,4 @@ class HeatGrid(Widget, can_focus=True):
         return self._filtered(strip)
 
     def _filtered(self, strip: Strip) -> Strip:
-        for line_filter in self.get_line_filters():
-            strip = strip.apply_filter(line_filter, self.background_colors[1])
-        return WholeStrip(strip, strip.cell_length)
+        return filtered(self, strip)

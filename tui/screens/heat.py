@@ -21,7 +21,6 @@ from fleet.row import FleetRow
 from fleet.telemetry import GpuTelemetry
 from tui import commands
 from tui.command import Place, Standing
-from tui.messages import FleetChanged
 from tui.screens.base import DeckScreen, bindings_of
 from tui.session import Session
 from widgets.heat_grid import HeatGrid, HeatScene
@@ -31,7 +30,7 @@ from widgets.sheet import TextSheet
 from widgets.tones import Tone
 
 EVERY = 1.0
-"""Seconds between two looks at what the store knows anew."""
+"""Seconds between two looks at what the store knows anew: a map of ten thousand cells is not painted at every change."""
 
 AT_ONCE = 64
 """Nodes whose GPUs are read in one go."""
@@ -143,9 +142,6 @@ class HeatScreen(DeckScreen[NodeKey | None]):
     def on_heat_grid_pointed(self, message: HeatGrid.Pointed) -> None:
         self._tell()
         self._read_gpus()
-
-    def on_fleet_changed(self, message: FleetChanged) -> None:
-        """The tick takes it in: a map of ten thousand cells is not painted ten times a second."""
 
     def _start(self) -> None:
         """Begin where the racks are known, as deep as the screen has room for."""
