@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from datetime import UTC
 
 from fleet.ports import Journal
 from fleet.text import clean
@@ -10,6 +11,8 @@ from tui.exits import DONE
 from tui.headless.judgements import judgement_lines, judgement_shape
 from tui.headless.shapes import operation_shape, put, record_shape
 from tui.headless.words import table, tell
+
+AUDIT_HEAD = ("TIME (UTC)", "BY", "OPERATION", "RECORD", "VERB", "NODE", "STATE", "SAYS")
 
 
 async def operations(journal: Journal, asked: argparse.Namespace) -> int:
@@ -23,7 +26,7 @@ async def operations(journal: Journal, asked: argparse.Namespace) -> int:
             operation.id,
             operation.plan.verb.value,
             operation.state.value,
-            f"{operation.started:%Y-%m-%d %H:%M:%S}",
+            f"{operation.started.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
             operation.plan.request.by,
             str(len(operation.plan.nodes)),
             operation.says or operation.plan.request.reason,
@@ -58,8 +61,19 @@ async def audit(journal: Journal, asked: argparse.Namespace) -> int:
     if asked.json:
         put([record_shape(record) for record in found])
         return DONE
-    for record in found:
-        words = (record.kind.value, record.verb, record.node, record.state, record.says)
-        line = " ".join(word for word in words if word)
-        print(f"{record.at:%Y-%m-%d %H:%M:%S} {clean(record.by)} {record.operation} {clean(line)}")  # noqa: T201 - as above
+    rows = [
+        (
+            f"{record.at.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
+            record.by,
+            record.operation,
+            record.kind.value,
+            record.verb,
+            record.node,
+            record.state,
+            record.says,
+        )
+        for record in found
+    ]
+    for line in table(AUDIT_HEAD, rows):
+        print(line)  # noqa: T201 - the table is what was asked for
     return DONE
