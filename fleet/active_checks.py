@@ -5,7 +5,7 @@ Only a closed node is asked: each takes all of its GPUs. By default no category 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
 from fleet.category import Category, CheckPolicy, OnNode
@@ -13,7 +13,7 @@ from fleet.check_catalogue import CATALOGUE, default_policy
 from fleet.diagnosis import DCGM_DIAG, NCCL, SITE, Diagnose
 from fleet.health import Finding, Verdict
 from fleet.node import Admission
-from fleet.plan import Action, Blocker, NodeFacts
+from fleet.plan import Action, Blocker, NodeFacts, Request
 from fleet.policy import Policy
 from fleet.verbs.common import Question, block
 
@@ -47,11 +47,10 @@ def runs_checks(policy: Policy) -> bool:
     return any(asked(category) for category in (*policy.categories.values(), policy.any_other))
 
 
-def diagnose_actions(question: Question) -> list[tuple[Action, str]]:
-    """The active checks of a node that is closed once they run, each as a step in words."""
-    request, name = question.request, question.node.key.name
+def diagnose_actions(request: Request, name: str, category: Category) -> list[tuple[Action, str]]:
+    """The active checks of a node of that name that is closed once they run, each as a step in words."""
     found: list[tuple[Action, str]] = []
-    for check, rule in asked(question.category).items():
+    for check, rule in asked(category).items():
         on_node = rule.on_node or OnNode()
         command, takes, deadline = _run_of(check, on_node)
         action = Diagnose(
@@ -62,7 +61,7 @@ def diagnose_actions(question: Question) -> list[tuple[Action, str]]:
             on_node.image,
             limit=rule.limit,
             deadline=on_node.deadline or deadline,
-            starts_in=question.category.settle_deadline,
+            starts_in=category.settle_deadline,
         )
         found.append((action, f"run {check} on {name}: {takes}, takes all its GPUs"))
     return found
@@ -70,19 +69,30 @@ def diagnose_actions(question: Question) -> list[tuple[Action, str]]:
 
 def not_to_be_run(question: Question) -> tuple[list[Blocker], list[str]]:
     """Blockers and warnings where nothing may be run on the node: a needed check that is not accepted blocks."""
-    if not question.no_checks:
-        return [], []
     accepted = {word.check for word in question.node.accepted if question.now < word.until}
     accepted.add(question.request.options.accept)
     blockers, warnings = [], []
-    for check, rule in asked(question.category).items():
-        says = f"{check} can't be run: {question.no_checks}"
-        if rule.needed and check not in accepted:
+    for check, says, needed in _unable(question.category, question.no_checks):
+        if needed and check not in accepted:
             go_on = f"get that mended, or let it stay unknown once: gate with --accept {check}"
             blockers.append(block(question.node.key, says, go_on=go_on))
         else:
             warnings.append(f"{says}: it stays UNKNOWN")
     return blockers, warnings
+
+
+def not_to_be_run_yet(category: Category, why: str) -> list[str]:
+    """Warnings where nothing may be run on a node that is yet to be made: it is made all the same, and stays closed."""
+    return [
+        f"{says}: it stays UNKNOWN" + (", and the node closed" if needed else "")
+        for _, says, needed in _unable(category, why)
+    ]
+
+
+def _unable(category: Category, why: str) -> Iterator[tuple[str, str, bool]]:
+    """The checks that can't be run for that reason, in words, and whether each is needed; none where there is no reason."""
+    for check, rule in asked(category).items() if why else ():
+        yield check, f"{check} can't be run: {why}", rule.needed
 
 
 def not_run(facts: NodeFacts, check: str, *, looks_only: bool) -> Finding:

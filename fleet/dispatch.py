@@ -34,7 +34,7 @@ Capacity = Mapping[str, tuple[int, int, int, int]]
 Elsewhere = Callable[[Collection[WorkloadAt], Collection[NodeKey]], Mapping[WorkloadAt, Rest]]
 """Where, beside the nodes given, each of some workloads is seen to run; one that runs nowhere else is left out."""
 
-_GATES = (Verb.GATE, Verb.REIMAGE)
+_GATES = (Verb.GATE, Verb.REIMAGE, Verb.PROVISION)
 """Verbs that run active checks."""
 
 _MOVE_NO_WORK = (Verb.CORDON, Verb.UNCORDON)
@@ -125,9 +125,10 @@ class Dispatcher:
         if request.verb not in _GATES or request.options.check_only:
             return {}
         found = {**ground.facts, **ground.twins}
-        asking = {
-            key.source for key, facts in found.items() if asked(self._policy.category(facts.node.category))
-        }
+        of = {key: facts.node.category for key, facts in found.items()}
+        if request.verb is Verb.PROVISION:
+            of = dict.fromkeys(request.nodes, request.options.category or "")
+        asking = {key.source for key, name in of.items() if asked(self._policy.category(name))}
         return {source: await self._no_check_in(source) for source in sorted(asking)}
 
     async def _no_check_in(self, source: str) -> str:

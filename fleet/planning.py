@@ -82,16 +82,18 @@ def _plan_side(request: Request, key: NodeKey, ground: Ground, policy: Policy, n
     """One node's share, planned by its verb. A node that is not there is a blocker, never an error."""
     permission = ground.permissions.get((key.source, request.verb), Permission.UNKNOWN)
     facts = ground.facts.get(key)
+    no_checks = ground.no_checks.get(key.source, "")
     if request.verb is Verb.PROVISION:
         category = policy.category(request.options.category or "")
-        made = plan_provision(request, key, category, permission, exists=facts is not None)
+        made = plan_provision(
+            request, key, category, permission, exists=facts is not None, no_checks=no_checks
+        )
         image = request.options.image or category.desired_image
         return replace(made, promise=plan_hash({"there": facts is not None, "image": image}))
     if facts is None:
         says = f"there is no node {key.name} in {key.source}"
         return NodePlan(key, blockers=(block(key, says, go_on="check the name"),), found=NOT_THERE)
     category = policy.category(facts.node.category)
-    no_checks = ground.no_checks.get(key.source, "")
     question = Question(request, facts, category, policy, now, permission, no_checks)
     made = replace(_VERBS[request.verb](question), promise=plan_hash(_promise_of(question)))
     return _with_its_lock(made, question)

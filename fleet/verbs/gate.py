@@ -45,7 +45,7 @@ def plan_gate(question: Question) -> NodePlan:
         "" if options.check_only else " and flag it" if open_now else ", and admit it on a PASS"
     )
     runs = not open_now and not options.check_only
-    diagnoses = diagnose_actions(question) if runs else []
+    diagnoses = diagnose_actions(question.request, node.key.name, question.category) if runs else []
     unable, untold = not_to_be_run(question) if runs else ([], [])
     warnings += untold
     if open_now and not options.check_only and (left_out := ", ".join(asked(question.category))):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fleet.active_checks import diagnose_actions, not_to_be_run_yet
 from fleet.category import Category
 from fleet.holder import Hold, HolderKind
 from fleet.node import NodeKey
@@ -22,9 +23,18 @@ from fleet.verbs.common import NOT_THERE, block
 
 
 def plan_provision(
-    request: Request, key: NodeKey, category: Category, permission: Permission, *, exists: bool
+    request: Request,
+    key: NodeKey,
+    category: Category,
+    permission: Permission,
+    *,
+    exists: bool,
+    no_checks: str = "",
 ) -> NodePlan:
-    """Create, wait for the node's own word, gate. Refused where a node of that name is there already."""
+    """Create, wait for the node's own word, gate. Refused where a node of that name is there already.
+
+    `no_checks` says why no active check may be run here.
+    """
     image = request.options.image or category.desired_image
     blockers: list[Blocker] = []
     if permission in (Permission.DENIED, Permission.NOBODY):
@@ -51,6 +61,7 @@ def plan_provision(
             f"make {key.name} at {image}, behind the gate",
         ),
         (AwaitBoot(image, category.boot_deadline), f"wait until {key.name} itself reports {image}"),
+        *diagnose_actions(request, key.name, category),
         (
             Check(
                 request.operation,
@@ -65,4 +76,5 @@ def plan_provision(
         Step(f"{key}/{ordinal}-{type(action).__name__.lower()}", key, action, says, Before())
         for ordinal, (action, says) in enumerate(actions, start=1)
     )
-    return NodePlan(key, steps=steps, blockers=tuple(blockers), found=NOT_THERE)
+    warnings = tuple(not_to_be_run_yet(category, no_checks))
+    return NodePlan(key, steps=steps, blockers=tuple(blockers), warnings=warnings, found=NOT_THERE)

@@ -77,7 +77,7 @@ def _actions(question: Question, image: str, imager: str) -> list[tuple[Action, 
         (Close(hold, Stage.REIMAGING, gate=not by_cordon, again=True), f"close {name} behind the gate"),
         (PutImage(image, imager, hold, by_cordon), f"put {image} on {name} by {imager}"),
         (AwaitBoot(image, question.category.boot_deadline), f"wait until {name} itself reports {image}"),
-        *diagnose_actions(question),
+        *diagnose_actions(question.request, name, question.category),
         (
             Check(question.request.operation, question.request.by, settle=settle, by_cordon=by_cordon),
             f"gate {name}, and admit it on a PASS",

@@ -62,6 +62,7 @@ class Floor:
     feed: TelemetryFeed
     clock: ManualClock
     checks: Mapping[str, CheckPolicy] = field(default_factory=lambda: CHECKS)
+    keys: list[NodeKey] = field(default_factory=list)
     journal: MemoryJournal = field(default_factory=MemoryJournal)
     dispatcher: Dispatcher = field(init=False)
 
@@ -137,7 +138,7 @@ async def floor(tmp_path: Path) -> AsyncIterator[Floor]:
         exporters = DcgmExporterSource([simulation.metrics_url], clock, lambda: keys)
         feed = TelemetryFeed(exporters, lambda: keys, clock)
         moving = asyncio.create_task(keep_time_moving(simulation, timedelta(seconds=1)))
-        made = Floor(simulation, api, KubernetesReader(api, NodeKeys()), feed, clock)
+        made = Floor(simulation, api, KubernetesReader(api, NodeKeys()), feed, clock, keys=keys)
         try:
             yield made
         finally:
@@ -155,6 +156,28 @@ async def test_a_healthy_node_passes_and_leaves_nothing_behind(floor: Floor) -> 
     verdicts = await floor.verdicts()
     assert (verdicts[DCGM_DIAG], verdicts[NCCL]) == (Verdict.PASS, Verdict.PASS)
     assert (await floor.seen()).admission is Admission.OPEN
+    assert floor.jobs() == []
+
+
+async def test_a_provisioned_node_runs_them_before_it_is_admitted(floor: Floor) -> None:
+    fresh, like = NodeKey(SOURCE, "fresh-900"), await floor.seen()
+    floor.keys.append(fresh)
+    options = Options(category=like.category, image=like.image.running)
+    request = Request(Verb.PROVISION, (fresh,), "oncall@desk", "new", "op-1", options)
+    shown = await floor.dispatcher.plan(request)
+    assert shown.free_to_run, shown.all_blockers
+    assert [type(step.action).__name__ for step in shown.steps] == [
+        "Create",
+        "AwaitBoot",
+        "Diagnose",
+        "Diagnose",
+        "Check",
+    ]
+    operation = await floor.dispatcher.run(shown)
+    assert operation.state is OperationState.DONE, operation.says
+    verdicts = await floor.verdicts()
+    assert (verdicts[DCGM_DIAG], verdicts[NCCL]) == (Verdict.PASS, Verdict.PASS)
+    assert (await floor.reader.read([fresh]))[fresh].node.admission is Admission.OPEN
     assert floor.jobs() == []
 
 

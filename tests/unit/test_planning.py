@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fleet.category import Category
+from fleet.category import Category, CheckPolicy, OnNode
 from fleet.health import Finding, GateRecord, Verdict
 from fleet.holder import Hold, HolderKind
 from fleet.lifecycle import may_move
@@ -298,6 +298,22 @@ def test_provisioning_makes_a_gated_node_and_refuses_a_name_that_is_taken() -> N
     fresh = planned(replace(request(Verb.PROVISION, **options), nodes=(key("new-1"),)))
     assert actions(fresh) == ["Create", "AwaitBoot", "Check"]
     assert "there already" in blocked(planned(request(Verb.PROVISION, **options)))
+
+
+def test_provisioning_runs_the_active_checks_of_its_category_before_the_verdict() -> None:
+    checks = {"dcgm-diag": CheckPolicy(on_node=OnNode(level=2, image="lab/dcgm:4"))}
+    policy = Policy(categories={"h100": Category("h100", checks=checks)})
+    asked = replace(request(Verb.PROVISION, image="v2", category="h100"), nodes=(key("new-1"),))
+    fresh = planned(asked, policy=policy)
+    assert actions(fresh) == ["Create", "AwaitBoot", "Diagnose", "Check"]
+    assert (
+        fresh.steps[2].says == "run dcgm-diag on new-1: dcgmi diag level 2, about 2 min, takes all its GPUs"
+    )
+    unable = planned(asked, policy=policy, no_checks={"lab": "you may not create jobs"})
+    assert unable.free_to_run
+    assert unable.nodes[0].warnings == (
+        "dcgm-diag can't be run: you may not create jobs: it stays UNKNOWN, and the node closed",
+    )
 
 
 def release_of(found: Plan) -> Release:
