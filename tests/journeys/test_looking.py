@@ -318,3 +318,13 @@ async def test_help_and_what_a_key_is_answered_with_wrap_instead_of_being_cut() 
         await at.select("l40s-008")
         at.fleet_screen.say("one two three four five six seven eight nine ten " * 2 + "the end of it")
         await at.sees("the end of it")
+
+
+async def test_the_keys_of_the_pane_are_in_the_footer_as_long_as_it_is_open() -> None:
+    async with at_the_desk((200, 50)) as at:
+        await at.select("a100-001")
+        at.fleet_screen.tick()
+        await at.press(OPEN)
+        assert "Longer past" in at.text().splitlines()[-1]
+        await at.press(OPEN)
+        assert "Longer past" not in at.text().splitlines()[-1]

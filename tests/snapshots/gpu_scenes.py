@@ -24,7 +24,6 @@ from widgets.node_pane import NodePane
 
 NODE = NodeKey(SOURCE, "h100-004")
 GAP = range(90, 120)
-_LOOKS_ALIKE = 20  # looks, some milliseconds apart
 """Points in which nothing was scraped."""
 
 USUAL = GpuTelemetry(
@@ -178,7 +177,6 @@ async def pane(at: Driver) -> None:
     await at.press(OPEN)
     await at.sees("h100-004", "held by")
     await at.until(lambda: _past_is_read(at), "the past")
-    await at_rest(at)
 
 
 def _past_is_read(at: Driver) -> bool:
@@ -186,17 +184,6 @@ def _past_is_read(at: Driver) -> bool:
     if view is None or view.past is None or view.gpus is None:
         return False
     return view.past.history is not None
-
-
-async def at_rest(at: Driver) -> None:
-    """Wait until the screen has looked the same for a while: what was read last is painted, and laid out."""
-    seen: list[str] = []
-
-    def same() -> bool:
-        seen.append(at.text())
-        return len(seen) >= _LOOKS_ALIKE and len(set(seen[-_LOOKS_ALIKE:])) == 1
-
-    await at.until(same, "rest")
 
 
 async def trends(at: Driver) -> None:

@@ -270,6 +270,7 @@ class FleetScreen(DeckScreen[None]):
         else:
             self.add_class("with-pane")
             self.pane.look_at(node)
+            self.show_keys()
 
     def go_to(self, node: NodeKey) -> None:
         """Put the cursor on a node that was found elsewhere, and show it."""
@@ -293,6 +294,7 @@ class FleetScreen(DeckScreen[None]):
     def close_pane(self) -> None:
         self.remove_class("with-pane")
         self.pane.look_at(None)
+        self.show_keys()
         self.table.focus()
 
     def change_focus(self) -> None:
