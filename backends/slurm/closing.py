@@ -178,9 +178,9 @@ def attest(seen: Seen, action: Attest) -> Change:
     return Change(seen, note, says="written on the node")
 
 
-def want_image(seen: Seen, image: str) -> Change:
-    """Write which image the next boot is to bring, where the node, or what boots it, may read it."""
-    note = msgspec.structs.replace(seen.note, image=image, boot=seen.boot)
+def want_image(seen: Seen, image: str, operation: str) -> Change:
+    """Write which image the next boot is to bring, where the node, or what boots it, may read it, and who asks for the boot."""
+    note = msgspec.structs.replace(seen.note, image=image, boot=seen.boot, wanted_by=operation)
     if seen.asleep:  # waking makes Slurm forget the Reason
         theirs = _saved(seen) if seen.held_by_reason else None
         note = msgspec.structs.replace(note, boot=seen.boot or ASLEEP, saved=theirs)
@@ -286,7 +286,7 @@ def _admit(seen: Seen, action: ApplyVerdict) -> Change:
         ours = entry.operation == action.operation != ""
         return ours or entry.verb == Verb.GATE.value or entry.behind_gate
 
-    note = msgspec.structs.replace(_lift(seen.note, lifted, ()), gated=False, image="", boot="")
+    note = msgspec.structs.replace(_lift(seen.note, lifted, ()), gated=False, image="", boot="", wanted_by="")
     note = _staged(note, Stage.IN_SERVICE)
     others = note.held() + _foreign(seen, ())
     if others:

@@ -148,7 +148,7 @@ class SavedReason(msgspec.Struct, frozen=True, omit_defaults=True):
 class Note(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     """The whole note. `gated`: behind the gate; `lost`: an earlier note that nobody can read.
 
-    `image` is what a reimage wants, and `boot` the boot that it was asked in.
+    `image` is what a reimage wants, `wanted_by` its operation, and `boot` the boot that it was asked in.
     """
 
     holds: tuple[Entry, ...] = ()
@@ -157,6 +157,7 @@ class Note(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     gate: GateNote | None = None
     image: str = ""
     boot: str = ""
+    wanted_by: str = ""
     saved: SavedReason | None = None
     lost: str = ""
     accepted: tuple[AcceptanceNote, ...] = ()

@@ -43,7 +43,9 @@ class Rebooting:
     set_image: Sequence[str] = ()
 
     async def put_image(self, step: Step, action: PutImage, report: Callable[[Progress], None]) -> Outcome:
-        """Ask for the reboot of a node that is drained and ours. Returns once Slurm has taken it up.
+        """Ask for the reboot of a node that is drained and ours, once: one that has booted since is not rebooted again.
+
+        Returns once Slurm has taken it up.
 
         Raises Rejected for another imager, Conflict where the node is not drained or not held by this operation.
         """
@@ -53,8 +55,10 @@ class Rebooting:
         seen = await self._see_registered(name)
         if self._under_way(seen, action):
             return Outcome(step.id, step.node, StepState.SKIPPED, f"its reboot is under way ({seen.state})")
+        if self._booted_for_us(seen, step, action):
+            return Outcome(step.id, step.node, StepState.SKIPPED, f"it has booted since ({seen.state})")
         self._expect_ready(seen, action)
-        await self.editor.change(step, lambda now: want_image(now, action.image))
+        await self.editor.change(step, lambda now: want_image(now, action.image, action.hold.operation))
         if self.set_image:
             report(Progress(step.id, step.node, f"choosing {action.image} for its next boot"))
             argv = [part.replace("{node}", name).replace("{image}", action.image) for part in self.set_image]
@@ -169,19 +173,22 @@ class Rebooting:
             raise Conflict(f"somebody else's reboot is under way ({seen.state})", about=seen.name)
 
     @staticmethod
-    def _under_way(seen: Seen, action: PutImage) -> bool:
-        """Whether a reboot that we asked for is under way: our note wants this image, and our hold is there."""
-        return (
-            (seen.rebooting or seen.waking)
-            and seen.note.image == action.image
-            and seen.note.of(action.hold.operation) is not None
-        )
+    def _asked(seen: Seen, action: PutImage) -> bool:
+        """Whether this operation holds it and wrote that it wants this image: an earlier reimage's note counts for nothing."""
+        note, operation = seen.note, action.hold.operation
+        return note.of(operation) is not None and (note.image, note.wanted_by) == (action.image, operation)
+
+    def _under_way(self, seen: Seen, action: PutImage) -> bool:
+        """Whether a reboot that we asked for is under way."""
+        return (seen.rebooting or seen.waking) and self._asked(seen, action)
+
+    def _booted_for_us(self, seen: Seen, step: Step, action: PutImage) -> bool:
+        """Whether it has booted since we asked, whatever image it shows yet: features come later than the boot."""
+        return self._asked(seen, action) and _booted_since(seen, step)
 
     def _took(self, seen: Seen, step: Step, action: PutImage) -> bool:
-        if self._under_way(seen, action):
-            return True
-        wanted = seen.note.image == action.image
-        return wanted and (_booted_since(seen, step) or seen.gave_up_reboot)
+        gave_up = self._asked(seen, action) and seen.gave_up_reboot
+        return self._under_way(seen, action) or self._booted_for_us(seen, step, action) or gave_up
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from fleet.errors import Conflict, TimedOut
 from fleet.health import Verdict
 from fleet.node import Admission, Readiness
 from fleet.operation import Effect, StepState
-from fleet.plan import ApplyVerdict, AwaitBoot, PutImage, Release
+from fleet.plan import ApplyVerdict, AwaitBoot, PutImage, Release, Step
 from fleet.policy import Policy
 from fleet.severity import Severity, standing
 from tests.contract.test_slurm_verbs import (
@@ -29,7 +29,7 @@ from tests.slurm_lab import MARK, SlurmLab, slurm_lab
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("slurm-trouble")]
 
 _RESUME = """#!/bin/sh
-# Powers nodes up: each boots as RebootProgram would have it, unless the test holds its boot.
+# Powers nodes up: each boots as RebootProgram would have it, unless the test holds its boot, or the labelling of what it booted.
 export {mark}="$(cat "{folder}/mark")"  # slurmctld hands no variables on, and by this one the lab ends what is left
 for node in $(scontrol show hostnames "$1"); do LAB_NODE=$node "{folder}/boot"; done
 """
@@ -38,6 +38,7 @@ setsid sh -c '
 for turn in $(seq 2400); do [ -e "{folder}/held-$LAB_NODE" ] || break; sleep 0.05; done
 image=$(cat "{folder}/image" 2>/dev/null || echo v2)
 slurmd -b -N "$LAB_NODE"
+for turn in $(seq 2400); do [ -e "{folder}/unlabelled-$LAB_NODE" ] || break; sleep 0.05; done
 features=h100,rack1,image-$image
 for turn in $(seq 100); do
 scontrol update NodeName="$LAB_NODE" AvailableFeatures="$features" ActiveFeatures="$features" && break
@@ -85,6 +86,8 @@ async def test_a_reimage_wakes_a_node_that_sleeps_and_keeps_it_behind_the_gate(
     bench: Bench, power: Path
 ) -> None:
     (power / "image").write_text("v3")
+    (power / "held-gpu1").touch()
+    (power / "unlabelled-gpu1").touch()
     put_to_sleep(bench.lab)
     await closed_for_reimage(bench)
     assert "POWERED_DOWN" in bench.lab.states("gpu1"), "closing wakes nothing"
@@ -93,14 +96,26 @@ async def test_a_reimage_wakes_a_node_that_sleeps_and_keeps_it_behind_the_gate(
     boot = await bench.planned("gpu1", AwaitBoot("v3", LONG))
     woken = await bench.writer.perform(put, bench.told.append)
     assert woken.says.startswith("woken")
-    assert await bench.writer.effect_of(put) is Effect.TOOK
-    assert (await bench.writer.perform(put, bench.told.append)).state is StepState.SKIPPED
+    await is_not_rebooted_again(bench, put)
+    (power / "held-gpu1").unlink()
+    bench.lab.node_is("gpu1", "IDLE", "DRAIN", without=("POWERING_UP", "NOT_RESPONDING"))
+    assert (await bench.facts("gpu1")).node.image.running == "v1", "what it booted is not labelled yet"
+    await is_not_rebooted_again(bench, put)
+    (power / "unlabelled-gpu1").unlink()
     assert (await bench.writer.perform(boot, bench.told.append)).state is StepState.DONE
-    assert await bench.writer.effect_of(put) is Effect.TOOK
+    await is_not_rebooted_again(bench, put)
     assert bench.lab.states("gpu1") == {"IDLE", "DRAIN"}
     assert bench.field("gpu1", "Reason").startswith("quarterdeck: dust")
     await bench.do("gpu1", ApplyVerdict(record(Verdict.PASS), OPERATION, admit=True))
     bench.lab.node_is("gpu1", "IDLE", without=("DRAIN",))
+
+
+async def is_not_rebooted_again(bench: Bench, put: Step) -> None:
+    """However often this put is resumed, whenever in the boot that it asked for."""
+    assert await bench.writer.effect_of(put) is Effect.TOOK
+    again = await bench.writer.perform(put, bench.told.append)
+    assert again.state is StepState.SKIPPED, again
+    assert not bench.lab.states("gpu1") & {"REBOOT_REQUESTED", "REBOOT_ISSUED"}
 
 
 async def test_somebody_elses_hold_on_a_node_that_sleeps_outlives_its_waking(bench: Bench) -> None:

@@ -572,6 +572,28 @@ async def test_a_reboot_is_told_from_what_the_node_shows_however_its_answer_was_
     bench.lab.let_boot("gpu3")
     bench.lab.node_is("gpu3", "IDLE", "DRAIN", without=("REBOOT_ISSUED", "REBOOT_REQUESTED"))
     assert await bench.writer.effect_of(step) is Effect.TOOK
+    again = await bench.writer.perform(step, bench.told.append)
+    assert again.state is StepState.SKIPPED
+    assert bench.lab.states("gpu3") == {"IDLE", "DRAIN"}
+
+
+async def test_a_reimage_after_one_that_failed_its_gate_reboots_into_the_same_image_once_more(
+    bench: Bench,
+) -> None:
+    await closed_for_reimage(bench)
+    boot = await bench.planned("gpu1", AwaitBoot("v2", LONG))
+    await bench.do("gpu1", PutImage("v2", SLURM_REBOOT, hold("reimage")))
+    await bench.writer.perform(boot, bench.told.append)
+    fail = ApplyVerdict(record(Verdict.FAIL), OPERATION, quarantine=True, hold=hold("gate"))
+    await bench.do("gpu1", fail)
+    second = hold("reimage", operation="op-2")
+    await bench.do("gpu1", Close(second, Stage.REIMAGING, gate=True))
+    put = await bench.planned("gpu1", PutImage("v2", SLURM_REBOOT, second))
+    assert await bench.writer.effect_of(put) is Effect.NOT
+    asked = await bench.writer.perform(put, bench.told.append)
+    assert asked.says.startswith("reboot asked for")
+    assert await bench.writer.effect_of(put) is Effect.TOOK
+    bench.lab.node_is("gpu1", "IDLE", "DRAIN", without=("REBOOT_ISSUED", "REBOOT_REQUESTED"))
 
 
 async def test_nothing_opens_a_node_in_the_middle_of_its_reboot(bench: Bench) -> None:
