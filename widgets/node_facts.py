@@ -16,7 +16,7 @@ from fleet.severity import FLAG, concerns
 from fleet.telemetry import GpuTelemetry
 from fleet.timeline import Entry
 from fleet.workload import Placement
-from widgets.cells import SEVERITY_TONES, Scene, cells, severity_glyph
+from widgets.cells import SEVERITY_TONES, Cell, Scene, cells, severity_glyph
 from widgets.charts import TWO_COLUMNS, Past, chart_lines
 from widgets.clearing import what_clears
 from widgets.columns import Column
@@ -67,13 +67,16 @@ def head(view: NodeView) -> list[LineOf]:
     """Name, stage, and what is being done to it now."""
     node, scene = view.row.node, view.scene
     stage, admission = cells(view.row, scene, (Column.STAGE, Column.ADMISSION))
+    besides = admission
+    if admission.text == stage.text:  # what is wrong stands there in the stage's place
+        besides = Cell(node.stage.value, Tone.MUTED)
     line: list[Piece] = [
         (printable(node.key.name, NAME), Tone.STRONG),
         plain("  "),
         (f"{stage.sign} ", stage.sign_tone),
         (stage.text, stage.tone),
         plain("  "),
-        (admission.text, admission.tone),
+        (besides.text, besides.tone),
         plain("  "),
         (" ".join(printable(part, NAME) for part in (node.category, node.key.source) if part), Tone.MUTED),
     ]

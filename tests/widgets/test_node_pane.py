@@ -10,7 +10,7 @@ from textual.app import App, ComposeResult
 
 from fleet.health import Finding, GateRecord, Verdict
 from fleet.holder import Hold, HolderKind
-from fleet.node import Admission, Condition, Node, Stage
+from fleet.node import Admission, Condition, Node, Readiness, Stage
 from fleet.telemetry import GpuTelemetry
 from tests.builders import NOW, node, row, telemetry, work
 from widgets import node_facts
@@ -156,3 +156,15 @@ async def test_the_same_view_again_lays_nothing_out_anew() -> None:
         before = [sheet.render() for sheet in app.query(Sheet)]
         pane.show(view())
         assert all(old is sheet.render() for old, sheet in zip(before, app.query(Sheet), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (replace(node("gpu-004"), readiness=Readiness.UNKNOWN), "not heard  in-service"),
+        (replace(node("gpu-004"), admission=Admission.CORDONED), "cordoned  in-service"),
+        (node("gpu-004"), "in-service  open"),
+    ],
+)
+def test_the_head_says_what_is_wrong_once_and_the_stage_beside_it(wrong: Node, says: str) -> None:
+    assert says in said(node_facts.head(view(wrong)))
