@@ -1,12 +1,14 @@
 """Reads what NCCL's `all_reduce_perf` printed (nccl-tests 2.x), with whatever else stands around it, against a bandwidth.
 
-The bandwidth is that of one node over NVLink, at the largest size. What is not told by the table itself is UNKNOWN.
+The bandwidth is that of one node over NVLink, at the largest size. What is not told by the table itself is UNKNOWN. The columns are
+those of nccl-tests on GitHub (`src/common.cu`, later `src/util.cu`), with what its options and later versions put behind them.
 """
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from backends.diagnostics.reading import Reading
@@ -23,15 +25,29 @@ FLOORS: tuple[tuple[re.Pattern[str], int, float, str], ...] = (
 
 _TAG = re.compile(r"^(?:\[\d+,\d+\](?:<std(?:out|err)>)?:?\s*|\s*\d{1,4}:\s+)")
 _NUMBER = r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|nan|inf)"
-_SIDE = rf"({_NUMBER}|N/A)\s+({_NUMBER}|N/A)\s+({_NUMBER}|N/A)\s+({_NUMBER}|N/A)"
-_ROW = re.compile(rf"^\s*(\d+)\s+(\d+)\s+\w+\s+\w+\s+(?:-?\d+\s+)?{_SIDE}\s+{_SIDE}\s*$", re.IGNORECASE)
+_VALUE = re.compile(rf"{_NUMBER}|N/A", re.IGNORECASE)
+_STAMP = re.compile(r"\s\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\s*$")
+_COLUMNS: Mapping[int, tuple[int, int, int]] = {
+    12: (4, 4, 8),
+    13: (5, 5, 9),
+    14: (5, 5, 9),
+    21: (5, 5, 13),
+    22: (5, 5, 13),
+}
+"""By how many words a row has: where its values begin, those out of place, those in place.
+
+A row is size, count, type, operation, root (not in the oldest), then time, algbw, busbw and #wrong each way, with four more each way
+where every iteration was timed, and how many iterations there were.
+"""
 _DEVICE = re.compile(r"#?\s*Rank\s+(\d+)\s.*?device\s+\d+\s+\[[^\]]*\]\s*(.*)$", re.IGNORECASE)
 _LARGEST = re.compile(r"maxBytes:?\s+(\d+)", re.IGNORECASE)
 _BAD_VALUES = re.compile(r"Out of bounds values\s*:\s*(\d+)\s*(\w*)", re.IGNORECASE)
-_AVERAGE = re.compile(rf"Avg bus bandwidth\s*:\s*({_NUMBER}|N/A)", re.IGNORECASE)
+_AVERAGE = re.compile(rf"Avg bus bandwidth\s*:\s*({_NUMBER}|N/A)[ \t]*(\w*)", re.IGNORECASE)
 _BROKE = re.compile(
-    r"[^\n]*(?:Test (?:NCCL|CUDA) failure|NCCL WARN|CUDA failure|Test failure)[^\n]*", re.IGNORECASE
+    r"[^\n]{0,200}(?:Test (?:NCCL|CUDA) failure|Invalid number of GPUs|NCCL WARN|CUDA failure|Test failure)[^\n]{0,200}",
+    re.IGNORECASE,
 )
+_FASTER = "finding the slow GPU, link or setting (NVLink, PCIe ACS, clocks), then a run that reaches it"
 _FAILURE = re.compile(r"[^\n]{0,200}Test (?:(?:NCCL|CUDA) )?failure[^\n]{0,200}", re.IGNORECASE)
 """What the program says when it gives up: a wrapper may have lost its exit. A warning of NCCL is not that."""
 
@@ -51,6 +67,7 @@ class _Table:
     largest: int | None
     ended: bool
     bad_values: bool
+    too_slow: bool  # by the least that the site told the program itself, in NCCL_TESTS_MIN_BW
 
     @property
     def top(self) -> list[_Row]:
@@ -81,6 +98,8 @@ def read_allreduce(
     if wrong or table.bad_values:
         value = f"wrong results at {wrong[0].size:,} bytes" if wrong else "values out of bounds"
         return Reading(Verdict.FAIL, value, "no wrong result", "finding the GPU or link that corrupts data")
+    if table.too_slow:
+        return Reading(Verdict.FAIL, _slow(output), "what NCCL_TESTS_MIN_BW says, on average", _FASTER)
     doubt = _doubt(table, output, exit_code, gpus)
     if doubt:
         return Reading(Verdict.UNKNOWN, clean(doubt, 300), wants, "a run over every GPU that ends by itself")
@@ -91,10 +110,7 @@ def read_allreduce(
         says = f"{value}; no floor is known for {known}"
         return Reading(Verdict.UNKNOWN, clean(says, 300), wants, "a limit for this check in the category")
     if worst < least:
-        clears = (
-            "finding the slow GPU, link or setting (NVLink, PCIe ACS, clocks), then a run that reaches it"
-        )
-        return Reading(Verdict.FAIL, value, wants, clears)
+        return Reading(Verdict.FAIL, value, wants, _FASTER)
     if any(math.isnan(count) for row in table.top for count in row.wrong):
         return Reading(
             Verdict.WARN, f"{value}; results not checked (#wrong N/A)", wants, "a run that checks its results"
@@ -139,18 +155,25 @@ def _table(output: str) -> _Table:
         max(sizes, default=None),
         bool(averages),
         any(int(count) > 0 or word.upper() == "FAILED" for count, word in _BAD_VALUES.findall(output)),
+        any(word.upper() == "FAILED" for _, word in averages),
     )
+
+
+def _slow(output: str) -> str:
+    """The averages that the program itself found too low."""
+    low = [value for value, word in _AVERAGE.findall(output) if word.upper() == "FAILED"]
+    return clean(f"{', '.join(low[:3])} GB/s on average", 100)
 
 
 def _row(line: str) -> _Row | None:
-    if len(line) > 400 or (found := _ROW.match(line)) is None:
+    words = _STAMP.sub("", line).split() if len(line) <= 400 else []
+    if len(words) not in _COLUMNS or not (words[0].isdecimal() and words[1].isdecimal()):
         return None
-    groups = found.groups()
-    return _Row(
-        int(groups[0]),
-        (_number(groups[4]), _number(groups[8])),
-        (_number(groups[5]), _number(groups[9])),
-    )
+    first, out, within = _COLUMNS[len(words)]
+    if not all(_VALUE.fullmatch(word) for word in words[first:]):
+        return None
+    bandwidths = (_number(words[out + 2]), _number(words[within + 2]))
+    return _Row(int(words[0]), bandwidths, (_number(words[out + 3]), _number(words[within + 3])))
 
 
 def _number(text: str) -> float:

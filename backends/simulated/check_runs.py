@@ -21,6 +21,9 @@ _TESTS = {
     "4": ("software", "pcie", "memory", "targeted_power", "targeted_stress", "memtest", "pulse_test"),
 }
 _FAILS = {FaultKind.XID: "memory", FaultKind.ECC: "memory", FaultKind.ROW_REMAP: "memory"}
+_ERRORS = {FaultKind.XID: (101, 5, 4), FaultKind.ECC: (4, 10, 6), FaultKind.ROW_REMAP: (80, 10, 2)}
+"""By fault, the number, category and severity of the error that DCGM tells (`dcgm_errors.h`)."""
+
 _BUS_GB = {"H100": 478.0, "H200": 484.0, "A100": 233.0}
 _SIZES = (8 << 30, 16 << 30)
 
@@ -58,21 +61,18 @@ def _diag(command: list[str], machine: Machine) -> CheckRun:
     working = machine.working_gpus
     rows = [_test(name, working, machine.faults) for name in tests]
     failed = any(result["status"] == "Fail" for row in rows for result in row["results"])
-    report = {
-        "entity_groups": [
-            {
-                "entity_group": "GPU",
-                "entity_group_id": 1,
-                "entities": [{"entity_id": gpu, "device_id": "2330"} for gpu in working],
-            }
-        ],
-        "metadata": {
-            "version": "4.2.3",
-            "Driver Version Detected": machine.category.image(machine.image).driver,
-        },
-        "test_categories": [{"category": "Hardware", "tests": rows}],
+    group = {
+        "entities": [{"device_id": "2330", "entity_id": gpu} for gpu in working],
+        "entity_group": "GPU",
+        "entity_group_id": 1,
     }
-    text = json.dumps({"DCGM Diagnostic": report}, indent=1)
+    driver = machine.category.image(machine.image).driver
+    document = {
+        "DCGM Diagnostic": {"test_categories": [{"category": "Hardware", "tests": rows}]},
+        "entity_groups": [group],
+        "metadata": {"Driver Version Detected": driver, "version": "4.2.3"},
+    }
+    text = json.dumps(document, indent=1)
     return CheckRun(_DIAG_SECONDS.get(level, 10.0), 226 if failed else 0, f"{text}\n")
 
 
@@ -84,7 +84,9 @@ def _test(name: str, gpus: list[int], faults: list[Fault]) -> Json:
         fault = bad.get(result["entity_id"])
         result["status"] = "Fail" if fault else "Pass"
         if fault:
-            result["warnings"] = [{"error_id": 44, "warning": f"GPU {fault.gpu}: {fault.kind.value} found"}]
+            number, category, severity = _ERRORS[fault.kind]
+            said = {"warning": f"GPU {fault.gpu}: {fault.kind.value} found", "error_id": number}
+            result["warnings"] = [{**said, "error_category": category, "error_severity": severity}]
     return {"name": name, "results": results, "test_summary": {"status": "Fail" if bad else "Pass"}}
 
 

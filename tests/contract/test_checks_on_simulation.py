@@ -187,7 +187,8 @@ async def test_a_faulted_gpu_fails_the_diagnostic_and_quarantines(floor: Floor) 
     assert operation.state is OperationState.FAILED
     finding = next(each for each in (await floor.record()).findings if each.check == DCGM_DIAG)
     assert finding.verdict is Verdict.FAIL
-    assert finding.value == "memory: Fail on GPU 3: GPU 3: row_remap found (error 44)"
+    assert finding.value == "memory: Fail on GPU 3: GPU 3: row_remap found (error 80)"
+    assert finding.clears.startswith("isolating the GPU")
     assert "output " in finding.source
     assert (await floor.seen()).stage is Stage.QUARANTINED
 

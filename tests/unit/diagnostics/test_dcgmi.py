@@ -18,22 +18,27 @@ def third(status: str = "Pass", gpus: int = 2, *, fails: int | None = None, **mo
         for gpu in range(gpus)
     ]
     body = {
-        "Driver Version Detected": "535.161.08",
-        "GPU Device IDs": ["2330"] * gpus,
-        "GPU Device Serials": {str(gpu): f"16509230{gpu}" for gpu in range(gpus)},
         "test_categories": [
+            None,
             {
                 "category": "Deployment",
                 "tests": [
                     {"name": "Denylist", "results": [{"status": "Pass"}]},
+                    None,
                     {"name": "Graphics Processes", "results": [{"status": "Skip"}]},
                 ],
             },
             {"category": "Hardware", "tests": [{"name": "GPU Memory", "results": rows}]},
         ],
+    }
+    document = {
+        "DCGM GPU Diagnostic": body,
+        "Driver Version Detected": "535.161.08",
+        "GPU Device IDs": ["2330"] * gpus,
+        "GPU Device Serials": {str(gpu): f"16509230{gpu}" for gpu in range(gpus)},
         "version": "3.3.7",
     }
-    return json.dumps({"DCGM GPU Diagnostic": body}, indent=2)
+    return json.dumps(document, indent=2)
 
 
 def second(status: str = "PASS", ids: str = "0,1") -> str:
@@ -56,10 +61,6 @@ def fourth(statuses: tuple[str, ...] = ("Pass", "Pass"), listed: int | None = No
     ]
     cpu = {"entity_group": "CPU", "entity_group_id": 7, "entity_id": 0, "status": "Skip"}
     body = {
-        "entity_groups": [
-            {"entity_group": "GPU", "entity_group_id": 1, "entities": entities},
-            {"entity_group": "CPU", "entity_group_id": 7, "entities": [{"entity_id": 0}]},
-        ],
         "test_categories": [
             {
                 "category": "Stress",
@@ -74,7 +75,18 @@ def fourth(statuses: tuple[str, ...] = ("Pass", "Pass"), listed: int | None = No
         ],
         **more,
     }
-    return json.dumps({"DCGM Diagnostic": body})
+    groups = [
+        {"entity_group": "GPU", "entity_group_id": 1, "entities": entities},
+        {"entity_group": "CPU", "entity_group_id": 7, "entities": [{"entity_id": 0}]},
+    ]
+    return json.dumps({"DCGM Diagnostic": body, "entity_groups": groups, "metadata": {"version": "4.2.3"}})
+
+
+def level_one(**row: Any) -> str:
+    """Level 1 as DCGM 3 prints it: tests of the node, which name a GPU for their error alone, or -1 for none."""
+    tests = [{"name": "Denylist", "results": [{"status": "Pass"}]}, {"name": "Inforom", "results": [row]}]
+    body = {"test_categories": [{"category": "Deployment", "tests": tests}]}
+    return json.dumps({"DCGM GPU Diagnostic": body, "GPU Device IDs": ["2330"] * 8, "version": "3.3.7"})
 
 
 @pytest.mark.parametrize("report", [third(), second(), fourth()], ids=["dcgm 3", "dcgm 2", "dcgm 4"])
@@ -118,6 +130,99 @@ def test_everything_skipped_is_unknown() -> None:
 def test_a_gpu_that_dcgm_does_not_see_fails() -> None:
     read = read_diag(third(gpus=7), exit_code=0, gpus=8)
     assert (read.verdict, read.value) == (Verdict.FAIL, "DCGM sees 7 of 8 GPUs")
+
+
+def test_a_gpu_without_a_serial_is_seen_all_the_same() -> None:
+    document = json.loads(third())
+    del document["GPU Device Serials"]["1"]
+    assert read_diag(json.dumps(document), exit_code=0, gpus=2).verdict is Verdict.PASS
+
+
+def test_level_one_of_dcgm_3_names_no_gpu_in_its_tests_and_passes_with_all_of_them_there() -> None:
+    read = read_diag(level_one(status="Pass"), exit_code=0, gpus=8)
+    assert (read.verdict, read.value) == (Verdict.PASS, "2 tests passed")
+
+
+@pytest.mark.parametrize(("gpu", "where"), [(5, "on GPU 5: "), (-1, ": "), ("-1", ": ")])
+def test_an_error_of_the_node_names_its_gpu_or_none(gpu: object, where: str) -> None:
+    errors = [{"warnings": "checksum differs", "error_id": 21, "error_category": 15, "error_severity": 2}]
+    read = read_diag(level_one(status="Fail", gpu_id=gpu, warnings=errors), exit_code=226, gpus=8)
+    assert (read.verdict, read.value.removeprefix("Inforom: Fail").strip()) == (
+        Verdict.FAIL,
+        f"{where}checksum differs (error 21)",
+    )
+
+
+def test_a_warning_of_the_node_about_one_gpu_does_not_say_that_the_others_were_left_out() -> None:
+    read = read_diag(level_one(status="Warn", gpu_id=3, warnings=[]), exit_code=0, gpus=8)
+    assert (read.verdict, read.value) == (Verdict.WARN, "Inforom: Warn on GPU 3")
+
+
+@pytest.mark.parametrize(
+    ("severities", "asks"),
+    [
+        ((1, 6), "a reset of the GPU, then"),
+        ((6, 2), "isolating the GPU"),
+        ((5,), "the setting that it names"),
+        ((4,), "triage"),
+        ((3, 0), "what DCGM asks for"),
+        (("6",), "what DCGM asks for"),
+    ],
+)
+def test_what_would_clear_it_is_what_dcgm_asks_for_by_its_gravest_error(
+    severities: tuple[object, ...], asks: str
+) -> None:
+    warnings = [{"error_id": 1, "error_severity": each, "warning": "bad"} for each in severities]
+    assert read_diag(third(fails=1, warnings=warnings), exit_code=226, gpus=2).clears.startswith(asks)
+
+
+def test_a_pass_that_reports_an_error_only_warns() -> None:
+    """DCGM 4.5's memory test, where it could not allocate what it was to test (NVIDIA/DCGM issue 284)."""
+    report = json.loads(fourth())
+    row = report["DCGM Diagnostic"]["test_categories"][0]["tests"][0]["results"][1]
+    row["warnings"] = [{"error_id": 56, "error_severity": 1, "warning": "too little memory was allocated"}]
+    read = read_diag(json.dumps(report), exit_code=0, gpus=2)
+    assert (read.verdict, read.value) == (
+        Verdict.WARN,
+        "targeted_power: Warn on GPU 1: too little memory was allocated (error 56)",
+    )
+
+
+def test_a_summary_that_warns_of_no_gpu_in_particular_warns() -> None:
+    report = json.loads(fourth())
+    test = report["DCGM Diagnostic"]["test_categories"][0]["tests"][0]
+    test["test_summary"] = {"status": "Warn", "info": ["counters could not be read"]}
+    read = read_diag(json.dumps(report), exit_code=0, gpus=2)
+    assert (read.verdict, read.value) == (
+        Verdict.WARN,
+        "targeted_power: Warn: counters could not be read",
+    )
+
+
+def test_a_report_whose_keys_were_put_in_another_order_is_read() -> None:
+    for again in (
+        json.dumps(dict(reversed(json.loads(fourth()).items()))),
+        "started\n" + json.dumps(dict(reversed(json.loads(third()).items())), indent=1) + "\ndone",
+    ):
+        assert read_diag(again, exit_code=0, gpus=2).verdict is Verdict.PASS
+        assert read_diag(again[:-40], exit_code=0, gpus=2).value == "its report breaks off"
+
+
+@pytest.mark.parametrize("fails", [None, 1])
+def test_every_iteration_of_a_repeated_run_counts(fails: int | None) -> None:
+    """`--iterations` puts the reports into a list, with a result of the whole beside it."""
+    runs = [json.loads(third()), json.loads(third(fails=fails))]
+    output = json.dumps({"iterations": runs, "result": "Fail" if fails else "Pass"}, indent=3)
+    expected = Verdict.PASS if fails is None else Verdict.FAIL
+    assert read_diag(output, exit_code=0, gpus=2).verdict is expected
+
+
+@pytest.mark.parametrize("word", ["Skip - All", "SKIPPED", "Not_Run"])
+def test_a_cpus_test_that_was_skipped_in_other_words_does_no_harm(word: str) -> None:
+    report = json.loads(third())
+    cpu = {"name": "CPU EUD Test", "results": [{"cpu_id": "0", "status": word}]}
+    report["DCGM GPU Diagnostic"]["test_categories"].append({"category": "Hardware", "tests": [cpu]})
+    assert read_diag(json.dumps(report), exit_code=0, gpus=2).verdict is Verdict.PASS
 
 
 def test_a_gpu_that_is_there_without_a_result_is_unknown() -> None:

@@ -105,6 +105,54 @@ def test_the_older_table_without_a_root_is_read_too() -> None:
     assert read_allreduce(text, exit_code=0, gpus=8).verdict is Verdict.PASS
 
 
+def behind(text: str, more: str) -> str:
+    """The output with something behind every row of its table."""
+    lines = text.splitlines(keepends=True)
+    return "".join(line.replace("\n", f"{more}\n") if line[:1] == " " else line for line in lines)
+
+
+@pytest.mark.parametrize(
+    "more", ["      20", "  2026-03-01 03:14:15", "      20  2026-03-01 03:14:15", "  \r"]
+)
+@pytest.mark.parametrize(("out", "verdict"), [("478.11", Verdict.PASS), ("312.50", Verdict.FAIL)])
+def test_what_newer_versions_put_behind_a_row_is_no_reason_not_to_read_it(
+    more: str, out: str, verdict: Verdict
+) -> None:
+    read = read_allreduce(behind(output(row(16 << 30, out)), more), exit_code=0, gpus=8)
+    assert read.verdict is verdict
+
+
+def test_a_table_with_what_every_iteration_took_is_read_by_its_own_columns() -> None:
+    each = "    61000    64000    63900     1.02"
+    line = row(16 << 30, "470.25", "468.50").rstrip("\n")
+    out, within = line[: line.index("    62975")], line[line.index("    62975") :]
+    read = read_allreduce(output(f"{out}{each}{within}{each}\n"), exit_code=0, gpus=8)
+    assert (read.verdict, read.value) == (Verdict.PASS, "468.5 GB/s at 16 GiB over 8 GPUs")
+
+
+def test_a_row_of_some_other_width_is_no_result() -> None:
+    read = read_allreduce(behind(output(), "   1   2   3"), exit_code=0, gpus=8)
+    assert (read.verdict, read.value) == (Verdict.UNKNOWN, "it printed no result")
+
+
+@pytest.mark.parametrize("exit_code", [0, 1])
+def test_an_average_that_the_program_itself_finds_too_low_fails(exit_code: int) -> None:
+    """With NCCL_TESTS_MIN_BW it judges by itself, and then exits with a failure."""
+    text = output().replace("bandwidth    : 473.75", "bandwidth    : 473.75 FAILED")
+    read = read_allreduce(
+        f"{text} .. node-7 pid 41: Test failure common.cu:1126\n", exit_code=exit_code, gpus=8
+    )
+    assert (read.verdict, read.value) == (Verdict.FAIL, "473.75 GB/s on average")
+    passes = output().replace("bandwidth    : 473.75", "bandwidth    : 473.75 OK")
+    assert read_allreduce(passes, exit_code=0, gpus=8).verdict is Verdict.PASS
+
+
+def test_a_gpu_that_is_lost_is_named_in_the_programs_words() -> None:
+    told = "Invalid number of GPUs: 8 requested but only 7 were found.\n"
+    read = read_allreduce(told, exit_code=3, gpus=8)
+    assert (read.verdict, read.value) == (Verdict.UNKNOWN, f"exit 3; {told.strip()}")
+
+
 @pytest.mark.parametrize("tag", ["[1,0]<stdout>:", "[1,0]<stdout>: ", "0: ", " 3: "])
 def test_tags_that_mpirun_and_srun_put_before_a_line_are_taken_off(tag: str) -> None:
     text = "".join(tag + line + "\n" for line in output().splitlines())
