@@ -1,4 +1,5 @@
-"""How a node is left when its steps end early: closed with the failed step named on it, or put back as it was found.
+"""How a node is left when its steps end early: closed with the failed step named on it, put back as it was found, or open with
+nothing of ours on it where somebody else opened it under us.
 
 What is done is told from the node itself, by whether our hold stands there: never from how far we think we came.
 """
@@ -7,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from fleet.errors import FleetError
+from fleet.errors import Conflict, FleetError
 from fleet.health import Verdict
 from fleet.holder import Hold
-from fleet.node import Node, Stage
+from fleet.node import Admission, Node, Stage
 from fleet.operation import Outcome, Progress, StepState
 from fleet.performing import ENDED_WELL, READ_BACK_FOR, Performer
 from fleet.plan import Check, Close, NodePlan, Plan, PutImage, Release, Step, Verb
@@ -29,16 +30,17 @@ class Endings:
     node: NodePlan
 
     async def failed(self, step: Step, outcome: Outcome) -> None:
-        """Write on a node that we hold closed which step failed and why. A verdict says so itself; a first step closed nothing."""
+        """Write on a node that we hold closed which step failed and why; take our hold off one that somebody opened.
+
+        A verdict says so itself; a first step closed nothing.
+        """
         if step.id == self.node.steps[0].id:
             return
         if isinstance(step.action, Check) and outcome.evidence in {verdict.value for verdict in Verdict}:
             return
         stage = self._stage_of_a_failure(step)
         try:
-            node = await self._held(step)
-            if node is not None:
-                await self._name(step, outcome.says, stage)
+            await self._named_or_off(step, outcome.says, stage)
         except FleetError as error:
             says = f"{outcome.says}; and it could not be named on the node: {error}"
             self.performer.progress(Progress(step.id, step.node, says))
@@ -62,7 +64,7 @@ class Endings:
                 return StepState.CANCELLED
             if self.plan.verb is Verb.DRAIN and not stays_closed and not fails_its_gate(node):
                 return await self._put_back(step)
-            await self._name(step, "cancelled", self._stage_before_retiring(step))
+            await self._named_or_off(step, "cancelled", self._stage_before_retiring(step))
         except FleetError as error:
             says = f"cancelled; it stays closed, and that could not be named on it: {error}"
             self.performer.progress(Progress(step.id, step.node, says))
@@ -107,6 +109,32 @@ class Endings:
         await self.failed(step, replace(outcome, says=f"cancelled, not put back: {outcome.says}"))
         return StepState.FAILED
 
+    async def _named_or_off(self, step: Step, says: str, stage: Stage | None) -> None:
+        """Name a failure on a node that we hold closed, or take our hold off an open one: the other where it changed under that.
+
+        Which of the two it is by then the writer tells: a cordon's taint outlives the cordon for a moment.
+        """
+        node = await self._held(step)
+        if node is None:
+            return
+        opened = node.admission is Admission.OPEN
+        try:
+            await (self._take_off(step) if opened else self._name(step, says, stage))
+        except Conflict:
+            if await self._held(step) is not None:
+                await (self._name(step, says, stage) if opened else self._take_off(step))
+
+    async def _take_off(self, step: Step) -> None:
+        """Take what is ours off a node that somebody else opened, and leave it open. Raises Conflict where it is closed by then."""
+        release = Release(
+            operations=(self.plan.request.operation,), stage=self._stage_when_opened(step), as_it_stands=True
+        )
+        says = f"somebody opened {step.node.name}: leave it so, with nothing of ours on it"
+        ending = replace(step, id=f"{step.node}/let-go", action=release, says=says)
+        outcome = await self.performer.ended(await self.performer.attempt(ending, ending=True))
+        if outcome.state not in ENDED_WELL:
+            raise Conflict(outcome.says, about=step.node.name)
+
     async def _name(self, step: Step, says: str, stage: Stage | None) -> None:
         """Bring our hold up to date with the step and what became of it. Raises FleetError; Conflict where it was lifted."""
         hold = self._own_hold()
@@ -146,13 +174,28 @@ class Endings:
         return any(isinstance(step.action, Close) and step.action.gate for step in self.node.steps)
 
     def _stage_of_a_failure(self, step: Step) -> Stage | None:
-        imaging = next(
-            (at for at, each in enumerate(self.node.steps) if isinstance(each.action, PutImage)), None
-        )
-        if imaging is None or isinstance(step.action, Check):
+        imaging = self._from_imaging_on()
+        if not imaging or isinstance(step.action, Check):
             return self._stage_before_retiring(step)
-        past = {each.id for each in self.node.steps[imaging:]}
-        return Stage.QUARANTINED if step.id in past else None
+        return Stage.QUARANTINED if step.id in imaging else None
+
+    def _from_imaging_on(self) -> frozenset[str]:
+        """The steps from the one that puts an image on the node, by id."""
+        steps = self.node.steps
+        at = next((at for at, each in enumerate(steps) if isinstance(each.action, PutImage)), len(steps))
+        return frozenset(each.id for each in steps[at:])
+
+    def _stage_when_opened(self, step: Step) -> Stage | None:
+        """What a node is that somebody opened: in service, or what it was behind a gate that it has not passed.
+
+        None leaves what is written.
+        """
+        first = self.node.steps[0]
+        if not (isinstance(first.action, Close) and first.action.stage is not None):
+            return None
+        if step.id in self._from_imaging_on():
+            return None
+        return first.before.stage if first.before.stage in _BEHIND_THE_GATE else Stage.IN_SERVICE
 
     def _stage_before_retiring(self, step: Step) -> Stage | None:
         """A retirement that ended early is an unfinished drain, and no way round the gate."""

@@ -100,12 +100,16 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Lift our holds of `operations` (all of ours where empty) and the `take_over` ones by name; open when none is left."""
+    """Lift our holds of `operations` (all of ours where empty) and the `take_over` ones by name; open when none is left.
+
+    With `as_it_stands` somebody else opened it: ours goes, and nothing opens or closes it. Conflict where it is closed by then.
+    """
 
     operations: tuple[str, ...] = ()
     take_over: tuple[str, ...] = ()
     stage: Stage | None = Stage.IN_SERVICE
     open_gate: bool = False
+    as_it_stands: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,7 +175,9 @@ class Lab:
                     admission=Admission.GATED if gated else Admission.CORDONED,
                     stage=stage or self.facts[at].node.stage,
                 )
-            case Release(operations, take_over, stage, _):
+            case Release(operations, take_over, stage, _, as_it_stands):
+                if as_it_stands and self.facts[at].node.admission is not Admission.OPEN:
+                    raise Conflict("somebody closed it again", about=at.name)
                 left = tuple(
                     h
                     for h in self.facts[at].node.holds

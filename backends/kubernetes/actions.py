@@ -90,7 +90,13 @@ class KubernetesWriter:
         match step.action:
             case MoveWork() as action:
                 move = Move(
-                    step, action, api=self._api, reader=self._reader, clock=self._clock, report=progress
+                    step,
+                    action,
+                    api=self._api,
+                    reader=self._reader,
+                    editor=self._editor,
+                    clock=self._clock,
+                    report=progress,
                 )
                 return await move.run()
             case PutImage() as action:

@@ -13,6 +13,7 @@ import msgspec
 
 from backends.kubernetes.gate_note import same_finding, write_gate
 from backends.kubernetes.held_by import UNREADABLE, Entry, HeldBy, holds_of, read_held_by
+from backends.kubernetes.last_writer import written_since
 from backends.kubernetes.node_edit import Draft, NodeObject
 from backends.kubernetes.our_keys import KEEP_AWAY, OurKeys
 from fleet.alone import KEEPS_AWAY
@@ -44,7 +45,7 @@ def close(node: NodeObject, action: Close, keys: OurKeys) -> Change:
     draft, held = Draft(node, keys), _held(node, keys)
     entry, mine = entry_of(node, action, keys), held.of(action.hold.operation)
     if mine is not None and not node.closed(keys):
-        raise Conflict("somebody opened it since we closed it", about=node.name)
+        raise Conflict(f"somebody opened it since we closed it{written_since(node)}", about=node.name)
     if mine is None and action.again:
         raise Conflict("somebody lifted our hold since we closed it", about=node.name)
     if mine is None:
@@ -64,14 +65,21 @@ def close(node: NodeObject, action: Close, keys: OurKeys) -> Change:
 
 
 def release(node: NodeObject, action: Release, keys: OurKeys, foreign: ForeignHolds) -> Change:
-    """Lift our holds (of `operations`; all of ours where neither those nor `take_over` are named), and open when none is left."""
+    """Lift our holds (of `operations`; all of ours where neither those nor `take_over` are named), and open when none is left.
+
+    Raises Conflict where it was to be left open as it stands, and is closed.
+    """
     everything = not action.operations and not action.take_over
 
     def lifted(entry: Entry) -> bool:
         return everything or entry.operation in action.operations or entry.by in action.take_over
 
+    if action.as_it_stands and node.closed(keys):
+        raise Conflict("somebody closed it again", about=node.name)
     draft = Draft(node, keys)
     held = _lift(draft, lifted, take_over=action.take_over)
+    if action.as_it_stands:
+        return _left_open(draft, held, action.stage)
     others = _others(draft, foreign, action.take_over)
     if action.open_gate:
         draft.open_gate()
@@ -87,6 +95,14 @@ def release(node: NodeObject, action: Release, keys: OurKeys, foreign: ForeignHo
         draft.labels[keys.lifecycle] = action.stage.value
     says = "hold lifted; the gate stays shut" if draft.closed else "opened"
     return _change(draft, says, "already open")
+
+
+def _left_open(draft: Draft, held: HeldBy, stage: Stage | None) -> Change:
+    if stage is not None and not held.entries:
+        draft.labels[draft.keys.lifecycle] = stage.value
+    return _change(
+        draft, "left open: nothing of ours is on it any more", "left open: nothing of ours is on it"
+    )
 
 
 def apply_verdict(node: NodeObject, action: ApplyVerdict, keys: OurKeys, foreign: ForeignHolds) -> Change:
@@ -107,7 +123,7 @@ def apply_verdict(node: NodeObject, action: ApplyVerdict, keys: OurKeys, foreign
 def mark(node: NodeObject, action: Mark, keys: OurKeys) -> Change:
     """Write the stage, and nothing else. Raises Conflict where the node was opened since: it is no longer ours to say."""
     if not node.closed(keys):
-        raise Conflict("somebody opened it since we closed it", about=node.name)
+        raise Conflict(f"somebody opened it since we closed it{written_since(node)}", about=node.name)
     draft = Draft(node, keys)
     draft.labels[keys.lifecycle] = action.stage.value
     return _change(draft, action.stage.value, "already so")

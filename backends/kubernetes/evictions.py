@@ -16,7 +16,8 @@ import msgspec
 
 from backends.kubernetes.connection import Api
 from backends.kubernetes.errors import BudgetHolds
-from backends.kubernetes.guarded import denial_may_pass, to_its_end
+from backends.kubernetes.guarded import NodeEditor, denial_may_pass, to_its_end
+from backends.kubernetes.last_writer import written_since
 from fleet.errors import Blocked, Conflict, Denied, FleetError, Missing, Rejected, Throttled, TimedOut
 from fleet.node import Admission, Readiness
 from fleet.operation import Outcome, Progress, StepState, Waiting
@@ -55,6 +56,7 @@ class Move:
         *,
         api: Api,
         reader: Reader,
+        editor: NodeEditor,
         clock: Clock,
         report: Callable[[Progress], None],
     ) -> None:
@@ -62,6 +64,7 @@ class Move:
         self._action = action
         self._api = api
         self._reader = reader
+        self._editor = editor
         self._clock = clock
         self._report = report
         self._tries: dict[str, _Try] = {}
@@ -123,8 +126,16 @@ class Move:
                 "another machine has this name now than the one that was planned for", about=key.name
             )
         if facts.node.admission is Admission.OPEN:
-            raise Conflict("somebody opened it, so its work is not moved any further", about=key.name)
+            says = f"somebody opened it{await self._who()}, so its work is not moved any further"
+            raise Conflict(says, about=key.name)
         return facts
+
+    async def _who(self) -> str:
+        """Who wrote to the node since we closed it, in words; empty where that can't be told."""
+        try:
+            return written_since(await self._editor.read(self._step.node.name))
+        except FleetError:
+            return ""
 
     def _follow(self, must_go: Iterable[Placement]) -> None:
         """Keep count of every pod that had to go; one that appears or goes means that something moves."""

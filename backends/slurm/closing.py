@@ -106,7 +106,7 @@ def close(seen: Seen, action: Close) -> Change:
 def release(seen: Seen, action: Release) -> Change:
     """Lift our holds (of `operations`; all of ours where neither those nor `take_over` are named), and open when none is left.
 
-    Raises Conflict during a reboot.
+    Raises Conflict during a reboot, and where it was to be left open as it stands and is closed.
     """
     everything = not action.operations and not action.take_over
 
@@ -114,6 +114,8 @@ def release(seen: Seen, action: Release) -> Change:
         return everything or entry.operation in action.operations or entry.by in action.take_over
 
     note = _lift(seen.note, lifted, action.take_over)
+    if action.as_it_stands:
+        return _left_open(seen, note, action.stage)
     if action.open_gate:
         note = msgspec.structs.replace(note, gated=False)
     others = note.held() + _foreign(seen, action.take_over)
@@ -264,6 +266,16 @@ def _stay(seen: Seen, note: Note, says: str, already: str, take_over: tuple[str,
         note = msgspec.structs.replace(note, saved=_saved(seen))
         return Change(seen, note, reason=reason_of(note), says=says, already=already, evidence=saved(seen))
     return Change(seen, note, reason=_brought_up(seen, note), says=says, already=already)
+
+
+def _left_open(seen: Seen, note: Note, stage: Stage | None) -> Change:
+    """Our hold off a node that somebody else opened, whose state and Reason stay theirs."""
+    if seen.closed:
+        raise Conflict("somebody closed it again", about=seen.name)
+    if stage is not None and not note.holds:
+        note = _staged(note, stage)
+    says = "left open: nothing of ours is on it any more"
+    return Change(seen, note, says=says, already="left open: nothing of ours is on it")
 
 
 def _open(seen: Seen, note: Note, says: str, already: str) -> Change:

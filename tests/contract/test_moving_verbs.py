@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
 
+from backends.kubernetes.our_keys import KEEP_AWAY
+from fleet.category import Category
+from fleet.dispatch import Dispatcher
 from fleet.errors import Conflict, Denied, TimedOut
+from fleet.health import Finding
 from fleet.node import NodeKey, Stage
-from fleet.operation import Effect, StepState
-from fleet.plan import Close, DrainOptions, MoveWork
+from fleet.operation import Effect, OperationState, StepState
+from fleet.plan import Close, DrainOptions, MoveWork, NodeFacts, Release, Request, Verb
+from fleet.policy import Policy
 from tests.contract.limited import deny
-from tests.contract.orchestrator import Orchestrator
+from tests.contract.orchestrator import KEYS, Orchestrator
+from tests.fakes import MemoryJournal
 
 LONG = timedelta(minutes=5)
 SHORT = timedelta(seconds=20)
+
+
+class Nothing:
+    """A checker of a drain, which checks nothing."""
+
+    async def findings(self, facts: NodeFacts, category: Category) -> Sequence[Finding]:
+        return ()
 
 
 async def close(orchestrator: Orchestrator, node: NodeKey) -> None:
@@ -173,6 +187,58 @@ async def test_an_uncordon_in_the_middle_stops_the_drain(orchestrator: Orchestra
     await orchestrator.patch_node(node, {"spec": {"unschedulable": None}})
     with pytest.raises(Conflict, match="opened"):
         await moving
+
+
+async def test_what_is_ours_comes_off_a_node_that_was_uncordoned_and_it_stays_open(
+    orchestrator: Orchestrator,
+) -> None:
+    node = await orchestrator.node()
+    before = (await orchestrator.raw_node(node))["metadata"].get("annotations", {})
+    await close(orchestrator, node)
+    off = Release((orchestrator.operation,), as_it_stands=True)
+    with pytest.raises(Conflict, match="closed it again"):
+        await orchestrator.perform(node, off)
+    await orchestrator.patch_node(node, {"spec": {"unschedulable": None}})
+    assert (await orchestrator.perform(node, off)).state is StepState.DONE
+    raw = await orchestrator.raw_node(node)
+    left = {key for key in raw["metadata"].get("annotations", {}) if key not in before}
+    assert left.isdisjoint({KEYS.held_by, *KEEP_AWAY})
+    assert not raw["spec"].get("unschedulable")
+    assert (await orchestrator.perform(node, off)).state is StepState.SKIPPED
+
+
+async def test_a_drain_that_somebody_uncordons_ends_with_nothing_of_ours_on_an_open_node(
+    orchestrator: Orchestrator,
+) -> None:
+    node, space = await orchestrator.node(), await orchestrator.namespace()
+    await orchestrator.replicas(node, space)
+    await orchestrator.budget(space, "web", least=1)
+    before = await orchestrator.raw_node(node)
+    dispatcher = Dispatcher(
+        readers={node.source: orchestrator.reader},
+        writers={node.source: orchestrator.writer},
+        checker=Nothing(),
+        journal=MemoryJournal(),
+        clock=orchestrator.clock,
+        policy=Policy(),
+        owner="oncall@desk",
+    )
+    request = Request(Verb.DRAIN, (node,), "oncall@desk", "a test", orchestrator.operation)
+    run = dispatcher.start(await dispatcher.plan(request))
+
+    async def waits() -> bool:
+        return bool(run.progress and run.progress[node].waiting)
+
+    await orchestrator.settle(waits, "the drain waits")
+    await orchestrator.patch_node(node, {"spec": {"unschedulable": None}})
+    ended = await dispatcher.finished(run.operation.id)
+    assert ended.state is OperationState.FAILED
+    assert any("somebody opened it" in outcome.says for outcome in ended.outcomes)
+    after = await orchestrator.raw_node(node)
+    assert not after["spec"].get("unschedulable")
+    assert set(after["metadata"].get("annotations", {})) == set(before["metadata"].get("annotations", {}))
+    assert after["metadata"]["labels"][KEYS.lifecycle] == Stage.IN_SERVICE.value
+    assert await apps(orchestrator, node) == {"web"}
 
 
 async def test_a_cancelled_drain_stops_and_leaves_the_rest_where_it_is(orchestrator: Orchestrator) -> None:

@@ -11,9 +11,9 @@ from backends.slurm.retiring import Retirement
 from fleet.category import SLURM_REBOOT
 from fleet.errors import Conflict
 from fleet.holder import Hold
-from fleet.node import Stage
+from fleet.node import Admission, Stage
 from fleet.operation import StepState
-from fleet.plan import Action, Close, PutImage, Remove
+from fleet.plan import Action, Close, PutImage, Release, Remove
 from tests.contract.test_slurm_verbs import OPERATION, Bench, after, bench_of, hold
 from tests.slurm_lab import SlurmLab, slurm_lab
 
@@ -99,3 +99,18 @@ async def test_a_cordon_and_the_naming_of_a_failure_are_written_beside_whoever_w
     step = await bench.planned("gpu1", Close(mine))
     await bench.do("gpu1", Close(THEIRS, Stage.RETIRING))
     assert (await bench.writer.perform(step, bench.told.append)).state is StepState.DONE
+
+
+async def test_what_is_ours_comes_off_a_node_that_somebody_resumed_and_it_stays_open(bench: Bench) -> None:
+    await bench.do("gpu1", Close(hold("drain"), Stage.DRAINING))
+    off = Release((OPERATION,), as_it_stands=True)
+    with pytest.raises(Conflict, match="closed it again"):
+        await bench.do("gpu1", off)
+    bench.lab.update("gpu1", "State=RESUME")
+    bench.lab.node_is("gpu1", "IDLE", without=("DRAIN", "NOT_RESPONDING"))
+    assert [held.operation for held in (await bench.facts("gpu1")).node.holds] == [OPERATION]
+    assert (await bench.do("gpu1", off)).state is StepState.DONE
+    found = (await bench.facts("gpu1")).node
+    assert (found.admission, found.holds, found.stage) == (Admission.OPEN, (), Stage.IN_SERVICE)
+    assert bench.note("gpu1").empty
+    assert (await bench.do("gpu1", off)).state is StepState.SKIPPED

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -13,8 +14,8 @@ from fleet.health import Verdict
 from fleet.holder import Hold
 from fleet.journal import Kind
 from fleet.node import Admission, Stage
-from fleet.operation import Effect, OperationState, Outcome, Progress, StepState
-from fleet.plan import PutImage, Step, Verb
+from fleet.operation import Effect, Operation, OperationState, Outcome, Progress, StepState
+from fleet.plan import Close, PutImage, Release, Step, Verb
 from fleet.policy import Policy
 from fleet.stopping import Stop
 from tests.desk import Desk
@@ -107,6 +108,77 @@ async def test_a_drain_that_somebody_opened_is_not_closed_again(desk: Desk) -> N
     desk.lab.fails["MoveWork"] = Conflict("somebody opened it")
     desk.lab.holds["MoveWork"].set()
     assert (await desk.ended()).state is OperationState.FAILED
+    assert (desk.lab.node().admission, desk.lab.node().holds) == (Admission.OPEN, ())
+
+
+async def opened_under(desk: Desk, verb: Verb, **changes: Any) -> Operation:
+    """An operation under way while somebody opens its node and knows nothing of our hold, and how it ends."""
+    await desk.start_and_hold(verb, "MoveWork")
+    desk.lab.change(key("gpu-1"), admission=Admission.OPEN, **changes)
+    desk.lab.fails["MoveWork"] = Conflict("somebody opened it")
+    desk.lab.holds["MoveWork"].set()
+    return await desk.ended()
+
+
+@pytest.mark.parametrize("verb", [Verb.DRAIN, Verb.REIMAGE, Verb.RETIRE])
+async def test_what_is_ours_comes_off_a_node_that_somebody_opened_under_us(desk: Desk, verb: Verb) -> None:
+    ended = await opened_under(desk, verb)
+    found = desk.lab.node()
+    assert (found.admission, found.holds, found.stage) == (Admission.OPEN, (), Stage.IN_SERVICE)
+    assert desk.lab.names().count("Close") == 1
+    assert ended.state is OperationState.FAILED
+    assert "gpu-1" in ended.says
+
+
+async def test_a_colleagues_hold_stays_on_a_node_that_somebody_opened_under_us(desk: Desk) -> None:
+    desk.lab.change(key("gpu-1"), admission=Admission.CORDONED, holds=(COLLEAGUE,))
+    await opened_under(desk, Verb.DRAIN)
+    assert (desk.lab.node().admission, desk.lab.node().holds) == (Admission.OPEN, (COLLEAGUE,))
+
+
+async def test_a_quarantine_is_written_back_on_a_node_that_somebody_opened_under_us(desk: Desk) -> None:
+    desk.lab.change(key("gpu-1"), admission=Admission.CORDONED, stage=Stage.QUARANTINED)
+    await opened_under(desk, Verb.DRAIN)
+    assert (desk.lab.node().admission, desk.lab.node().stage) == (Admission.OPEN, Stage.QUARANTINED)
+
+
+async def test_a_cancel_takes_what_is_ours_off_a_node_that_somebody_opened(desk: Desk) -> None:
+    await desk.start_and_hold(Verb.RETIRE, "MoveWork")
+    desk.lab.change(key("gpu-1"), admission=Admission.OPEN)
+    desk.dispatcher.cancel("op-1")
+    assert (await desk.ended()).state is OperationState.CANCELLED
+    assert (desk.lab.node().admission, desk.lab.node().holds) == (Admission.OPEN, ())
+
+
+async def test_a_node_that_is_closed_again_before_our_hold_is_off_keeps_it_with_the_failure(
+    desk: Desk,
+) -> None:
+    perform = desk.lab.perform
+
+    async def closed_again(step: Step, progress: Callable[[Progress], None]) -> Outcome:
+        if isinstance(step.action, Release):
+            desk.lab.change(key("gpu-1"), admission=Admission.CORDONED)
+        return await perform(step, progress)
+
+    desk.lab.perform = closed_again  # type: ignore[method-assign]
+    await opened_under(desk, Verb.DRAIN)
+    found = desk.lab.node()
+    assert found.admission is Admission.CORDONED
+    assert [hold.step for hold in found.holds] == ["2-movework"]
+
+
+async def test_a_node_that_looks_closed_while_its_cordons_taint_lingers_is_left_open(desk: Desk) -> None:
+    perform = desk.lab.perform
+
+    async def opened_already(step: Step, progress: Callable[[Progress], None]) -> Outcome:
+        if isinstance(step.action, Close) and step.action.again:
+            desk.lab.change(key("gpu-1"), admission=Admission.OPEN)
+            raise Conflict("somebody opened it since we closed it")
+        return await perform(step, progress)
+
+    desk.lab.perform = opened_already  # type: ignore[method-assign]
+    desk.lab.fails["MoveWork"] = Conflict("somebody opened it")
+    await desk.run(Verb.DRAIN)
     assert (desk.lab.node().admission, desk.lab.node().holds) == (Admission.OPEN, ())
 
 

@@ -384,3 +384,32 @@ def test_a_node_reimaged_under_a_colleagues_drain_is_drained_again_for_them() ->
     assert lab.holders == ["colleague"]
     assert lab.cordoned()
     assert lab.stage == Stage.DRAINED.value
+
+
+def test_our_hold_comes_off_an_open_node_and_gives_the_autoscalers_back_what_was_found() -> None:
+    lab = Lab()
+    lab.note(SCALE_DOWN_DISABLED, "false")
+    lab.take(close(lab.node, Close(DRAIN, Stage.DRAINING), KEYS))
+    del lab.object["spec"]["unschedulable"]
+    off = Release(("op-3",), as_it_stands=True)
+    assert "nothing of ours" in lab.take(release(lab.node, off, KEYS, nobody))
+    assert lab.node.annotations == {SCALE_DOWN_DISABLED: "false"}
+    assert (lab.cordoned(), lab.stage) == (False, Stage.IN_SERVICE.value)
+    assert release(lab.node, off, KEYS, nobody).patch is None
+
+
+def test_taking_our_hold_off_an_open_node_never_closes_it_for_a_colleague() -> None:
+    lab = Lab()
+    lab.take(close(lab.node, Close(THEIRS), KEYS))
+    lab.take(close(lab.node, Close(DRAIN, Stage.DRAINING), KEYS))
+    del lab.object["spec"]["unschedulable"]
+    lab.take(release(lab.node, Release(("op-3",), as_it_stands=True), KEYS, nobody))
+    assert (lab.holders, lab.cordoned()) == (["colleague"], False)
+    assert DO_NOT_DISRUPT not in lab.node.annotations
+
+
+def test_a_node_that_was_to_be_left_open_and_is_closed_is_a_conflict() -> None:
+    lab = Lab()
+    lab.take(close(lab.node, Close(DRAIN), KEYS))
+    with pytest.raises(Conflict, match="closed it again"):
+        release(lab.node, Release(("op-3",), as_it_stands=True), KEYS, nobody)

@@ -236,6 +236,36 @@ async def test_a_node_that_somebody_opened_is_not_drained_further() -> None:
     assert lab.api.sent == []
 
 
+def wrote(manager: str, minute: int, **more: str) -> dict[str, str]:
+    return {"manager": manager, "operation": "Update", "time": f"2026-03-01T03:{minute:02}:00Z", **more}
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        (
+            [wrote("lens", 9), wrote("early", 3), wrote("quarterdeck", 5)],
+            r"opened it \(last written to by lens at 03:09:00 UTC\), so",
+        ),
+        ([wrote("lens", 3), wrote("quarterdeck", 5)], "opened it, so"),
+        ([wrote("kube-controller-manager", 9), wrote("quarterdeck", 5)], "opened it, so"),
+        ([wrote("agent", 9, subresource="status"), wrote("quarterdeck", 5)], "opened it, so"),
+        ([wrote("lens", 9)], "opened it, so"),
+        ([{"manager": "lens", "time": "noon"}, {"manager": "quarterdeck"}], "opened it, so"),
+    ],
+)
+async def test_whoever_wrote_to_an_opened_node_since_we_did_is_named_where_that_can_be_read(
+    fields: list[dict[str, str]], says: str
+) -> None:
+    lab = Lab()
+    assert lab.api.node is not None
+    lab.api.node["metadata"]["managedFields"] = fields
+    lab.reader.node = replace(lab.reader.node, admission=Admission.OPEN)
+    lab.reader.turns = [(WEB,)]
+    with pytest.raises(Conflict, match=says):
+        await Moving(lab).ended()
+
+
 async def test_another_machine_of_that_name_is_not_drained() -> None:
     lab = Lab()
     lab.reader.node = replace(lab.reader.node, uid="u9")
