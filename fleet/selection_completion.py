@@ -45,14 +45,16 @@ def completions(
     sign = next(sign for sign in _OPERATORS if typed.startswith(sign, place))
     name = typed[:place].lower()
     field = FIELDS.get(ALIASES.get(name, name))
-    if field is None:
+    if field is None or (isinstance(field, NumberField) and sign not in ("=", "!=")):
         return ()
     value_start = max(start + place + len(sign), _last_comma(text, start, cursor) + 1)
     prefix = text[value_start:cursor].removeprefix('"').lower()
-    offered = [value for value in _values(field, known_values) if value.lower().startswith(prefix)]
+    words = _words(field)
+    known = [] if isinstance(field, ChoiceField | NumberField) else known_values.get(field.name, ())
+    offered = [*sorted(set(known) - set(words), key=natural), *sorted(words, key=natural)]
     return tuple(
-        Completion(quoted_if_needed(value) if value not in _words(field) else value, value_start, cursor)
-        for value in sorted(offered, key=natural)[:OFFERED]
+        Completion(value if value in words else quoted_if_needed(value), value_start, cursor)
+        for value in [value for value in offered if value.lower().startswith(prefix)][:OFFERED]
     )
 
 
@@ -81,11 +83,6 @@ def _words(field: Field) -> tuple[str, ...]:
     if isinstance(field, ChoiceField):
         return field.choices
     return ("unknown",) if isinstance(field, NumberField) else ("none",)
-
-
-def _values(field: Field, known_values: Mapping[str, Collection[str]]) -> list[str]:
-    known = [] if isinstance(field, ChoiceField | NumberField) else known_values.get(field.name, ())
-    return [*known, *_words(field)]
 
 
 def _term_start(text: str, cursor: int) -> int:

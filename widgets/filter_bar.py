@@ -1,4 +1,7 @@
-"""The filter bar: filters as you type, and points at what it can't read instead of showing nothing."""
+"""The filter bar: filters as you type, and leaves what is shown alone while a term is half typed or can't be read.
+
+It points at the place dimly then, and offers what could stand there; only enter makes a complaint of it.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,10 @@ from textual.suggester import Suggester
 from textual.widgets import Input
 
 from fleet.selection import EVERYTHING, Selection, SelectionError, parse
-from fleet.selection_completion import completions
-from widgets.fitting import printable, width_of
-from widgets.lines import text_of
+from fleet.selection_completion import Completion, completions
+from fleet.selection_typing import fields_begun, gone_on
+from widgets.fitting import fit, printable, width_of
+from widgets.lines import spread, text_of
 from widgets.sheet import Sheet
 from widgets.tones import Tone
 
@@ -35,39 +39,64 @@ class _Completer(Suggester):
     async def get_suggestion(self, value: str) -> str | None:
         if not value or value.endswith(" "):
             return None
-        for offered in completions(value, len(value), self.known):
+        taken = self.taken(value)
+        return taken.applied(value) if taken is not None else None
+
+    def offered(self, value: str) -> tuple[Completion, ...]:
+        """What could stand at the end of what is typed."""
+        return completions(value, len(value), self.known)
+
+    def taken(self, value: str) -> Completion | None:
+        """What tab takes: the first that goes on from what is typed."""
+        for offered in self.offered(value):
             whole = offered.applied(value)
             if whole.startswith(value) and whole != value:
-                return whole
+                return offered
         return None
+
+    def says(self, value: str) -> str:
+        """What could stand there, in words; empty where nothing is known."""
+        taken = self.taken(value)
+        return ", ".join(f"{each.text} (tab)" if each == taken else each.text for each in self.offered(value))
 
 
 class _UnderLine(Sheet):
-    """How many nodes match, or a caret under the character that can't be read, and why, on the side with room."""
+    """How many nodes match. While a term is half typed: a hint or a caret under its place, and how many are still shown."""
 
-    says = ""
+    count = ""
+    hint = ""
     caret: int | None = None
+    tone = Tone.MUTED
 
-    def say(self, text: str) -> None:
-        self.says, self.caret = text, None
-        self.redraw()
+    def matched(self, count: str) -> None:
+        if count != self.count:
+            self.count = count
+            self.redraw()
 
-    def complain(self, error: SelectionError, scrolled: int) -> None:
-        self.says, self.caret = error.message, max(0, error.position - scrolled)
+    def say(self, hint: str, caret: int | None = None, tone: Tone = Tone.MUTED) -> None:
+        """Show `hint`, with a caret under a character of what is typed on the side with room."""
+        self.hint, self.caret, self.tone = hint, caret, tone
         self.redraw()
 
     def draw(self, width: int) -> Content:
+        if not self.hint:
+            return text_of([[(" " * _PROMPT + self.count, Tone.MUTED)]], width)
+        line, still = self._pointed(width), f"still {self.count} "
+        if self.count and width_of(line) + 3 + width_of(still) <= width:
+            return text_of([spread([(line, self.tone)], [(still, Tone.MUTED)], width)], width)
+        return text_of([[(line, self.tone)]], width)
+
+    def _pointed(self, width: int) -> str:
+        says = printable(self.hint)
         if self.caret is None:
-            return text_of([[(" " * _PROMPT + self.says, Tone.MUTED)]], width)
+            return " " * _PROMPT + says
         place = min(_PROMPT + self.caret, width - 1)
-        says = printable(self.says)
         if place + 2 + width_of(says) <= width:
-            line = " " * place + f"^ {says}"
-        elif width_of(says) + 1 <= place:
-            line = " " * (place - width_of(says) - 1) + f"{says} ^"
-        else:
-            line = " " * _PROMPT + says
-        return text_of([[(line, Tone.BAD)]], width)
+            return " " * place + f"^ {says}"
+        if width_of(says) + 1 <= place:
+            return " " * (place - width_of(says) - 1) + f"{says} ^"
+        # Cut on the side with more room: the place counts more than the last of the words.
+        return " " * place + f"^ {says}" if place < width // 2 else f"{fit(says, place - 1)} ^"
 
 
 class FilterBar(Vertical):
@@ -88,11 +117,16 @@ class FilterBar(Vertical):
     ]
 
     class Filtered(Message):
-        """The text can be read: show these nodes."""
+        """The text can be read: show these nodes.
 
-        def __init__(self, selection: Selection) -> None:
+        `gone_on` is what it may become as its last value is typed on. Where that finds nodes and `selection` none, it is not
+        yet what is meant: `hold` is the answer.
+        """
+
+        def __init__(self, selection: Selection, gone_on: Selection | None = None) -> None:
             super().__init__()
             self.selection = selection
+            self.gone_on = gone_on
 
     class Accepted(Message):
         """Enter: keep the filter and go back to the table."""
@@ -105,7 +139,8 @@ class FilterBar(Vertical):
         self._completer = _Completer()
         self._input = Input(placeholder=_HINT, suggester=self._completer, select_on_focus=False)
         self._line = _UnderLine()
-        self._readable = True
+        self._read: Selection | SelectionError = EVERYTHING
+        self._asked = EVERYTHING
 
     def compose(self) -> ComposeResult:
         yield self._input
@@ -117,35 +152,72 @@ class FilterBar(Vertical):
         return self._input.value
 
     def start(self, text: str, known_values: Mapping[str, Collection[str]]) -> None:
-        """Take the focus, with this text; `known_values` by field are what is offered while typing."""
+        """Take the focus, with this text as a whole; `known_values` by field are what is offered while typing."""
         self._completer.known = known_values
-        self._input.value = text
+        with self._input.prevent(Input.Changed):
+            self._input.value = text
         self._input.cursor_position = len(text)
         self._input.focus()
+        self._take(text)
+        if isinstance(self._read, Selection) and (self._read or self._asked):
+            self._ask(self._read)
 
     def matched(self, shown: int, total: int) -> None:
-        """Say how many nodes the filter lets through."""
-        if self._readable:
-            self._line.say(f"{shown:,} of {total:,} nodes")
+        """Say how many nodes the filter that is shown lets through."""
+        self._line.matched(f"{shown:,} of {total:,} nodes" if self._asked else "")
+
+    def hold(self, selection: Selection) -> None:
+        """What was asked for finds nobody yet and is not shown: say what its last value could become."""
+        if selection != self._read:
+            return  # it was typed on meanwhile
+        offered = self._completer.offered(self.text)
+        self._line.say(
+            self._completer.says(self.text) or "nobody has exactly that; * stands for any rest",
+            self._place(offered[0].start) if offered else None,
+        )
 
     @on(Input.Changed)
     def _changed(self, event: Input.Changed) -> None:
         event.stop()
-        try:
-            selection = parse(event.value) if event.value.strip() else EVERYTHING
-        except SelectionError as error:
-            self._readable = False
-            self._line.complain(error, int(self._input.scroll_offset.x))
+        read = self._take(event.value)
+        if isinstance(read, SelectionError):
             return
-        self._readable = True
-        self._line.say("")
-        self.post_message(self.Filtered(selection))
+        if fields := fields_begun(read, event.value):
+            word = read.terms[-1].values[0].text
+            self._line.say(f"{', '.join(fields)}, or enter to look for {word!r}")
+        else:
+            self._ask(read, gone_on(read, event.value))
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
         event.stop()
-        if self._readable:
-            self.post_message(self.Accepted())
+        if isinstance(self._read, SelectionError):
+            self._line.say(self._read.message, self._place(self._read.position), Tone.BAD)
+            return
+        self._line.say("")
+        self._ask(self._read)
+        self.post_message(self.Accepted())
+
+    def _take(self, text: str) -> Selection | SelectionError:
+        """Read what is typed. What can't be read is pointed at, with what could stand there; what is shown stays."""
+        try:
+            self._read = parse(text) if text.strip() else EVERYTHING
+            self._line.say("")
+        except SelectionError as error:
+            self._read = error
+            offered = self._completer.says(text) if self._completer.taken(text) else ""
+            self._line.say(offered or error.message, self._place(error.position))
+        return self._read
+
+    def _ask(self, selection: Selection, longer: Selection | None = None) -> None:
+        self._asked = selection
+        if not selection:
+            self._line.matched("")
+        self.post_message(self.Filtered(selection, longer))
+
+    def _place(self, position: int) -> int:
+        """Where a character of what is typed stands in the line."""
+        return max(0, position - int(self._input.scroll_offset.x))
 
     def action_leave(self) -> None:
         self._input.value = ""

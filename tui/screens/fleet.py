@@ -17,6 +17,7 @@ from fleet.node import NodeKey
 from fleet.plan import Options, Verb
 from fleet.runner import OperationRun
 from fleet.selection_completion import values_in
+from fleet.selection_typing import unfinished
 from fleet.sorting import WORST_FIRST, Sort
 from fleet.summary import summarise
 from fleet.view import FleetView, LineKey
@@ -317,6 +318,11 @@ class FleetScreen(DeckScreen[None]):
         bar.start(bar.text, values_in(self.session.deck.store.rows()))
 
     def on_filter_bar_filtered(self, message: FilterBar.Filtered) -> None:
+        """Show what is asked for, unless it is half typed and finds nobody yet: then what is shown stays."""
+        rows = (row for row in self.session.deck.store.rows() if row.shown)
+        if message.gone_on is not None and unfinished(message.selection, message.gone_on, rows):
+            self.query_one(FilterBar).hold(message.selection)
+            return
         self.view.arrange(self.session.now, selection=message.selection)
         self.show_table()
         self.paint_header()
