@@ -113,7 +113,8 @@ def _in_document(value: object) -> Iterator[Report]:
 
 
 def _report(document: dict[str, Any], body: dict[str, Any]) -> Report:
-    error = next((clean(str(body[key]), 200) for key in _RUNTIME if body.get(key)), "")
+    told = (where[key] for where in (body, document) for key in _RUNTIME if where.get(key))
+    error = next((clean(str(each), 200) for each in told), "")
     results = tuple(
         result
         for category in _dicts(body.get("test_categories"))

@@ -36,8 +36,8 @@ _COLUMNS: Mapping[int, tuple[int, int, int]] = {
 }
 """By how many words a row has: where its values begin, those out of place, those in place.
 
-A row is size, count, type, operation, root (not in the oldest), then time, algbw, busbw and #wrong each way, with four more each way
-where every iteration was timed, and how many iterations there were.
+A row is size, count, type, operation, root (not in the oldest), then time, algbw, busbw and #wrong each way. Each way has four more
+where every iteration is timed; the number of iterations may stand at the end.
 """
 _DEVICE = re.compile(r"#?\s*Rank\s+(\d+)\s.*?device\s+\d+\s+\[[^\]]*\]\s*(.*)$", re.IGNORECASE)
 _LARGEST = re.compile(r"maxBytes:?\s+(\d+)", re.IGNORECASE)

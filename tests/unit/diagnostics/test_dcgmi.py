@@ -305,6 +305,12 @@ def test_an_error_of_the_run_is_unknown_though_its_tests_pass() -> None:
     assert (read.verdict, read.value) == (Verdict.UNKNOWN, "The hostengine is being stopped")
 
 
+def test_an_error_that_stands_beside_the_report_counts_too() -> None:
+    document = json.dumps({**json.loads(fourth()), "runtime_error": "the diagnostic was stopped"})
+    read = read_diag(document, exit_code=0, gpus=2)
+    assert (read.verdict, read.value) == (Verdict.UNKNOWN, "the diagnostic was stopped")
+
+
 @pytest.mark.parametrize(
     "body",
     [
