@@ -193,6 +193,7 @@ def node_from_gpus(
     """
     grouped = devices(rows)
     utils = [row.util for row in rows if row.util is not None]
+    code = _xid(rows, severity_of)
     return NodeTelemetry(
         at=min((row.at for row in rows if row.at is not None), default=at),
         gpus_seen=sum(any(map(knows, instances)) for instances in grouped),
@@ -203,7 +204,8 @@ def node_from_gpus(
         temp_margin_min=min((row.temp_margin for row in rows if row.temp_margin is not None), default=None),
         fb_used_ratio=_used_ratio(rows),
         power_watts=_total(_most(row.power_watts for row in instances) for instances in grouped),
-        xid=_xid(rows, severity_of),
+        xid=code,
+        xid_at=_since(rows, code) if code else None,
         row_remap_failure=_any(row.row_remap_failure for row in rows),
         remap_pending=_any(row.remap_pending for row in rows),
         remapped_rows=_most(row.remapped_uncorrectable for row in rows),
@@ -335,6 +337,13 @@ def _xid(rows: Sequence[GpuTelemetry], severity_of: xid.SeverityOf) -> int | Non
     """The hardest code of any GPU; 0 only where every one of them says that it has none."""
     code = xid.worst((row.xid for row in rows if row.xid is not None), severity_of)
     return None if code == 0 and any(row.xid is None for row in rows) else code
+
+
+def _since(rows: Iterable[GpuTelemetry], code: int) -> datetime | None:
+    """When the last of the GPUs that show the code began to; None where that of one of them is not known."""
+    times = [row.xid_at for row in rows if row.xid == code]
+    known = [at for at in times if at is not None]
+    return max(known) if known and len(known) == len(times) else None
 
 
 def _any(flags: Iterable[bool | None]) -> bool | None:

@@ -179,6 +179,19 @@ class RemembersGpus(Protocol):
         ...
 
 
+@runtime_checkable
+class DatesXids(Protocol):
+    """A telemetry source that can find out since when its GPUs show their XIDs, apart from its readings."""
+
+    async def date_xids(self) -> None:
+        """Find out some that are not known yet; readings after that have them. What can't be found out stays unknown."""
+        ...
+
+    async def dated(self, name: str, rows: Sequence[GpuTelemetry]) -> Sequence[GpuTelemetry]:
+        """The rows of the node that the series call so, each XID with since when, asked now; unknown where that can't be told."""
+        ...
+
+
 class Journal(Protocol):
     """What was intended and what came of it, durable on return. Raises JournalFailed."""
 

@@ -18,7 +18,7 @@ from fleet.history import NodeHistory, Span
 from fleet.joining import Join, join
 from fleet.node import NodeKey
 from fleet.observation import AlertsSeen, FeedChanged, Observation, TelemetrySeen
-from fleet.ports import Clock, RemembersGpus, Report, TelemetryRead, TelemetrySource
+from fleet.ports import Clock, DatesXids, RemembersGpus, Report, TelemetryRead, TelemetrySource
 from fleet.telemetry import Alert, GpuTelemetry, NodeTelemetry
 from fleet.trails import Trails
 
@@ -89,6 +89,21 @@ class TelemetryFeed:
     async def follow(self, report: Report) -> None:
         """Poll until cancelled, reporting TelemetrySeen of what changed and FeedChanged."""
         report([FeedChanged(self._state)])
+        if not isinstance(self._source, DatesXids):
+            await self._poll(report)
+            return
+        async with (
+            asyncio.TaskGroup() as group
+        ):  # since when an XID shows is asked for beside, and holds no reading up
+            group.create_task(self._poll(report))
+            group.create_task(self._date(self._source))
+
+    async def _date(self, source: DatesXids) -> None:
+        while True:
+            await source.date_xids()
+            await self._clock.sleep(_TICK)
+
+    async def _poll(self, report: Report) -> None:
         while True:
             pause = await self.one_round(report)
             end = self._clock.monotonic() + pause.total_seconds()
@@ -138,6 +153,8 @@ class TelemetryFeed:
                 self._read = await self._source.by_node()
                 await self._rejoin()
             rows = tuple((await self.by_gpu([key])).get(key, ()))
+            if isinstance(self._source, DatesXids):
+                rows = tuple(await self._source.dated(self.name_of(key), rows))
         except FleetError as error:
             return Readings(self._told.get(key), (), name, str(error))
         if not rows:

@@ -15,6 +15,9 @@ from fleet.node import NodeKey
 SAME = timedelta(seconds=5)
 """Two sources that tell of one verdict tell of it at most so far apart."""
 
+SAME_XID = timedelta(minutes=5)
+"""Two sources that tell of one XID: each saw it within a step of its own."""
+
 
 class EntryKind(Enum):
     """What a line is about; what it can be filtered by."""
@@ -109,7 +112,7 @@ def without_repeats(entries: Collection[Entry]) -> list[Entry]:
     told = [entry for entry in entries if entry.source == JOURNAL]
     operations = {entry.operation for entry in told} - {""}
     verdicts = [entry.at for entry in told if entry.kind is EntryKind.GATE and entry.at is not None]
-    xids = [entry.says for entry in entries if entry.kind is EntryKind.XID and entry.source != TELEMETRY]
+    xids = [entry for entry in entries if entry.kind is EntryKind.XID and entry.source != TELEMETRY]
     return [
         entry
         for entry in entries
@@ -135,12 +138,16 @@ def _repeats(entry: Entry, operations: Collection[str], verdicts: Iterable[datet
     )
 
 
-def _is_dated_elsewhere(entry: Entry, xids: Iterable[str]) -> bool:
-    """Whether the XID that telemetry shows at an unknown age is one that somebody else tells of."""
-    if entry.source != TELEMETRY or entry.at is not None:
+def _is_dated_elsewhere(entry: Entry, xids: Iterable[Entry]) -> bool:
+    """Whether the XID that telemetry shows is one that somebody else tells of: at about its time, where that is known."""
+    if entry.source != TELEMETRY:
         return False
-    code = entry.says.removeprefix("last ").removesuffix(", age unknown")
-    return any(says.startswith(code) for says in xids)
+    code, at = entry.says.removeprefix("last ").removesuffix(", age unknown"), entry.at
+    return any(
+        told.says.startswith(code)
+        and (at is None or (told.at is not None and abs(told.at - at) <= SAME_XID + told.within))
+        for told in xids
+    )
 
 
 def _in_window(entry: Entry, since: datetime | None) -> bool:

@@ -38,9 +38,7 @@ class NvmlTelemetry:
     async def by_node(self) -> TelemetryRead:
         """This host. Raises FleetError."""
         rows = await self._rows()
-        node = node_from_gpus(rows, self._clock.now())
-        times = [row.xid_at for row in rows if row.xid_at is not None and row.xid == node.xid]
-        return TelemetryRead({self._here.name: replace(node, xid_at=max(times, default=None))})
+        return TelemetryRead({self._here.name: node_from_gpus(rows, self._clock.now())})
 
     async def by_gpu(self, names: Collection[str]) -> Mapping[str, Sequence[GpuTelemetry]]:
         """This host's rows, if it is among those named. Raises FleetError."""

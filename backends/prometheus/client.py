@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -14,9 +15,18 @@ from urllib.parse import urlsplit, urlunsplit
 
 from backends.prometheus import past_xids, queries, ranges, recorded, versions
 from backends.prometheus.answers import Answer, Row, Series
-from backends.prometheus.convert import LeftOver, alerts_of, gpus_of, left_over, nodes_of, shape_of
+from backends.prometheus.convert import (
+    LeftOver,
+    alerts_of,
+    codes_of,
+    gpus_of,
+    left_over,
+    nodes_of,
+    shape_of,
+)
 from backends.prometheus.queries import Shape
 from backends.prometheus.threads import DaemonThreads
+from backends.prometheus.xid_ages import XidAges
 from fleet.drift import Versions
 from fleet.errors import FleetError, Rejected, TimedOut
 from fleet.history import Line, Metric, NodeHistory, Span
@@ -102,6 +112,7 @@ class PrometheusSource:
         self._idle: Sequence[Row] = ()
         self._idle_again = 0.0  # when idle GPUs are asked for again
         self._judged: float | None = None  # until when that is not asked again
+        self._ages = XidAges(self, self._threads, clock, settings.matchers, severity_of)
 
     @property
     def matchers(self) -> Mapping[str, str]:
@@ -148,7 +159,25 @@ class PrometheusSource:
         raw = [row for answer in answers[::2] for row in answer.rows]
         sampled = [row for answer in answers[1::2] for row in answer.rows]
         found = await self._threads.call(partial(gpus_of, raw, sampled, shape, known, self._clock.now()))
-        return {hosts[host]: rows for host, rows in found.items() if host in hosts}
+        return {hosts[host]: self._ages.on_gpus(host, rows) for host, rows in found.items() if host in hosts}
+
+    async def date_xids(self) -> None:
+        """Find out since when some GPUs show their XIDs; what can't be found out is left unknown, and asked again later."""
+        if self._shape is None or not self._ages.due:
+            return
+        with contextlib.suppress(FleetError):
+            await self._ages.find_some(self._shape, await self._known(), self._behind)
+
+    async def dated(self, name: str, rows: Sequence[GpuTelemetry]) -> Sequence[GpuTelemetry]:
+        """The rows of one node with the ages of their XIDs as Prometheus tells them now, unknown where it can't."""
+        host, unknown = host_of(name), [replace(row, xid_at=None) for row in rows]
+        if not any(row.xid for row in rows) or self._shape is None or not host:
+            return unknown
+        try:
+            await self._ages.find([host], self._shape, await self._known(), self._behind)
+        except FleetError:
+            return unknown
+        return self._ages.on_gpus(host, unknown)
 
     async def history(self, name: str, span: Span) -> NodeHistory:
         """One node's GPUs over `span`, up to now. Raises FleetError; a node without series has no lines.
@@ -244,10 +273,11 @@ class PrometheusSource:
         nodes = await self._threads.call(
             partial(nodes_of, rows, shape, known, self._clock.now(), self._severity_of)
         )
+        self._ages.see(await self._threads.call(partial(codes_of, rows["xid"], shape, known)))
         left = await self._threads.call(partial(left_over, rows["gpus_seen"], shape, known))
         self._reckon(rows["gpus_seen"])
         alerts, unread = await self._firing(known)
-        return TelemetryRead(nodes, (*told, *unread), alerts), left
+        return TelemetryRead(self._ages.on_nodes(nodes), (*told, *unread), alerts), left
 
     async def _idle_rows(self, query: str) -> Sequence[Row]:
         """Held and idle GPUs, asked for as seldom as the question is dear: it goes over the last minutes of every GPU.

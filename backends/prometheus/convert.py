@@ -108,6 +108,14 @@ def gpus_of(
     return rows.by_node()
 
 
+def codes_of(rows: Iterable[Row], shape: Shape, nodes: NodeNames) -> dict[str, dict[int, float]]:
+    """The hosts that show an XID, each with its codes and how many GPUs show each, from the answer to the question `xid`."""
+    found = _codes(rows, _hosts(shape, nodes)).items()
+    return {
+        host: {code: count for code, count in codes.items() if code} for host, codes in found if any(codes)
+    }
+
+
 def alerts_of(rows: Iterable[Row], nodes: NodeNames) -> dict[str, tuple[Alert, ...]]:
     """Firing alerts by the known node's own name, by whichever label names it; one that names none is not a node's."""
     found: dict[str, set[Alert]] = {}

@@ -49,6 +49,11 @@ def one_of(hosts: Collection[str]) -> str:
     return rf"(?i)\[?(?:{alternatives})\]?(?::[0-9]+)?"
 
 
+def exactly(values: Collection[str]) -> str:
+    """A regular expression (RE2, anchored by Prometheus) for these very values."""
+    return "|".join(_META.sub(r"\\\1", value) for value in sorted(values))
+
+
 def selector(metric: str, matchers: Mapping[str, str]) -> str:
     inside = ",".join(f"{name}={quoted(value)}" for name, value in matchers.items())
     return f"{metric}{{{inside}}}"

@@ -13,6 +13,7 @@ import pytest
 from backends.prometheus.client import PrometheusSettings, PrometheusSource
 from fleet.drift import Versions
 from fleet.node import NodeKey
+from fleet.telemetry import GpuTelemetry, NodeTelemetry
 from fleet.timeline import Entry
 from tests.contract.test_real_prometheus import WallClock, running
 from tests.servers import require
@@ -104,3 +105,32 @@ def test_the_versions_beside_the_samples_are_told_for_every_node(prometheus: str
             await source.close()
 
     assert asyncio.run(ask()) == {host: Versions("570.1", "", "96.00") for host in ("gpu-1", "gpu-2")}
+
+
+def test_what_shows_now_is_dated_for_the_fleet_the_table_and_the_gate(prometheus: str) -> None:
+    async def ask() -> tuple[list[GpuTelemetry], list[GpuTelemetry], list[GpuTelemetry], list[NodeTelemetry]]:
+        source = PrometheusSource(PrometheusSettings(prometheus), WallClock(), lambda: NODES)
+        try:
+            nodes = [(await source.by_node()).nodes["gpu-1"]]
+            before = [*(await source.by_gpu(["gpu-1"]))["gpu-1"]]
+            gated = [*await source.dated("gpu-1", before)]
+            await source.date_xids()
+            after = [*(await source.by_gpu(["gpu-1"]))["gpu-1"]]
+            nodes.append((await source.by_node()).nodes["gpu-2"])
+            return before, gated, after, nodes
+        finally:
+            await source.close()
+
+    before, gated, after, (unasked, dated) = asyncio.run(ask())
+    assert [gpu.xid for gpu in before] == [79, 48, 0, 0]
+    assert [gpu.xid_at for gpu in before] == [None] * 4
+    assert unasked.xid_at is None
+    fell = datetime.fromtimestamp(NOW - 7_200, UTC)
+    for rows in (gated, after):
+        first, second, *others = [gpu.xid_at for gpu in rows]
+        assert first is not None
+        assert abs((first - fell).total_seconds()) <= 120
+        assert (second, others) == (None, [None, None]), "48 was there before the window"
+    assert dated.xid == 31
+    assert dated.xid_at is not None
+    assert abs((dated.xid_at - datetime.fromtimestamp(NOW - 600, UTC)).total_seconds()) <= 120

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
@@ -366,3 +366,40 @@ async def test_the_past_of_a_node_that_went_is_forgotten() -> None:
     desk.known.remove(ONE)
     await desk.round(EVERY)
     assert desk.feed.trails.recent(ONE, Metric.UTIL, 1) == []
+
+
+@dataclass
+class DatingSource(Source):
+    """A source that can find out since when its GPUs show their XIDs; `dates` holds it up."""
+
+    dates: asyncio.Event | None = None
+    rounds: int = 0
+
+    async def date_xids(self) -> None:
+        self.rounds += 1
+        if self.dates is not None:
+            await self.dates.wait()
+
+    async def dated(self, name: str, rows: Sequence[GpuTelemetry]) -> Sequence[GpuTelemetry]:
+        return [replace(row, xid=79, xid_at=START - EVERY) for row in rows if name == "gpu-2"]
+
+
+async def test_since_when_xids_show_is_asked_for_beside_the_polls_and_holds_none_up() -> None:
+    clock = ManualClock()
+    source = DatingSource(clock, dates=asyncio.Event())
+    feed = TelemetryFeed(source, lambda: [ONE, TWO], clock, every=EVERY, fresh=FRESH)
+    task = asyncio.create_task(feed.follow(lambda _: None))
+    for _ in range(4):
+        await clock.advance(EVERY)
+    assert (source.asked, source.rounds) == (4, 1)
+    source.dates = None
+    await ended(task)
+
+
+async def test_a_gate_is_told_since_when_an_xid_shows() -> None:
+    clock = ManualClock()
+    feed = TelemetryFeed(DatingSource(clock), lambda: [TWO], clock, every=EVERY, fresh=FRESH)
+    readings = await feed.readings(TWO)
+    assert [gpu.xid_at for gpu in readings.gpus] == [START - EVERY]
+    assert readings.node is not None
+    assert (readings.node.xid, readings.node.xid_at) == (79, START - EVERY)

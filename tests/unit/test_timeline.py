@@ -304,6 +304,19 @@ def test_an_xid_of_unknown_age_is_left_out_where_somebody_saw_it_appear() -> Non
     assert says(timeline(KEY, [now, other], NOW)) == [now.says, other.says]
 
 
+def test_an_xid_that_telemetry_dates_is_told_once_beside_who_saw_it_appear() -> None:
+    dated = telemetry(xid=79, xid_at=NOW - 2 * HOUR)
+    (now,) = told_by_telemetry(dated)
+    assert (now.at, now.says) == (NOW - 2 * HOUR, "last XID 79 (RC_GPU_HAS_FALLEN_OFF_THE_BUS)")
+    fell = "XID 79 (RC_GPU_HAS_FALLEN_OFF_THE_BUS) on GPU 3"
+    near = Entry(
+        NOW - 2 * HOUR - timedelta(minutes=9), EntryKind.XID, fell, "prometheus", within=timedelta(minutes=7)
+    )
+    before = Entry(NOW - 9 * HOUR, EntryKind.XID, fell, "prometheus")
+    assert says(timeline(KEY, [now, near], NOW)) == [fell]
+    assert says(timeline(KEY, [now, before], NOW)) == [now.says, fell], "it fell twice"
+
+
 def test_of_what_happened_at_one_instant_the_later_told_is_the_newer() -> None:
     told = timeline(KEY, [line(1, "began"), line(1, "closed"), line(1, "ended")], NOW)
     assert says(told) == ["ended", "closed", "began"]
