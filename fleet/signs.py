@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 
 from fleet import xid
 from fleet.category import CheckPolicy
@@ -36,13 +37,16 @@ _SAYS: Mapping[str, Callable[[float], str]] = {
 _ONLY_WARNS = 3  # a recovery action that only drains peers
 
 
-def sign(check: str, told: NodeTelemetry, rule: CheckPolicy, policy: Policy) -> str | None:
-    """What fails in words; empty where it passes, None where it is not known."""
+def sign(
+    check: str, told: NodeTelemetry, rule: CheckPolicy, policy: Policy, *, aged_out: bool = False
+) -> str | None:
+    """What fails in words; empty where it passes, None where it is not known. An XID that has `aged_out` of its window passes."""
     value = FROM_SUMS[check](told)
     if value is None:
         return None
     if check == "xid":
-        return f"{xid.lookup(int(value)).label}" if int(value) in policy.forbidden_xids else ""
+        forbids = int(value) in policy.forbidden_xids and not aged_out
+        return f"{xid.lookup(int(value)).label}" if forbids else ""
     if check == "recovery-action":
         return "" if value in (0, _ONLY_WARNS) else _SAYS[check](value)
     limit = CATALOGUE[check].limit if rule.limit is None else rule.limit
@@ -53,6 +57,11 @@ def sign(check: str, told: NodeTelemetry, rule: CheckPolicy, policy: Policy) -> 
     else:
         fails = value > (limit or 0.0)
     return _SAYS[check](value) if fails else ""
+
+
+def xid_aged_out(told: NodeTelemetry, window: timedelta | None, now: datetime) -> bool:
+    """Whether the XID that shows is known to be older than the site's window; one of unknown age is not."""
+    return window is not None and told.xid_at is not None and now - told.xid_at > window
 
 
 def _flag(flag: bool | None) -> float | None:

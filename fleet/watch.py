@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from operator import attrgetter
 
-from fleet.category import Category
+from fleet.category import Category, CheckPolicy
 from fleet.check_catalogue import CATALOGUE, default_policy
 from fleet.checks import FROM_FACTS, Scene
 from fleet.flag import Flag
@@ -25,7 +25,7 @@ from fleet.plan import NodeFacts
 from fleet.policy import Policy
 from fleet.ports import Clock, Report
 from fleet.row import FleetRow
-from fleet.signs import FROM_SUMS, sign
+from fleet.signs import FROM_SUMS, sign, xid_aged_out
 from fleet.store import FleetStore
 from fleet.telemetry import NodeTelemetry
 from fleet.telemetry_feed import Readings
@@ -113,7 +113,7 @@ class Watch:
                 report([FlagsSeen(key, ())])
             return
         watched = self._nodes.get(key)
-        facts = _facts_of(row, self._policy)
+        facts = _facts_of(row, self._policy, self._clock.now())
         if watched is None or watched.node is not node or watched.facts != facts:
             self.looked_at += 1
             signs = signs_of(row, self._policy, self._clock.now())
@@ -154,15 +154,22 @@ class Watch:
 def signs_of(row: FleetRow, policy: Policy, now: datetime) -> Signs:
     """What a node fails now of the checks that can be made from its row, under its category's rules."""
     category = policy.category(row.node.category)
-    return dict([*_of_node(row, category, policy, now), *_of_sums(row.telemetry, category, policy)])
+    return dict([*_of_node(row, category, policy, now), *_of_sums(row.telemetry, category, policy, now)])
 
 
-def _facts_of(row: FleetRow, policy: Policy) -> tuple[object, ...]:
+def _facts_of(row: FleetRow, policy: Policy, now: datetime) -> tuple[object, ...]:
     """What the signs of its telemetry rest on: heat only by which side of its limit it is on, for it changes all the time."""
     told = row.telemetry
     if told is None:
         return ()
-    return (*_judged(told), told.temp_margin_min is not None and told.temp_margin_min <= 0)
+    aged_out = bool(told.xid) and xid_aged_out(
+        told, _xid_rule(policy.category(row.node.category)).window, now
+    )
+    return (*_judged(told), aged_out, told.temp_margin_min is not None and told.temp_margin_min <= 0)
+
+
+def _xid_rule(category: Category) -> CheckPolicy:
+    return category.checks.get("xid") or default_policy("xid")
 
 
 def _of_node(
@@ -179,10 +186,11 @@ def _of_node(
 
 
 def _of_sums(
-    telemetry: NodeTelemetry | None, category: Category, policy: Policy
+    telemetry: NodeTelemetry | None, category: Category, policy: Policy, now: datetime
 ) -> Iterator[tuple[str, str | None]]:
     for name in FROM_SUMS:
         rule = category.checks.get(name) or default_policy(name)
         severity = rule.severity or CATALOGUE[name].severity or Verdict.FAIL
         if rule.enabled and severity is Verdict.FAIL:
-            yield name, None if telemetry is None else sign(name, telemetry, rule, policy)
+            old = telemetry is not None and name == "xid" and xid_aged_out(telemetry, rule.window, now)
+            yield name, None if telemetry is None else sign(name, telemetry, rule, policy, aged_out=old)

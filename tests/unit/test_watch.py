@@ -187,6 +187,19 @@ async def test_the_category_rules_what_is_flagged() -> None:
     assert await seat.after(AFTER) == ()
 
 
+async def test_an_xid_that_ages_out_of_the_sites_window_is_flagged_no_longer() -> None:
+    window = {"xid": CheckPolicy(window=timedelta(hours=2))}
+    seat = Seat(Policy(flag_after=AFTER, any_other=Category("*", checks=window)))
+    shown = replace(FINE, xid=79, xid_at=START - timedelta(hours=1, minutes=50))
+    seat.sees(node(), shown)
+    await seat.after()
+    assert [flag.check for flag in await seat.after(AFTER)] == ["xid"]
+    await seat.after(timedelta(minutes=10))
+    seat.sees(node(), replace(shown, gpu_util=60.0))
+    await seat.after()
+    assert await seat.after(AFTER) == ()
+
+
 async def test_a_node_that_is_gone_is_forgotten() -> None:
     seat = Seat()
     seat.sees(node(), replace(FINE, ecc_dbe=2))
