@@ -10,9 +10,13 @@ from datetime import datetime
 
 from fleet.check_catalogue import EVIDENCE
 from fleet.checks import Scene
-from fleet.health import Finding, GateRecord, Verdict, same_boot
+from fleet.gpu_scene import on_gpus
+from fleet.health import CLOCKS_DIFFER, Finding, GateRecord, Verdict, same_boot
 from fleet.holder import HolderKind
 from fleet.node import Node, Stage
+from fleet.node_past import time_of_boot
+from fleet.text import clean
+from fleet.xid import lookup
 
 READ_AGAIN = frozenset(
     {
@@ -34,6 +38,7 @@ READ_AGAIN = frozenset(
 )
 """Checks whose fault is gone when they pass: they read a state. Any other fault (an XID, a failed row) outlives its sign."""
 
+_LIMIT = 200
 _CLEARS = "a boot of the node after its fault, a reimage, or a repair noted: gate NODE --repaired TEXT"
 
 
@@ -78,11 +83,12 @@ def _booted(scene: Scene, record: GateRecord) -> Finding:
     node = scene.node
     threshold = f"a boot other than {record.boot_id}" if record.boot_id else "a boot newer than the fault"
     if record.at is not None and node.created is not None and node.created > record.at:
-        return _evidence(scene, Verdict.PASS, f"made anew at {node.created:%Y-%m-%d %H:%M} UTC", threshold)
+        return _newer(scene, f"made anew at {node.created:%Y-%m-%d %H:%M} UTC", threshold, node.created)
     if record.boot_id and node.boot_id and not same_boot(record.boot_id, node.boot_id):
-        return _evidence(scene, Verdict.PASS, f"booted since ({node.boot_id})", threshold)
-    if (said := _repaired(node)) is not None:
-        return _evidence(scene, Verdict.PASS, said, threshold)
+        booted = time_of_boot(node.boot_id) or scene.ready_since
+        return _newer(scene, f"booted since ({node.boot_id})", threshold, booted)
+    if (said := _repaired(scene, threshold)) is not None:
+        return said
     if not record.boot_id or not node.boot_id:
         return _evidence(scene, Verdict.UNKNOWN, "which boot failed is not recorded", threshold)
     return _evidence(scene, Verdict.FAIL, "the same boot as when it failed", threshold)
@@ -93,18 +99,38 @@ def _ready_again(scene: Scene) -> Finding:
     since, ready = quarantined_since(scene.node), scene.ready_since
     threshold = "the node ready again after what failed"
     if since is not None and ready is not None and ready > since:
-        return _evidence(scene, Verdict.PASS, f"ready since {ready:%Y-%m-%d %H:%M} UTC", threshold)
-    if (said := _repaired(scene.node)) is not None:
-        return _evidence(scene, Verdict.PASS, said, threshold)
+        return _newer(scene, f"ready since {ready:%Y-%m-%d %H:%M} UTC", threshold, ready)
+    if (said := _repaired(scene, threshold)) is not None:
+        return said
     return _evidence(scene, Verdict.UNKNOWN, "nothing newer than what failed", threshold)
 
 
-def _repaired(node: Node) -> str | None:
-    """The repair that answers this very fault, in words."""
-    repair = node.repair
-    if repair is None or repair.answers != fault_of(node):
+def _repaired(scene: Scene, threshold: str) -> Finding | None:
+    """The repair that answers this very fault. Whoever noted it has a clock of their own."""
+    repair = scene.node.repair
+    if repair is None or repair.answers != fault_of(scene.node):
         return None
-    return f"repaired: {repair.says} ({repair.by}, {repair.at:%Y-%m-%d %H:%M} UTC)"
+    value = f"repaired: {repair.says} ({repair.by}, {repair.at:%Y-%m-%d %H:%M} UTC)"
+    return _newer(scene, value, threshold, repair.at + CLOCKS_DIFFER)
+
+
+def _newer(scene: Scene, value: str, threshold: str, at: datetime | None) -> Finding:
+    """A pass, unless a GPU shows a forbidden XID that is known to have come after it: that is a fault of its own."""
+    later = [
+        gpu
+        for gpu in scene.readings.gpus
+        if gpu.xid in scene.policy.forbidden_xids
+        and gpu.xid_at is not None
+        and at is not None
+        and gpu.xid_at > at
+    ]
+    last = max(later, key=lambda gpu: gpu.xid_at or scene.now, default=None)
+    if last is None or last.xid is None:
+        return _evidence(scene, Verdict.PASS, value, threshold)
+    says = (
+        f"{lookup(last.xid).label}{on_gpus([last])} at {last.xid_at:%Y-%m-%d %H:%M} UTC, after this: {value}"
+    )
+    return _evidence(scene, Verdict.FAIL, clean(says, _LIMIT), threshold)
 
 
 def _evidence(scene: Scene, verdict: Verdict, value: str, threshold: str) -> Finding:

@@ -361,6 +361,42 @@ def test_a_node_made_anew_lifts_it() -> None:
     assert found("evidence", node=node).verdict is Verdict.PASS
 
 
+AGED = with_checks(xid=CheckPolicy(window=timedelta(minutes=2)))
+
+
+@pytest.mark.parametrize(
+    ("ago", "verdict"),
+    [(5, Verdict.FAIL), (30, Verdict.PASS), (None, Verdict.PASS)],
+    ids=["after the boot", "before it", "at a time that nobody knows"],
+)
+@pytest.mark.parametrize("changes", [{"boot_id": "boot-2"}, {"created": START - timedelta(minutes=10)}])
+def test_a_boot_older_than_an_xid_that_shows_is_no_evidence_though_that_has_aged_out(
+    changes: dict[str, Any], ago: int | None, verdict: Verdict
+) -> None:
+    ready = replace(READY, since=START - timedelta(minutes=10))
+    node = replace(NODE, stage=Stage.QUARANTINED, gate=FAULT, conditions=(ready,), **changes)
+    at = None if ago is None else START - timedelta(minutes=ago)
+    shown = {"node": node, "rows": gpus(xid=79, xid_at=at), "category": AGED}
+    assert found("evidence", **shown).verdict is verdict
+    assert found("evidence", **{**shown, "rows": gpus(xid=43, xid_at=at)}).verdict is Verdict.PASS
+    if ago is not None:
+        assert found("xid", **shown).verdict is Verdict.WARN, "it has aged out of the window"
+    if ago == 5:
+        assert (
+            "XID 79 (RC_GPU_HAS_FALLEN_OFF_THE_BUS) on GPU 1 at 2026-03-01 02:55 UTC"
+            in found("evidence", **shown).value
+        )
+
+
+def test_where_slurm_says_when_a_node_booted_that_is_what_counts() -> None:
+    booted = replace(NODE, stage=Stage.QUARANTINED, gate=replace(FAULT, boot_id="2026-03-01T01:00:00+00:00"))
+    since = replace(booted, boot_id=(START - timedelta(minutes=10)).isoformat())
+    rows = gpus(xid=79, xid_at=START - timedelta(minutes=5))
+    assert found("evidence", node=since, rows=rows, category=AGED).verdict is Verdict.FAIL
+    earlier = gpus(xid=79, xid_at=START - timedelta(minutes=15))
+    assert found("evidence", node=since, rows=earlier, category=AGED).verdict is Verdict.PASS
+
+
 @pytest.mark.parametrize(("recorded", "now"), [("", "boot-1"), ("boot-1", ""), ("", "")])
 def test_a_boot_that_is_not_known_is_no_evidence(recorded: str, now: str) -> None:
     node = replace(NODE, gate=replace(FAULT, boot_id=recorded), boot_id=now)

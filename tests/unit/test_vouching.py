@@ -22,7 +22,7 @@ from fleet.planning import plan
 from fleet.policy import Policy
 from tests.clocks import START
 from tests.fakes import key, node, request
-from tests.unit.test_gate import FAULT, NODE, found, scene, with_checks
+from tests.unit.test_gate import FAULT, NODE, found, gpus, scene, with_checks
 
 NEEDS_ECC = with_checks(ecc_dbe=CheckPolicy())
 WORD = Acceptance(
@@ -172,6 +172,15 @@ def test_a_fault_found_again_after_a_repair_asks_for_another() -> None:
     mended = repaired(QUARANTINED)
     again = replace(FAULT, at=START + timedelta(minutes=5))
     assert found("evidence", node=replace(mended, gate=again)).verdict is Verdict.FAIL
+
+
+def test_a_repair_is_no_word_on_an_xid_that_came_after_it() -> None:
+    """Minutes apart, clocks decide nothing: the repair is dated by the machine where it was typed."""
+    aged = with_checks(xid=CheckPolicy(window=timedelta(minutes=1)))
+    mended = repaired(QUARANTINED, at=START - timedelta(hours=1))
+    for ago, verdict in ((30, Verdict.FAIL), (58, Verdict.PASS), (90, Verdict.PASS)):
+        shows = gpus(xid=79, xid_at=START - timedelta(minutes=ago))
+        assert found("evidence", node=mended, rows=shows, category=aged).verdict is verdict
 
 
 def test_a_repair_is_noted_for_the_fault_on_record() -> None:
