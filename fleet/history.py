@@ -5,10 +5,11 @@ Values only. `fleet.trails` keeps the past that this program saw itself; a sourc
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
+from math import isfinite
 
 
 class Metric(Enum):
@@ -45,10 +46,16 @@ SPANS: tuple[Span, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One GPU (`0`), one MIG instance (`0.7`) or the whole node (`mean`), a value a step, the oldest first."""
+    """One GPU (`0`), one MIG instance (`0.7`) or the whole node (`mean`), a value a step, the oldest first.
+
+    What is no number (NaN, an infinity) is a gap.
+    """
 
     name: str
     values: tuple[float | None, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", gaps(self.values))
 
     @property
     def last(self) -> float | None:
@@ -76,6 +83,16 @@ class NodeHistory:
 
     def __bool__(self) -> bool:
         return any(line.last is not None for lines in self.lines.values() for line in lines)
+
+
+def known(value: float | None) -> float | None:
+    """The value, None where it is no number."""
+    return value if value is not None and isfinite(value) else None
+
+
+def gaps(values: Iterable[float | None]) -> tuple[float | None, ...]:
+    """The values, with a gap for each that is no number."""
+    return tuple(map(known, values))
 
 
 def means(values: Sequence[float | None], parts: int) -> list[float | None]:

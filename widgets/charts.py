@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from fleet.history import Line, Metric, NodeHistory, Span
+from fleet.history import Line, Metric, NodeHistory, Span, known
 from widgets.fitting import fit, printable
 from widgets.glyphs import Glyphs
 from widgets.lines import LineOf, Piece, cut, plain, spread, width_of_line, wrapped
@@ -72,11 +72,11 @@ def _whose(past: Past, history: NodeHistory, now: datetime) -> LineOf:
 
 
 def _chart(history: NodeHistory, metric: Metric, glyphs: Glyphs, width: int, height: int) -> list[LineOf]:
-    lines = history.of(metric)
-    scale = _scale(metric, lines, history.slowdown)
+    lines, slowdown = history.of(metric), known(history.slowdown)
+    scale = _scale(metric, lines, slowdown)
     title: list[Piece] = [(metric.value, Tone.STRONG), plain("  "), *_summed(metric, lines)]
-    if metric is Metric.TEMP and history.slowdown is not None:
-        title.append((f", slows at {history.slowdown:.0f}", Tone.MUTED))
+    if metric is Metric.TEMP and slowdown is not None:
+        title.append((f", slows at {slowdown:.0f}", Tone.MUTED))
     dots = plot(
         [line.values for line in lines],
         scale,
@@ -92,20 +92,20 @@ def _chart(history: NodeHistory, metric: Metric, glyphs: Glyphs, width: int, hei
 
 def _summed(metric: Metric, lines: Sequence[Line]) -> list[Piece]:
     """What the newest values come to: of all GPUs together, and which is at either end."""
-    known = [(line.last, line.name) for line in lines if line.last is not None]
-    if not known:
+    newest = [(line.last, line.name) for line in lines if line.last is not None]
+    if not newest:
         return [(UNKNOWN, Tone.UNKNOWN)]
-    if len(known) == 1:
-        value, name = known[0]
+    if len(newest) == 1:
+        value, name = newest[0]
         return [plain(_said(metric, value)), (f" {name}" if name in _WHOLE else f" GPU {name}", Tone.MUTED)]
-    (low, lowest), (high, highest) = min(known), max(known)
-    together = sum(value for value, _ in known)
+    (low, lowest), (high, highest) = min(newest), max(newest)
+    together = sum(value for value, _ in newest)
     if metric is Metric.POWER:
         said = [plain(_said(metric, together)), (" in all", Tone.MUTED)]
     elif metric is Metric.TEMP:
         said = []
     else:
-        said = [plain(_said(metric, together / len(known))), (" mean", Tone.MUTED)]
+        said = [plain(_said(metric, together / len(newest))), (" mean", Tone.MUTED)]
     ends: list[Piece] = [
         plain((", " if said else "") + _said(metric, low)),
         (f" GPU {lowest} to ", Tone.MUTED),

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import floor
 
+from fleet.history import gaps
 from widgets.fitting import fit
 from widgets.glyphs import Glyphs
 from widgets.lines import LineOf, Piece
@@ -52,7 +53,7 @@ def plot(
     across, down = len(dots[0]), len(dots)
     cells = max(1, width - LABEL - 1)
     grid = [[0] * cells for _ in range(height)]
-    for values in lines:
+    for values in map(gaps, lines):
         for column, first, last in _strokes(values, cells * across, scale, height * down):
             for dot in range(first, last + 1):
                 grid[dot // down][column // across] |= dots[dot % down][column % across]

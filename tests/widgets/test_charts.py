@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -48,6 +49,28 @@ def test_a_gap_is_empty() -> None:
     top, bottom = drawn([100.0] * 10 + [None] * 20 + [100.0] * 10)
     assert top[6:].strip() == "⠉⠉⠉⠉⠉          ⠉⠉⠉⠉⠉"
     assert bottom[6:].strip() == ""
+
+
+NO_NUMBER = (float("nan"), float("inf"), float("-inf"))
+
+
+@pytest.mark.parametrize("none", NO_NUMBER)
+def test_what_is_no_number_is_a_gap(none: float) -> None:
+    assert drawn([100.0] * 10 + [none] * 20 + [100.0] * 10) == drawn(
+        [100.0] * 10 + [None] * 20 + [100.0] * 10
+    )
+    assert drawn([none, 50.0, none], height=1) == drawn([None, 50.0, None], height=1)
+    assert sparkline([none, 50.0, none], 3, UNICODE) == sparkline([None, 50.0, None], 3, UNICODE)
+    assert sparkline([none], 3, UNICODE) == ""
+
+
+@pytest.mark.parametrize("none", NO_NUMBER)
+def test_a_past_of_numbers_that_are_none_is_drawn_as_one_that_is_not_known(none: float) -> None:
+    values, unknown = (40.0, none, 60.0), (40.0, None, 60.0)
+    odd, plain = (past(util=told, temp=told, power=told, memory=told) for told in (values, unknown))
+    assert said(odd) == said(plain)
+    assert odd.history is not None
+    assert "slows at" not in said(Past(HOUR, replace(odd.history, slowdown=none)))
 
 
 def test_few_points_are_joined_and_a_lonely_one_is_seen() -> None:
