@@ -384,6 +384,7 @@ class NodeFacts:
     `version` is the orchestrator's version of the node, to guard the next change. `kept_out` names agents (device plugin,
     exporter) whose pods the gate taint would keep out. `unschedulable` is what the orchestrator enforces now.
     `lock` is whose turn it is there, where somebody took it; `no_lock` says why none may be had, where that is in doubt.
+    `no_close` and `no_open` are why the orchestrator would not let it be closed, or opened, or would undo that by itself.
     """
 
     node: Node
@@ -394,6 +395,8 @@ class NodeFacts:
     findings: tuple[Finding, ...] = ()
     lock: Lock | None = None
     no_lock: str = ""
+    no_close: Blocker | None = None
+    no_open: Blocker | None = None
 
 
 def plan_hash(promise: Mapping[str, object]) -> str:

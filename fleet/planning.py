@@ -13,11 +13,15 @@ from fleet.lock import LOCKED
 from fleet.node import NodeKey
 from fleet.plan import (
     Blocker,
+    Check,
+    Close,
     Ground,
+    NodeFacts,
     NodePlan,
     Permission,
     Plan,
     Radius,
+    Release,
     Request,
     Verb,
     plan_hash,
@@ -96,7 +100,24 @@ def _plan_side(request: Request, key: NodeKey, ground: Ground, policy: Policy, n
     category = policy.category(facts.node.category)
     question = Question(request, facts, category, policy, now, permission, no_checks)
     made = replace(_VERBS[request.verb](question), promise=plan_hash(_promise_of(question)))
-    return _with_its_lock(made, question)
+    return _with_its_lock(_as_the_orchestrator_lets(made, facts), question)
+
+
+def _as_the_orchestrator_lets(made: NodePlan, facts: NodeFacts) -> NodePlan:
+    """The share, blocked where its first change of admission is one that the orchestrator would refuse, or undo."""
+    for step in made.steps:
+        match step.action:
+            case Close():
+                found = [facts.no_close]
+            case Release():
+                found = [facts.no_open]
+            case Check(flag_only=False, write=True):
+                found = [facts.no_open, facts.no_close]
+            case _:
+                continue
+        blockers = tuple(blocker for blocker in found if blocker is not None)
+        return replace(made, blockers=(*made.blockers, *blockers))
+    return made
 
 
 def _with_its_lock(made: NodePlan, question: Question) -> NodePlan:

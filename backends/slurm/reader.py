@@ -18,13 +18,13 @@ from backends.slurm.errors import nodes_not_found, translate
 from backends.slurm.features import NodeReading
 from backends.slurm.jobs import Job, ask_jobs, ask_shares, placements_of
 from backends.slurm.locks import DETECTED, ask_locks
-from backends.slurm.seen import Seen
+from backends.slurm.seen import Seen, not_to_close, not_to_open
 from backends.slurm.show import Shown, read_nodes, whole
 from backends.slurm.topology import ask_topology
 from fleet.errors import Denied, Rejected, Unreachable
 from fleet.lock import Lock
 from fleet.node import Admission, NodeKey
-from fleet.plan import NodeFacts, Permission, SourceIdentity, Verb
+from fleet.plan import Blocker, NodeFacts, Permission, SourceIdentity, Verb
 from fleet.ports import Clock
 
 FEW = 300
@@ -124,12 +124,14 @@ class SlurmReader:
     def _facts(
         self, shown: Shown, cluster: Cluster, jobs: Sequence[Job], shares: Mapping[tuple[str, str], int]
     ) -> NodeFacts:
-        node = node_of(shown, self._source, self._reading, cluster)
+        node, seen = node_of(shown, self._source, self._reading, cluster), seen_of(shown)
         return NodeFacts(
             node=node,
             version=version_of(shown),
             unschedulable=node.admission is not Admission.OPEN,
             placements=placements_of(shown.name, jobs, shares),
+            no_close=_blocker(node.key, not_to_close(seen)),
+            no_open=_blocker(node.key, not_to_open(seen)),
         )
 
     async def _show(self, names: Sequence[str]) -> Mapping[str, Shown]:
@@ -163,6 +165,10 @@ class SlurmReader:
             self._cluster = Cluster(config, await ask_topology(self._commands, config))
             self._asked = now
         return self._cluster
+
+
+def _blocker(node: NodeKey, why: tuple[str, str] | None) -> Blocker | None:
+    return None if why is None else Blocker(node, why[0], why[1])
 
 
 SHOW_NODES = ("scontrol", "show", "nodes", "-o", "-d")

@@ -20,6 +20,8 @@ _CLOSING = frozenset({"DRAIN", "FAIL"})
 GAVE_UP = ("reboot timed out", "ResumeTimeout reached")
 """What Slurm writes into the Reason of a node that did not come back, or did not wake, within ResumeTimeout."""
 
+WAIT_FOR_BOOT = "wait until it is back"
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -123,20 +125,45 @@ class Seen:
 def expect_no_reboot(seen: Seen) -> None:
     """Raise Conflict where a reboot is under way: a change of state then would break it."""
     if seen.rebooting:
-        raise Conflict(f"a reboot is under way ({seen.state}): its state is left alone", about=seen.name)
+        raise Conflict(f"{_reboot(seen)}: its state is left alone", about=seen.name)
 
 
 def expect_to_stay(seen: Seen) -> None:
     """Raise Conflict where Slurm ends its drain by itself, whoever else's hold is there by then.
 
-    `scontrol reboot` with ASAP or nextstate does, whatever was there before (22.05.8), and so does ResumeAfter.
+    `scontrol reboot` with ASAP or nextstate does, whatever was there before (22.05.8), and so does ResumeAfter (newer).
     """
+    if ends := ends_drain(seen):
+        raise Conflict(": ".join(ends), about=seen.name)
+
+
+def ends_drain(seen: Seen) -> tuple[str, str] | None:
+    """How Slurm would end a drain of the node by itself, and how to go on; None where one would stay."""
     if seen.rebooting and seen.next_state:
-        says = f"a reboot is under way ({seen.state}), at its end Slurm sets it to {seen.next_state}, under any hold"
-        raise Conflict(f"{says}: wait until it is back", about=seen.name)
+        return (
+            f"{_reboot(seen)}, at its end Slurm sets it to {seen.next_state}, under any hold",
+            WAIT_FOR_BOOT,
+        )
     if seen.closed and seen.resumes is not None:
-        says = f"Slurm resumes it by itself at {stamp(seen.resumes)} (ResumeAfter), under any hold: resume it, then close it"
-        raise Conflict(says, about=seen.name)
+        says = f"Slurm resumes it by itself at {stamp(seen.resumes)} (ResumeAfter), under any hold"
+        return says, "resume it, then close it"
+    return None
+
+
+def not_to_close(seen: Seen) -> tuple[str, str] | None:
+    """Why no hold of ours can be written on it now, and how to go on; None where one can."""
+    if seen.rebooting and not seen.drain and not seen.next_state:
+        return not_to_open(seen)
+    return ends_drain(seen)
+
+
+def not_to_open(seen: Seen) -> tuple[str, str] | None:
+    """Why it can't be opened now, and how to go on; None where it can."""
+    return (f"{_reboot(seen)}: its state is left alone", WAIT_FOR_BOOT) if seen.rebooting else None
+
+
+def _reboot(seen: Seen) -> str:
+    return f"a reboot is under way ({seen.state})"
 
 
 def _whole(text: str) -> bool:

@@ -105,7 +105,7 @@ def _reimage_blockers(question: Question, image: str | None, imager: str) -> lis
         )
     if node.owner:
         blockers.append(block(node.key, f"{node.owner} owns it", go_on="reimage it through its owner"))
-    if node.upgrade:
+    if node.upgrade and question.facts.no_close is None:
         blockers.append(
             block(node.key, f"an upgrade is under way on it: {node.upgrade}", go_on="wait until it ended")
         )

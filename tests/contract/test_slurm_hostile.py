@@ -21,12 +21,17 @@ from fleet.plan import (
     AwaitBoot,
     Close,
     DrainOptions,
+    Ground,
     Mark,
     MoveWork,
     PutImage,
     Release,
     Remove,
+    Request,
+    Verb,
 )
+from fleet.planning import plan
+from fleet.policy import Policy
 from tests.contract.test_slurm_verbs import (
     LONG,
     OPERATION,
@@ -180,6 +185,23 @@ async def test_no_hold_is_built_on_a_reboot_at_whose_end_slurm_takes_drain_away(
     lab.let_boot("gpu1")
     lab.until(lambda: lab.booted("gpu1") != "", "it boots")
     lab.node_is("gpu1", *(["DOWN"] if how.endswith("DOWN") else ["IDLE"]), without=("DRAIN", "REBOOT_ISSUED"))
+
+
+async def test_a_plan_names_a_colleagues_reboot_that_waits_for_a_job(bench: Bench) -> None:
+    lab = bench.lab
+    job = lab.submit("gpu2")
+    lab.until(lambda: lab.job_state(job) == "RUNNING", "it runs")
+    lab.scontrol("reboot", "ASAP", "reason=driver", "gpu2")
+    facts = await bench.facts("gpu2")
+    assert facts.no_close is not None
+    assert "REBOOT_REQUESTED), at its end Slurm sets it to RESUME" in facts.no_close.says
+    for verb in (Verb.CORDON, Verb.DRAIN, Verb.RETIRE):
+        request = Request(verb, (facts.node.key,), "oncall", "dust", OPERATION)
+        found = plan(request, Ground({facts.node.key: facts}), Policy(), bench.clock.now())
+        assert facts.no_close in found.all_blockers
+    lab.scontrol("cancel_reboot", "gpu2")
+    assert (await bench.facts("gpu2")).no_close is None
+    lab.cancel(job)
 
 
 async def test_a_controller_that_restarts_between_every_two_steps_loses_nothing(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from fleet.lifecycle import may_move
 from fleet.node import Admission, Image, Node, Readiness, Stage
 from fleet.plan import (
     AwaitBoot,
+    Blocker,
     Close,
     DrainOptions,
     Ground,
@@ -449,3 +450,43 @@ def test_a_gang_whose_gpus_elsewhere_are_not_known_is_told_by_its_nodes() -> Non
         request(Verb.DRAIN), placements=(pod(),), elsewhere={("lab", pod().workload): Rest(1, None)}
     )
     assert found.radius.gangs == ("ml/job also runs on 1 other node, which may stall",)
+
+
+REBOOT = Blocker(key("gpu-1"), "a colleague's reboot takes DRAIN away", "wait until it is back")
+MOVING = Blocker(key("gpu-1"), "a reboot is under way", "wait until it is back")
+
+
+def over(verb: Verb, *, closed: bool = False, check_only: bool = False, upgrade: str = "") -> Plan:
+    """A plan over a node whose orchestrator would let no change of admission stand."""
+    admission = Admission.CORDONED if closed else Admission.OPEN
+    at = node(admission=admission, reboots=True, upgrade=upgrade)
+    facts = NodeFacts(at, "1", closed, no_close=REBOOT, no_open=MOVING)
+    asked = request(verb, check_only=check_only)
+    return plan(asked, Ground({at.key: facts}, identity={"lab": SourceIdentity("lab", "c")}), Policy(), START)
+
+
+@pytest.mark.parametrize("verb", [Verb.CORDON, Verb.DRAIN, Verb.REIMAGE, Verb.RETIRE])
+def test_a_hold_that_the_orchestrator_would_undo_is_refused_by_the_plan(verb: Verb) -> None:
+    found = over(verb)
+    assert REBOOT in found.all_blockers
+    assert MOVING not in found.all_blockers
+
+
+def test_opening_what_may_not_be_touched_now_is_refused_by_the_plan() -> None:
+    assert found_blockers(over(Verb.UNCORDON, closed=True)) == [MOVING]
+
+
+def test_a_gate_that_would_open_or_close_is_refused_and_one_that_only_looks_is_not() -> None:
+    assert found_blockers(over(Verb.GATE, closed=True)) == [MOVING, REBOOT]
+    assert found_blockers(over(Verb.GATE, closed=True, check_only=True)) == []
+    assert found_blockers(over(Verb.GATE)) == []
+
+
+def test_a_reimage_names_a_colleagues_reboot_once() -> None:
+    found = over(Verb.REIMAGE, upgrade="reboot requested: driver, then RESUME")
+    assert "an upgrade is under way" not in blocked(found)
+    assert REBOOT in found.all_blockers
+
+
+def found_blockers(found: Plan) -> list[Blocker]:
+    return [each for each in found.all_blockers if each in (REBOOT, MOVING)]

@@ -125,3 +125,33 @@ async def test_root_and_slurm_s_user_may_and_only_slurmdbd_gives_others_a_right(
     here = SlurmReader(Canned(clock, config=said(config)), clock, source="lab", uid=uid)
     allowed = await here.allowed([Verb.DRAIN, Verb.PROVISION])
     assert allowed == {Verb.DRAIN: may, Verb.PROVISION: Permission.DENIED}
+
+
+DRAINED = "Reason=theirs [root@2026-03-01T02:00:00]"
+
+
+@pytest.mark.parametrize(
+    ("state", "coming", "resumes", "close", "open_"),
+    [
+        ("MIXED+DRAIN+REBOOT_REQUESTED", "RESUME", "", "at its end Slurm sets it to RESUME", "its state is"),
+        ("MIXED+REBOOT_REQUESTED", "DOWN", "", "at its end Slurm sets it to DOWN", "its state is"),
+        ("MIXED+REBOOT_REQUESTED", "", "", "its state is left alone", "its state is left alone"),
+        ("IDLE+DRAIN+REBOOT_REQUESTED", "", "", "", "its state is left alone"),
+        ("IDLE+DRAIN", "", "2026-03-01T04:00:00", "by itself at 2026-03-01T04:00", ""),
+        ("IDLE", "", "2026-03-01T04:00:00", "", ""),
+        ("IDLE+DRAIN", "", "None", "", ""),
+        ("IDLE+DRAIN", "", "", "", ""),
+    ],
+)
+async def test_what_slurm_would_undo_by_itself_is_read_for_the_plan(
+    state: str, coming: str, resumes: str, close: str, open_: str
+) -> None:
+    """22.05 has no ResumeAfter; later ones print its time behind LastBusyTime."""
+    text = line("gpu1", state, coming=coming, after=DRAINED)
+    if resumes:
+        text = text.replace("CfgTRES=", f"ResumeAfterTime={resumes} CfgTRES=")
+    here, _, _ = reader(node=said(f"{text}\n"))
+    (facts,) = (await here.read(keys(["gpu1"]))).values()
+    for blocker, says in ((facts.no_close, close), (facts.no_open, open_)):
+        assert (blocker is not None) == bool(says)
+        assert blocker is None or (says in blocker.says and blocker.go_on)
