@@ -10,24 +10,23 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 
+from backends.slurm.check_reservations import PREFIX, ask_reserved, by_hand, reserve_argv
 from backends.slurm.closing import reason_of
 from backends.slurm.commands import SlurmCommands
 from backends.slurm.editing import Look, expect_name
 from backends.slurm.errors import Completed
+from backends.slurm.our_note import REASON_PREFIX
 from backends.slurm.seen import Seen
 from fleet.diagnosis import OUTPUT_LIMIT, Diagnose, Ran
-from fleet.errors import Conflict, Missing, Rejected
+from fleet.errors import Conflict, FleetError, Missing, Rejected
 from fleet.node import NodeKey
 from fleet.operation import Progress
 from fleet.plan import NodeFacts, Step
 from fleet.ports import Clock
-from fleet.remark import Remark
 from fleet.text import clean
-
-PREFIX = "quarterdeck_check-"
-"""How the name of a check's reservation begins; the node's name follows. No lock's begins so, whatever its node is called."""
 
 JOB = "quarterdeck-check"
 SLACK = timedelta(minutes=1)
@@ -36,7 +35,6 @@ _SETTLES = 20
 _RAN = re.compile(r"^srun: error: \S+: tasks? [\d,-]+: ", re.MULTILINE)
 _ERROR = re.compile(r"^srun: error: (.+)$", re.MULTILINE)
 _PARTITIONS = re.compile(r"\bPartitions=([^\s,]+)")
-_LEFT = re.compile(rf"^ReservationName={PREFIX}(\S+) StartTime=(\S+) ", re.MULTILINE)
 
 
 class SrunRunner:
@@ -57,21 +55,28 @@ class SrunRunner:
         return ""
 
     async def run(self, step: Step, facts: NodeFacts, progress: Callable[[Progress], None]) -> Ran:
-        """See `fleet.ports.CommandRunner.run`. What an earlier program left in the reservation is ended first."""
-        action, name = step.action, expect_name(step.node.name)
-        assert isinstance(action, Diagnose), "only an active check is run"
+        """See `fleet.ports.CommandRunner.run`. What an earlier program left in the reservation is ended first.
+
+        What can't be put back at the end is left to `clean_up`, so that what was found is not lost with it.
+        """
+        action, name = _check_of(step), expect_name(step.node.name)
         where = f"srun in reservation {PREFIX}{name}"
-        there = await self._reserved(name)
-        if there:
+        there = await ask_reserved(self._commands, name)
+        if there is not None and not there.of(action):
+            why = f"it is reserved for a check of {there.whose}"
+            return Ran(why=why, clears="the end of that check; see doctor", where=where, at=self._clock.now())
+        if there is not None:
             await self._end_jobs(name)
             await self._until(step.node, lambda now: not now.busy, "what was left running there does not end")
         seen = await self._see(step.node)
-        why = _unfit(seen, facts, reserved=there)
+        why = _unfit(seen, facts, reserved=there is not None)
         if why:
             return Ran(why=why, clears="draining it with Quarterdeck", where=where, at=self._clock.now())
+        mine = there is not None
         try:
-            if not there:
-                await self._commands.change(*self._reserve(name), about=name)
+            if not mine:
+                await self._commands.change(*reserve_argv(name, self._user, action), about=name)
+                mine = True
             progress(
                 Progress(step.id, step.node, f"{action.check}: in maintenance reservation {PREFIX}{name}")
             )
@@ -86,25 +91,43 @@ class SrunRunner:
             )
             return _ran(done, where, self._clock)
         finally:
-            await asyncio.shield(self._close(step.node, seen.reason))
+            with suppress(FleetError):
+                await asyncio.shield(self._put_back(step, seen.reason, mine=mine))
 
     async def clean_up(self, step: Step) -> None:
-        """See `fleet.ports.CommandRunner.clean_up`."""
-        if await self._reserved(expect_name(step.node.name)):
-            await self._close(step.node, "")
+        """See `fleet.ports.CommandRunner.clean_up`. A reservation that is not this operation's is left as it is."""
+        await self._put_back(step, "", mine=False)
 
-    async def _close(self, node: NodeKey, reason: str) -> None:
-        """End its jobs, drain the node, and only then give the reservation up. Raises FleetError; it stays closed by either."""
-        name = node.name
-        await self._end_jobs(name)
+    def leaves(self, step: Step) -> str:
+        """See `fleet.ports.CommandRunner.leaves`."""
+        name = step.node.name
+        return f"maintenance reservation {PREFIX}{name}, in which it is not drained: {by_hand(name)}"
+
+    async def _put_back(self, step: Step, reason: str, *, mine: bool) -> None:
+        """End its jobs, drain the node, and only then give the reservation up. Raises FleetError; it stays closed by either.
+
+        With `mine` the node may be undrained by us also where the reservation is gone by now.
+        """
+        name, node = expect_name(step.node.name), step.node
+        there = await ask_reserved(self._commands, name)
+        ours = there is not None and there.of(_check_of(step))
+        if not ours and not (mine and there is None):
+            return
+        if ours:
+            await self._end_jobs(name)
         seen = await self._see(node)
         if not seen.drain:
-            text = reason or reason_of(seen.note)
-            changes = (f"NodeName={name}", "State=DRAIN", f"Reason={text}")
+            changes = (f"NodeName={name}", "State=DRAIN", f"Reason={_reason(seen, reason, _check_of(step))}")
             await self._commands.change("scontrol", "update", *changes, about=name)
         await self._until(node, lambda now: now.drain and not now.busy, "it is not drained and idle again")
+        if ours:
+            await self._give_up(node)
+
+    async def _give_up(self, node: NodeKey) -> None:
         try:
-            await self._commands.change("scontrol", "delete", f"ReservationName={PREFIX}{name}", about=name)
+            await self._commands.change(
+                "scontrol", "delete", f"ReservationName={PREFIX}{node.name}", about=node.name
+            )
         except Missing:
             return
         await self._until(node, lambda now: "MAINT" not in now.flags, "its reservation does not go away")
@@ -128,16 +151,6 @@ class SrunRunner:
             raise Missing("it is not there any more", about=node.name)
         return found
 
-    async def _reserved(self, name: str) -> bool:
-        """Whether its reservation is there. Raises FleetError where that can't be told."""
-        try:
-            shown = await self._commands.read(
-                "scontrol", "show", "reservation", f"{PREFIX}{name}", "-o", about=name
-            )
-        except Missing:
-            return False
-        return f"ReservationName={PREFIX}{name} " in shown
-
     async def _end_jobs(self, name: str) -> None:
         """Cancel whatever runs in the reservation. Raises FleetError."""
         try:
@@ -149,12 +162,6 @@ class SrunRunner:
         jobs = [job for job in listed.split() if job.isdecimal()]
         if jobs:
             await self._commands.change("scancel", *jobs, about=name)
-
-    def _reserve(self, name: str) -> Sequence[str]:
-        return (
-            *("scontrol", "create", "reservation", f"ReservationName={PREFIX}{name}", "StartTime=now"),
-            *("Duration=UNLIMITED", f"Users={self._user}", "Flags=MAINT,IGNORE_JOBS", f"Nodes={name}"),
-        )
 
     async def _srun(self, name: str, action: Diagnose) -> Sequence[str]:
         """The whole command line: one task with every GPU, nothing read, no shell."""
@@ -174,18 +181,17 @@ class SrunRunner:
         )
 
 
-async def leftovers(commands: SlurmCommands, source: str) -> Sequence[Remark]:
-    """Reservations of checks that are there now: none should outlive its operation. Raises FleetError."""
-    text = await commands.read("scontrol", "show", "reservation", "-o")
-    return tuple(
-        Remark(
-            f"{source} checks",
-            None,
-            f"reservation {PREFIX}{clean(name, 120)} keeps it closed for a check since {clean(since, 40)}",
-            f"resume or cancel its operation; else drain it, then scontrol delete ReservationName={PREFIX}{clean(name, 120)}",
-        )
-        for name, since in _LEFT.findall(text)
-    )
+def _check_of(step: Step) -> Diagnose:
+    assert isinstance(step.action, Diagnose), "only an active check is run"
+    return step.action
+
+
+def _reason(seen: Seen, found: str, action: Diagnose) -> str:
+    """Why it is drained again: for whoever holds it, else as it was `found`, else so that a person knows how to go on."""
+    if seen.note.holds:
+        return reason_of(seen.note)
+    says = f"closed before a check of {action.operation} ({action.by}), and held by nobody now: uncordon opens it"
+    return found or clean(f"{REASON_PREFIX}{says}", 240)
 
 
 def _unfit(seen: Seen, facts: NodeFacts, *, reserved: bool) -> str:

@@ -62,9 +62,9 @@ class ReservationLocks:
         """See `fleet.lock.Locks.take`."""
         name = expect_name(node.name)
         ours = self._taken.get(name)
-        if ours is not None and ours.operation == _safe(operation) and not ours.lost:
+        if ours is not None and ours.operation == safe(operation) and not ours.lost:
             return ""
-        taken = _Taken(_safe(operation), _safe(by), self._clock.monotonic())
+        taken = _Taken(safe(operation), safe(by), self._clock.monotonic())
         try:
             await self._make(name, taken)
         except Denied as error:
@@ -78,13 +78,13 @@ class ReservationLocks:
     def expect(self, node: NodeKey, operation: str) -> None:
         """See `fleet.lock.Locks.expect`."""
         taken = self._taken.get(node.name)
-        if taken is not None and taken.operation == _safe(operation) and taken.lost:
+        if taken is not None and taken.operation == safe(operation) and taken.lost:
             raise Conflict(f"our lock lapsed, and {taken.lost}", about=node.name)
 
     async def give_back(self, node: NodeKey, operation: str) -> None:
         """See `fleet.lock.Locks.give_back`."""
         taken = self._taken.get(node.name)
-        if taken is None or taken.operation != _safe(operation):
+        if taken is None or taken.operation != safe(operation):
             return
         del self._taken[node.name]
         if taken.keeping is not None:
@@ -178,6 +178,6 @@ def read_locks(text: str) -> Mapping[str, Lock]:
     }
 
 
-def _safe(text: str) -> str:
+def safe(text: str) -> str:
     """A text as it can stand in a reservation's field."""
     return _UNSAFE.sub("_", text)[:80] or "unnamed"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
-from backends.slurm.check_runs import leftovers
+from backends.slurm.check_reservations import leftovers
 from backends.slurm.commands import SlurmCommands
 from backends.slurm.controller import ControllerConfig
 from backends.slurm.locks import LASTS

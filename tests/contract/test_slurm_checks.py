@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from backends.diagnostics.runner import DiagnosticsRunner
-from backends.slurm.check_runs import PREFIX, SrunRunner, leftovers
+from backends.slurm.check_reservations import PREFIX, leftovers
+from backends.slurm.check_runs import SrunRunner
 from backends.slurm.commands import SlurmCommands
 from backends.slurm.reader import SlurmReader
 from fleet.diagnosis import Diagnose, Diagnosed
@@ -63,8 +64,8 @@ class Floor:
     def key(self) -> NodeKey:
         return NodeKey(self.lab.cluster, "gpu1")
 
-    def step(self, check: str, *command: str) -> Step:
-        action = Diagnose(check, "op-1", "oncall", command, gpus=8, starts_in=timedelta(seconds=20))
+    def step(self, check: str, *command: str, operation: str = "op-1", by: str = "oncall@desk") -> Step:
+        action = Diagnose(check, operation, by, command, gpus=8, starts_in=timedelta(seconds=20))
         return Step("lab/gpu1/1-diagnose", self.key, action, "run it")
 
     async def run(self, step: Step) -> Diagnosed:
@@ -78,6 +79,27 @@ class Floor:
         command.write_text(REPORT.replace("SICK", str(self.folder / "sick")))
         command.chmod(0o755)
         return str(command)
+
+    def cut_off(self, operation: str = "op-1", *more: str) -> None:
+        """Leave the node as a kill -9 in the middle of a check does: reserved, undrained."""
+        signed = (f"BurstBuffer=quarterdeck:{operation}/oncall@desk",) if operation else ()
+        self.lab.scontrol(
+            *(
+                "create",
+                "reservation",
+                f"ReservationName={PREFIX}gpu1",
+                "StartTime=now",
+                "Duration=UNLIMITED",
+            ),
+            *("Users=root", "Flags=MAINT,IGNORE_JOBS", "Nodes=gpu1", *signed),
+        )
+        self.lab.node_is("gpu1", "MAINTENANCE")
+        self.lab.update("gpu1", "State=UNDRAIN")
+        self.lab.node_is("gpu1", "IDLE", without=("NOT_RESPONDING", "DRAIN"))
+
+    def reservation(self) -> str:
+        """The check's reservation as Slurm shows it; empty where there is none."""
+        return self.lab.command("scontrol", "show", "reservation", f"{PREFIX}gpu1", "-o", check=False).strip()
 
     async def is_left_alone(self) -> None:
         await self.lab.settles(self.is_as_it_was, "it is as it was found", patience=10)
@@ -158,7 +180,7 @@ async def test_while_it_runs_nobody_elses_job_lands_and_it_is_shown_as_closed(fl
     node = (await floor.reader.read([floor.key]))[floor.key].node
     assert node.admission is not Admission.OPEN
     assert floor.lab.job_state(job) == "PENDING"
-    assert [remark.mend for remark in await leftovers(floor.commands, "lab")]
+    assert "BurstBuffer=quarterdeck:op-1/oncall@desk" in floor.reservation()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
@@ -167,19 +189,58 @@ async def test_while_it_runs_nobody_elses_job_lands_and_it_is_shown_as_closed(fl
 
 
 async def test_a_run_that_was_killed_is_ended_and_its_node_drained_again(floor: Floor) -> None:
-    """As a kill -9 leaves it: reserved, undrained, its job under way."""
-    floor.lab.scontrol(
-        *("create", "reservation", f"ReservationName={PREFIX}gpu1", "StartTime=now", "Duration=UNLIMITED"),
-        *("Users=root", "Flags=MAINT,IGNORE_JOBS", "Nodes=gpu1"),
-    )
-    floor.lab.node_is("gpu1", "MAINTENANCE")
-    floor.lab.update("gpu1", "State=UNDRAIN")
-    floor.lab.node_is("gpu1", "IDLE", without=("NOT_RESPONDING",))
+    floor.cut_off()
+    job = floor.lab.submit("gpu1", f"--reservation={PREFIX}gpu1")
+    floor.lab.until(lambda: floor.lab.job_state(job) == "RUNNING", "what it started runs")
     node = (await floor.reader.read([floor.key]))[floor.key].node
     assert node.admission is not Admission.OPEN
+    (remark,) = await leftovers(floor.commands, "lab")
+    assert "keeps it closed for a check of operation op-1 by oncall@desk since" in remark.says
+    assert remark.mend.startswith("resume op-1; else scontrol update NodeName=gpu1 State=DRAIN")
     await floor.runner.clean_up(floor.step("site.wait", "/bin/true"))
     assert floor.lab.states("gpu1") == {"IDLE", "DRAIN"}
+    assert floor.lab.job_state(job) in ("", "CANCELLED")
     assert list(await leftovers(floor.commands, "lab")) == []
+
+
+async def test_a_hold_that_was_lifted_meanwhile_leaves_it_drained_saying_how_to_go_on(floor: Floor) -> None:
+    floor.cut_off()
+    await floor.runner.clean_up(floor.step("site.wait", "/bin/true"))
+    held = "Reason=quarterdeck: closed before a check of op-1 (oncall@desk), and held by nobody now: uncordon opens it ["
+    assert held in floor.lab.line("gpu1")
+
+
+@pytest.mark.parametrize("operation", ["op-2", ""])
+async def test_what_another_operation_reserved_is_neither_used_nor_taken_away(
+    floor: Floor, operation: str
+) -> None:
+    floor.cut_off(operation)
+    job = floor.lab.submit("gpu1", f"--reservation={PREFIX}gpu1")
+    floor.lab.until(lambda: floor.lab.job_state(job) == "RUNNING", "the other's check runs")
+    before = floor.reservation()
+    told = await floor.run(floor.step("site.wait", "/bin/true"))
+    whose = "operation op-2 by oncall@desk" if operation else "somebody who did not sign it"
+    assert (told.finding.verdict, told.finding.value) == (
+        Verdict.UNKNOWN,
+        f"it is reserved for a check of {whose}",
+    )
+    await floor.runner.clean_up(floor.step("site.wait", "/bin/true"))
+    assert (floor.reservation(), floor.lab.job_state(job)) == (before, "RUNNING")
+    assert "DRAIN" not in floor.lab.states("gpu1")
+    (remark,) = await leftovers(floor.commands, "lab")
+    assert f"for a check of {whose} since" in remark.says
+
+
+async def test_of_two_at_the_same_moment_one_has_the_node_and_the_other_takes_nothing_away(
+    floor: Floor,
+) -> None:
+    steps = [
+        floor.step("site.wait", "/bin/sleep", "2", operation=operation) for operation in ("op-1", "op-2")
+    ]
+    told = await asyncio.gather(*(floor.run(step) for step in steps), return_exceptions=True)
+    passed = [each for each in told if isinstance(each, Diagnosed) and each.finding.verdict is Verdict.PASS]
+    assert len(passed) == 1, told
+    await floor.is_left_alone()
 
 
 async def test_a_node_with_somebody_elses_reason_is_left_alone(floor: Floor) -> None:

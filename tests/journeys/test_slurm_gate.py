@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from backends.slurm.check_runs import PREFIX
+from backends.slurm.check_reservations import PREFIX
 from tests.journeys.test_slurm import CONFIG, Login
 from tests.slurm_lab import SlurmLab, slurm_lab
 
