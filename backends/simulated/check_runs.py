@@ -30,9 +30,9 @@ _SIZES = (8 << 30, 16 << 30)
 
 @dataclass(frozen=True, slots=True)
 class CheckRun:
-    """One run: simulated seconds, exit code, and what it prints."""
+    """One run: simulated seconds (None where it never ends), exit code, and what it prints."""
 
-    seconds: float
+    seconds: float | None
     exit_code: int
     output: str
 
@@ -46,6 +46,8 @@ def run_of(pod: Json, machine: Machine) -> CheckRun:
     """What the pod of a check comes to on this machine, as it is now."""
     containers = pod["spec"].get("containers") or [{}]
     command = [str(part) for part in containers[0].get("command") or ()]
+    if any(fault.kind is FaultKind.GPU_HANGS for fault in machine.faults):
+        return CheckRun(None, 0, "")
     if command[:1] == ["dcgmi"]:
         return _diag(command, machine)
     if command[:1] == ["all_reduce_perf"]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from backends.simulated.daemons import keep_daemon_on, write_daemon_status
+from backends.simulated.job_times import JobTimes
 from backends.simulated.objects import (
     DAEMONSETS,
     DEPLOYMENTS,
@@ -21,7 +22,13 @@ from backends.simulated.objects import (
     Resource,
 )
 from backends.simulated.pod_shapes import controller_of
-from backends.simulated.replicas import keep_deployment, keep_job, keep_replica_set, keep_stateful_set
+from backends.simulated.replicas import (
+    has_ended,
+    keep_deployment,
+    keep_job,
+    keep_replica_set,
+    keep_stateful_set,
+)
 from backends.simulated.site import Site
 
 _SOON = 0.1
@@ -41,6 +48,7 @@ class Controllers:
         self._daemon_nodes: dict[str, None] = {}
         self._daemon_counts: dict[_Place, None] = {}
         self._awake = False
+        self._job_times = JobTimes(site, self._mark_job)
 
     def on_event(self, event: Event) -> None:
         """Learn who owns what, and mark who has to look."""
@@ -58,6 +66,7 @@ class Controllers:
             self._mark_daemons_of(event)
         elif resource in WORKLOADS:
             if event.type == "DELETED":
+                self._job_times.forget(metadata["uid"])
                 self._collect(metadata["uid"])
             elif _has_work(event):
                 self._mark(place)
@@ -74,6 +83,9 @@ class Controllers:
     def _mark(self, place: _Place) -> None:
         self._marked[place] = None
         self._wake()
+
+    def _mark_job(self, job: Json) -> None:
+        self._mark((JOBS, job["metadata"]["namespace"], job["metadata"]["name"]))
 
     def _mark_owner(self, resource: Resource, namespace: str, name: str, event: Event) -> None:
         place = (resource, namespace, name)
@@ -140,11 +152,21 @@ class Controllers:
         elif resource is STATEFULSETS:
             keep_stateful_set(self._site, obj, self._owned_objects(uid, PODS))
         elif resource is JOBS:
-            keep_job(self._site, obj, self._owned_objects(uid, PODS))
+            self._keep_job(obj)
         else:
             for node in self._site.store.list(NODES):
                 keep_daemon_on(self._site, obj, node)
             self._count_later((resource, obj["metadata"]["namespace"], obj["metadata"]["name"]))
+
+    def _keep_job(self, job: Json) -> None:
+        """Pods while it runs; once it ended, its removal when its time is over."""
+        metadata = job["metadata"]
+        if not has_ended(job):
+            pods = self._owned_objects(metadata["uid"], PODS)
+            keep_job(self._site, job, pods, out_of_time=self._job_times.out_of_time(job))
+        kept = self._site.store.get(JOBS, metadata["name"], metadata["namespace"])
+        if kept is not None and has_ended(kept) and self._job_times.outlived(kept):
+            self._site.store.delete(JOBS, metadata["name"], metadata["namespace"])
 
     def _owned_objects(self, uid: str, resource: Resource) -> list[Json]:
         found = (

@@ -19,12 +19,20 @@ class FaultKind(Enum):
     BOOT_HANGS = "boot_hangs"
     BUDGET_BLOCKS = "budget_blocks"  # budgets that allow nothing over the pods of the node
     TOO_FEW_GPUS = "too_few_gpus"  # a GPU that the machine does not find, and no XID
+    GPU_HANGS = "gpu_hangs"  # what begins on the GPU never ends, and nothing tells of it
 
 
 _OF_ONE_GPU = frozenset(
-    {FaultKind.XID, FaultKind.ECC, FaultKind.ROW_REMAP, FaultKind.HOT_GPU, FaultKind.TOO_FEW_GPUS}
+    {
+        FaultKind.XID,
+        FaultKind.ECC,
+        FaultKind.ROW_REMAP,
+        FaultKind.HOT_GPU,
+        FaultKind.TOO_FEW_GPUS,
+        FaultKind.GPU_HANGS,
+    }
 )
-_ENDS_WITH_A_BOOT = frozenset({FaultKind.XID, FaultKind.ECC})
+_ENDS_WITH_A_BOOT = frozenset({FaultKind.XID, FaultKind.ECC, FaultKind.GPU_HANGS})
 _CODES = {FaultKind.ECC: 48, FaultKind.ROW_REMAP: 64}
 _FALLEN_OFF_THE_BUS = 79
 _MOST_CODE = 1000

@@ -38,6 +38,7 @@ from backends.simulated.pod_shapes import (
 from backends.simulated.replicas import replica_set, template_hash
 from backends.simulated.site import GPU, Site
 from backends.simulated.workload_plan import WorkloadPlan, plan_workloads
+from fleet.diagnosis import CheckSite
 
 _SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", LEASE_NAMESPACE, "gpu-operator")
 _DAEMONS = (
@@ -63,6 +64,8 @@ def found(site: Site, kubelets: Kubelets) -> None:
             hours=2 + 90 * fraction(site.seed, "age", workload.namespace, workload.name)
         )
         _found_workload(site, workload)
+    site.clock.age = timedelta(days=3)
+    site.store.create(NAMESPACES, _namespace(CheckSite().namespace))
     site.clock.age = timedelta(0)
     for daemon in daemons:
         write_daemon_status(site, daemon)

@@ -92,7 +92,8 @@ class PodRunner:
         seconds = seconds_of(pod, RUNS_FOR)
         if is_check(pod):
             run = run_of(pod, kubelet.machine)
-            self._site.agenda.after(run.seconds, lambda: self._complete(kubelet, metadata, run))
+            if run.seconds is not None:
+                self._site.agenda.after(run.seconds, lambda: self._complete(kubelet, metadata, run))
         elif seconds is not None:
             self._site.agenda.after(seconds, lambda: self._complete(kubelet, metadata))
 

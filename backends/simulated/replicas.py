@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from backends.simulated.chance import suffix
 from backends.simulated.objects import DEPLOYMENTS, JOBS, PODS, REPLICASETS, STATEFULSETS, Json, Resource
 from backends.simulated.pod_shapes import is_live, is_ready, owned_pod, owner_reference, phase_of
-from backends.simulated.site import Site, condition
+from backends.simulated.site import Site, condition, condition_of
 
 HASH = "pod-template-hash"
 _INDEX = "batch.kubernetes.io/job-completion-index"
@@ -148,11 +148,20 @@ def keep_stateful_set(site: Site, owner: Json, pods: Sequence[Json]) -> None:
     _write_status(site, STATEFULSETS, owner, status)
 
 
-def keep_job(site: Site, job: Json, pods: Sequence[Json]) -> None:
-    """Pods until enough have succeeded; a pod taken away is replaced at once. And the status."""
+def has_ended(job: Json) -> bool:
+    """Whether a Job is complete, or has failed."""
+    return any(
+        each.get("status") == "True" and each.get("type") in ("Complete", "Failed")
+        for each in (job.get("status") or {}).get("conditions") or ()
+    )
+
+
+def keep_job(site: Site, job: Json, pods: Sequence[Json], *, out_of_time: bool = False) -> None:
+    """Pods until enough have succeeded; a pod taken away is replaced at once. And the status.
+
+    One that is out of time loses its pods, and has failed once they are gone (Kubernetes 1.31 and later, "Job", termination).
+    """
     spec, status = job["spec"], job.get("status") or {}
-    if any(each.get("status") == "True" for each in status.get("conditions") or ()):
-        return
     succeeded = sum(phase_of(pod) == "Succeeded" for pod in pods)
     failed = sum(phase_of(pod) == "Failed" for pod in pods)
     live = [pod for pod in pods if is_live(pod)]
@@ -160,7 +169,8 @@ def keep_job(site: Site, job: Json, pods: Sequence[Json]) -> None:
     completions = spec.get("completions") or (None if spec.get("parallelism") is not None else 1)
     gave_up = failed > _count(spec, "backoffLimit", _BACKOFF_LIMIT)
     done = succeeded >= completions if completions else succeeded > 0 and not live
-    wanted = 0 if done or gave_up else min(parallel, (completions or parallel + succeeded) - succeeded)
+    over = done or gave_up or out_of_time
+    wanted = 0 if over else min(parallel, (completions or parallel + succeeded) - succeeded)
     for _ in range(wanted - len(live)):
         _add_job_pod(site, job, completions or parallel)
     for pod in live[wanted:] if len(live) > wanted else ():
@@ -181,7 +191,19 @@ def keep_job(site: Site, job: Json, pods: Sequence[Json]) -> None:
     elif gave_up:
         message = "Job has reached the specified backoff limit"
         fresh["conditions"] = [condition("Failed", "True", "BackoffLimitExceeded", message, stamp, None)]
+    elif out_of_time:
+        fresh["conditions"] = _out_of_time(site, job, pods, stamp)
     _write_status(site, JOBS, job, fresh)
+
+
+def _out_of_time(site: Site, job: Json, pods: Sequence[Json], stamp: str) -> list[Json]:
+    """The conditions of a Job that ran for longer than it may."""
+    message, reason = "Job was active longer than specified deadline", "DeadlineExceeded"
+    pods_left = any(phase_of(pod) in ("Pending", "Running") for pod in pods)
+    kinds = ("FailureTarget",) if pods_left else ("FailureTarget", "Failed")
+    if condition_of(job, "FailureTarget") is None:
+        site.tell(JOBS, job, reason, message, source="job-controller", warning=True)
+    return [condition(kind, "True", reason, message, stamp, condition_of(job, kind)) for kind in kinds]
 
 
 def _add_job_pod(site: Site, job: Json, indexes: int) -> None:

@@ -119,6 +119,8 @@ class _Job(_Spelled, frozen=True):
     backoff_limit: _Count | None = None
     completion_mode: str | None = None
     suspend: bool | None = None
+    active_deadline_seconds: Annotated[int, msgspec.Meta(gt=0)] | None = None
+    ttl_seconds_after_finished: Annotated[int, msgspec.Meta(ge=0)] | None = None
 
 
 class _Budget(_Spelled, frozen=True):

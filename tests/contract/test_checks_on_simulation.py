@@ -24,7 +24,7 @@ from backends.kubernetes.node_keys import NodeKeys
 from backends.kubernetes.reader import KubernetesReader
 from backends.simulated.faults import FaultKind, fault
 from backends.simulated.fleet_plan import Story, plan_fleet
-from backends.simulated.objects import JOBS, NAMESPACES, PODS
+from backends.simulated.objects import EVENTS, JOBS, NAMESPACES, PODS
 from backends.simulated.serve import Simulation, serve
 from fleet.category import Category, CheckPolicy, OnNode
 from fleet.diagnosis import DCGM_DIAG, NCCL, CheckSite
@@ -191,6 +191,34 @@ async def test_a_faulted_gpu_fails_the_diagnostic_and_quarantines(floor: Floor) 
     assert finding.clears.startswith("isolating the GPU")
     assert "output " in finding.source
     assert (await floor.seen()).stage is Stage.QUARANTINED
+
+
+async def test_a_check_that_hangs_is_ended_by_the_cluster_and_is_unknown(floor: Floor) -> None:
+    floor.checks = {DCGM_DIAG: CHECKS[DCGM_DIAG]}
+    floor.dispatcher = floor.program()
+    floor.simulation.world.inject(fault(FaultKind.GPU_HANGS, floor.node.name, gpu=2))
+    operation = await floor.gated()
+    assert operation.state is OperationState.FAILED
+    finding = next(each for each in (await floor.record()).findings if each.check == DCGM_DIAG)
+    assert (finding.verdict, finding.value) == (Verdict.UNKNOWN, "it did not end in 15 min")
+    told = [event for event in floor.simulation.store.list(EVENTS) if event["reason"] == "DeadlineExceeded"]
+    assert told
+    assert (await floor.seen()).admission is Admission.GATED
+    assert floor.jobs() == []
+
+
+async def test_what_a_program_left_for_good_is_taken_away_by_the_cluster(floor: Floor) -> None:
+    """Killed and never resumed: its Job ends, and is kept no longer than it says."""
+    await floor.start()
+    await floor.until("Running")
+    await floor.dispatcher.leave()
+    assert len(floor.jobs()) == 1
+    for _ in range(2000):
+        if not floor.jobs():
+            break
+        await floor.simulation.advance(timedelta(minutes=5))
+    assert floor.jobs() == []
+    assert floor.simulation.store.list(PODS, SITE.namespace) == []
 
 
 async def test_the_job_takes_the_whole_node_and_no_right(floor: Floor) -> None:

@@ -120,6 +120,7 @@ _FAULT_SAYS = {
     "boot_hangs": "it does not come back from its next boot",
     "budget_blocks": "disruption budgets let no pod of it be evicted",
     "too_few_gpus": "a GPU that the machine does not find, and no XID",
+    "gpu_hangs": "what begins on a GPU never ends, and nothing tells of it",
 }
 
 _SORT_SAYS = {
