@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -104,7 +105,7 @@ def test_suspending_it_starts_its_time_anew(bench: Bench) -> None:
     start(bench, activeDeadlineSeconds=100)
     for suspended in (True, False):
         bench.after(80)
-        bench.store.update(JOBS, "probe", lambda job, to=suspended: job["spec"].update(suspend=to), "default")
+        bench.store.update(JOBS, "probe", partial(_suspend, suspended), "default")
     bench.after(60)
     assert conditions(bench) == {}
 
@@ -115,3 +116,7 @@ def test_the_fleet_has_the_namespace_that_checks_are_run_in(bench: Bench) -> Non
 
 def _only_on(job: Json, node: str) -> None:
     job["spec"]["template"]["spec"]["nodeSelector"] = {"kubernetes.io/hostname": node}
+
+
+def _suspend(suspended: bool, job: Json) -> None:
+    job["spec"]["suspend"] = suspended
