@@ -62,6 +62,25 @@ WANTS = (
 )
 """Everything that the table and the gate's checks would have of a GPU, in the table's order."""
 
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "activity": ("util", "sm_active"),
+    "memory": ("fb_used_mib", "fb_total_mib"),
+    "heat, power and clocks": (
+        *("temp", "temp_margin", "memory_temp", "power_watts", "sm_clock", "memory_clock"),
+        "clock_event_reasons",
+    ),
+    "errors": (
+        *("xid", "ecc_sbe_volatile", "ecc_dbe_volatile", "ecc_sbe_aggregate", "ecc_dbe_aggregate"),
+        *("remapped_correctable", "remapped_uncorrectable", "row_remap_failure", "remap_pending"),
+        "retired_pending",
+    ),
+    "links": (
+        *("nvlinks_up", "nvlink_errors", "nvlink_bandwidth", "pcie_gen", "pcie_width", "pcie_replays"),
+    ),
+    "state and versions": ("recovery_action", "persistence", "vbios", "driver"),
+}
+"""The fields of `WANTS` by what they tell of, for words of many lines."""
+
 _UNLESS_DECLARED = ("vbios",)
 """Checks that pass unread where the category declares nothing."""
 
@@ -83,6 +102,15 @@ class Coverage:
         """Columns that some tell, with how many do."""
         counts = ((want, self.telling.get(want.field, 0)) for want in WANTS)
         return tuple((want, count) for want, count in counts if 0 < count < self.nodes)
+
+
+def grouped(wants: Iterable[Want]) -> Mapping[str, Sequence[Want]]:
+    """The columns by `GROUPS`, without groups that none of them is of."""
+    by_field = {want.field: want for want in wants}
+    found = {
+        name: [by_field[field] for field in fields if field in by_field] for name, fields in GROUPS.items()
+    }
+    return {name: columns for name, columns in found.items() if columns}
 
 
 def cover(rows: Iterable[Sequence[GpuTelemetry]]) -> Coverage:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fleet.category import Category, CheckPolicy
-from fleet.coverage import WANTS, cover, unread
+from fleet.coverage import GROUPS, WANTS, cover, grouped, unread
 from fleet.gpu_checks import FROM_TELEMETRY
 from fleet.gpu_rows import METRICS
 from fleet.telemetry import GpuTelemetry
@@ -63,3 +63,14 @@ def test_a_category_says_what_it_needs() -> None:
     assert {want.check for want in needed} == {"ecc-dbe", "vbios"}
     assert "xid" in {want.check for want in silent}
     assert "nvlink" not in {want.check for want in silent}
+
+
+def test_every_column_is_in_one_group() -> None:
+    fields = [field for fields in GROUPS.values() for field in fields]
+    assert sorted(fields) == sorted(want.field for want in WANTS)
+    some = [want for want in WANTS if want.field in ("pcie_width", "util", "driver", "sm_active")]
+    assert {name: [want.field for want in wants] for name, wants in grouped(some).items()} == {
+        "activity": ["util", "sm_active"],
+        "links": ["pcie_width"],
+        "state and versions": ["driver"],
+    }

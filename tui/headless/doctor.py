@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import shutil
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import asdict
 from datetime import timedelta
 
 from fleet.errors import FleetError
@@ -13,10 +14,9 @@ from fleet.feeds import FeedHealth
 from fleet.node import Stage
 from fleet.plan import Permission, Verb
 from fleet.row import FleetRow
-from fleet.text import clean
 from tui.deck import Deck
 from tui.exits import DONE, FAILED, UNREACHABLE
-from tui.headless.examined import Examined
+from tui.headless.examined import Examined, lines_of, shape_of
 from tui.headless.joins import of_joins
 from tui.headless.metrics import of_metrics
 from tui.headless.shapes import put
@@ -31,12 +31,11 @@ async def doctor(deck: Deck, asked: argparse.Namespace) -> int:
     await deck.known(KNOWN_WITHIN, {feed.name for feed in deck.feeds})
     told = [*answers, *await _remarks(deck), *_feeds(deck), *_fleet(deck), *await of_metrics(deck)]
     if asked.json:
-        put([asdict(answer) for answer in told])
+        put([shape_of(answer) for answer in told])
     else:
-        marks = {True: "ok  ", False: "BAD ", None: "?   "}
-        for answer in told:
-            mend = f" -> {answer.mend}" if answer.mend and not answer.ok else ""
-            print(f"{marks[answer.ok]} {answer.about}: {clean(answer.says)}{clean(mend)}")  # noqa: T201 - the answer
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        for line in (line for answer in told for line in lines_of(answer, width)):
+            print(line)  # noqa: T201 - the answer
     if not reached:
         return UNREACHABLE
     return FAILED if any(answer.ok is False for answer in told) else DONE

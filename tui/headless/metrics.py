@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import median
 
-from fleet.coverage import Coverage, Want, cover, unread
+from fleet.coverage import WANTS, Coverage, Want, cover, grouped, unread
 from fleet.errors import FleetError
 from fleet.joining import Join
 from fleet.node import NodeKey
@@ -97,7 +97,7 @@ async def _exported(deck: Deck, join: Join) -> Sequence[Examined]:
         rows = await deck.by_gpu([key for keys in looked_at.values() for key in keys])
     except FleetError as error:
         return [Examined("metrics exported", None, str(error))]
-    return [_columns(rows.values()), _checks(deck, looked_at, rows)]
+    return [columns_of(rows.values()), _checks(deck, looked_at, rows)]
 
 
 def _spread(deck: Deck, join: Join) -> Mapping[str, Sequence[NodeKey]]:
@@ -111,28 +111,43 @@ def _spread(deck: Deck, join: Join) -> Mapping[str, Sequence[NodeKey]]:
     return {name: keys[:: max(1, len(keys) // each)][:each] for name, keys in by_category.items()}
 
 
-def _columns(rows: Iterable[Sequence[GpuTelemetry]]) -> Examined:
+def columns_of(rows: Iterable[Sequence[GpuTelemetry]]) -> Examined:
+    """Which columns the nodes with these rows tell, those that none does first."""
     coverage = cover(rows)
     absent, partial = coverage.absent, coverage.partial
     facts = {
         "nodes_looked_at": coverage.nodes,
-        "not_exported": [{"column": want.label, "metrics": list(want.metrics)} for want in absent],
+        "not_exported": [
+            {"column": want.label, "metrics": list(want.metrics), "check": want.check or None}
+            for want in absent
+        ],
         "exported_by_some": [
             {"column": want.label, "metrics": list(want.metrics), "nodes": count} for want, count in partial
         ],
     }
-    says = f"of {counted(coverage.nodes, 'node')} looked at, {_not(absent)}"
-    if partial:
-        told = ", ".join(f"{want.label} by {count}" for want, count in partial)
-        says += f"; by some alone: {told}"
-    return Examined("metrics exported", True, says, "", facts)
+    whole = len(WANTS) - len(absent) - len(partial)
+    says = f"of {len(WANTS)} columns {whole} by every node of {coverage.nodes} looked at"
+    says += f", {len(partial)} by some" if partial else ""
+    says += f", {len(absent)} by none" if absent else ""
+    some = [f"{want.label} ({_metrics(want)}) by {count} of {coverage.nodes}" for want, count in partial]
+    listed = [*_missing(absent), *([("told by some nodes alone:", some)] if some else [])]
+    return Examined("metrics exported", True, says, "", facts, listed)
 
 
-def _not(absent: Sequence[Want]) -> str:
-    if not absent:
-        return "every column is exported"
-    named = ", ".join(f"{want.label} ({' or '.join(want.metrics)})" for want in absent)
-    return f"none exports {named}"
+def _missing(absent: Sequence[Want]) -> Iterator[tuple[str, Sequence[str]]]:
+    """What nobody exports, by what it tells of: each column with the metric that gives it, and the check that would read it."""
+    for group, wants in grouped(absent).items():
+        yield (
+            f"{group}, told by none:",
+            [
+                f"{want.label} ({_metrics(want)})" + (f", for check {want.check}" if want.check else "")
+                for want in wants
+            ],
+        )
+
+
+def _metrics(want: Want) -> str:
+    return " or ".join(want.metrics)
 
 
 def _checks(
