@@ -401,9 +401,19 @@ def test_a_nodes_timeline_tells_what_was_done_to_it_and_survives_as_markdown(fle
     assert any(r"fan \| swap \`4711\` &lt;b&gt;" in row for row in rows)
     assert {len(row.replace(r"\|", "").split("|")) for row in rows} == {8}
     assert "times in UTC" in note
-    nobody = fleet.run("timeline", "gpu-nowhere")
-    assert (nobody.code, "nobody knows" in nobody.err) == (1, True)
     fleet.run("run", "uncordon", "gpu-h100-012", "--reason", "test", "--yes")
+
+
+def test_a_timeline_of_a_node_that_nobody_has_says_so_and_names_the_nearest(fleet: Served) -> None:
+    mistyped = fleet.run("timeline", "gpu-h10-012")
+    assert (mistyped.code, mistyped.out) == (2, "")
+    assert "there is no node gpu-h10-012, and nothing is remembered of one" in mistyped.err
+    assert "did you mean gpu-h100-012" in mistyped.err
+    assert "only what is remembered of it" not in mistyped.err
+    nobody = fleet.run("timeline", "elsewhere", "--json")
+    assert (nobody.code, nobody.out) == (2, "")
+    assert "did you mean" not in nobody.err
+    assert "quarterdeck nodes" in nobody.err
 
 
 def test_drift_names_the_odd_nodes_and_ends_as_diff_does(fleet: Served) -> None:

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 from datetime import UTC, tzinfo
 
+from fleet.text import clean
 from fleet.timeline import Entry, Timeline
 from fleet.timeline_markdown import markdown_of, when, zone_of
 from tui.deck import Deck
-from tui.exits import DONE, FAILED, UNREACHABLE
+from tui.exits import DONE, UNREACHABLE, USAGE
 from tui.headless.listing import KNOWN_WITHIN, feed_words, silent_sources
 from tui.headless.shapes import Shape, put
 from tui.headless.verbs import key_of
 from tui.headless.words import table, tell
 from tui.past import read_timeline
 
+_NEAREST = 3
+_LONGEST = 253  # characters of a node's name in Kubernetes
+
 HEAD = ("TIME", "KIND", "WHAT", "BY", "SOURCE", "OPERATION")
 
 
 async def timeline(deck: Deck, asked: argparse.Namespace) -> int:
-    """`timeline NODE`. Exit 1 for a node that nobody knows anything of, 4 where its source can't be read and nobody else does."""
+    """`timeline NODE`. Exit 2 for a node that nobody knows anything of, 4 where its source can't be read and nobody else does."""
     await deck.known(KNOWN_WITHIN)
     failed = silent_sources(deck)
     for state in deck.store.feed_states():
@@ -31,11 +36,19 @@ async def timeline(deck: Deck, asked: argparse.Namespace) -> int:
     key = key_of(deck, asked.node)
     found = await read_timeline(deck, key, asked.since)
     row = deck.store.record(key)
+    if row is None and not found.entries:
+        if failed:
+            tell(
+                f"{clean(key.name)}: nothing is remembered of such a node, and whether there is one can't be told"
+            )
+            return UNREACHABLE
+        unread = [why for why in found.silent if why.startswith("journal: ")]
+        for why in unread:
+            tell(f"not read: {why}")
+        tell(_nobody(deck, key.name, remembered="" if unread else ", and nothing is remembered of one"))
+        return USAGE
     for why in found.silent:
         tell(f"not read: {why}")
-    if row is None and not found.entries:
-        tell(f"{key.name}: nobody knows of such a node")
-        return UNREACHABLE if failed else FAILED
     zone = local_zone(deck) if asked.local else UTC
     if asked.json:
         put(timeline_shape(found))
@@ -51,6 +64,14 @@ async def timeline(deck: Deck, asked: argparse.Namespace) -> int:
         ):
             print(line)  # noqa: T201 - the table is what was asked for
     return DONE
+
+
+def _nobody(deck: Deck, name: str, remembered: str) -> str:
+    """That no node has the name, with those that look like it."""
+    names = sorted({row.node.key.name for row in deck.store.rows()})
+    near = difflib.get_close_matches(name[:_LONGEST], names, _NEAREST)
+    hint = f"did you mean {', '.join(near)}?" if near else "quarterdeck nodes lists them all"
+    return clean(f"there is no node {name[:_LONGEST]}{remembered}; {hint}")
 
 
 def local_zone(deck: Deck) -> tzinfo:
