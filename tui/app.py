@@ -77,7 +77,7 @@ class QuarterdeckApp(App[None]):
         self.title = title
         for theme in themes.ALL:
             self.register_theme(theme)
-        self.theme = settings.theme
+        self.theme = settings.theme or themes.ALL[0].name
         rebound = {*commands.BOUND_BY_WIDGETS, *settings.keys}
         self.set_keymap({name: keys for name, keys in self._keys.items() if name in rebound})
         self._fleet_pump = Pump(lambda: self._tell(FleetChanged()))

@@ -28,12 +28,16 @@ class DemoChoice:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What to look at. `demo` is a simulated fleet of our own; `unasked` says that nobody asked for it; `drill` is walked there."""
+    """What to look at. `demo` is a simulated fleet of our own; `unasked` says that nobody asked for it; `drill` is walked there.
+
+    `look` says why the dashboard begins in a theme that nobody chose.
+    """
 
     settings: Settings
     demo: DemoChoice | None = None
     unasked: bool = False
     drill: Drill | None = None
+    look: str = ""
 
 
 def choose(asked: argparse.Namespace, settings: Settings) -> Choice:

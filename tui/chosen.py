@@ -48,7 +48,6 @@ def password_of(asked: PrometheusSettings) -> str:
 
 
 def notice(choice: Choice) -> str:
-    """What is said once at a start: that nobody asked for the simulated fleet."""
-    if choice.unasked:
-        return "no cluster is configured: this is a simulated fleet; name one with --context or --kubeconfig"
-    return ""
+    """What is said once at a start: that nobody asked for the simulated fleet, or for the theme."""
+    unasked = "no cluster is configured: this is a simulated fleet; name one with --context or --kubeconfig"
+    return "; ".join(says for says in (unasked if choice.unasked else "", choice.look) if says)

@@ -44,7 +44,7 @@ def packaged() -> tuple[str, ...]:
 def load_drill(name: str) -> Drill:
     """The packaged drill of that name, or the one in that file. Raises BadSettings."""
     if name in packaged():
-        text = resources.files("tui").joinpath("drills", f"{name}.toml").read_text()
+        text = resources.files("tui").joinpath("drills", f"{name}.toml").read_text(encoding="utf-8")
         return read_drill(text, Path(f"{name}.toml"))
     path = Path(name).expanduser()
     if not path.suffix and not path.is_file():
@@ -52,7 +52,7 @@ def load_drill(name: str) -> Drill:
             "drill", "", f"there is no drill {name!r}; known are {', '.join(packaged())}, or FILE"
         )
     try:
-        return read_drill(path.read_text(), path)
+        return read_drill(path.read_text(encoding="utf-8"), path)
     except (OSError, UnicodeDecodeError) as error:
         raise BadSettings(path, "", f"the drill can't be read: {error}") from error
 

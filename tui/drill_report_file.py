@@ -25,6 +25,6 @@ def write_report(report: DrillReport, file: Path) -> None:
     else:
         text = "\n".join(text_of_report(report))
     try:
-        file.write_text(text + "\n")
+        file.write_text(text + "\n", encoding="utf-8")
     except OSError as error:
         raise BadSettings(file, "", f"the report can't be written: {error.strerror}") from error

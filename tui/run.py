@@ -100,7 +100,9 @@ def _dashboard(choice: Choice) -> int:
     _expect_a_terminal()
     _quicken()
     from tui.app import QuarterdeckApp
+    from tui.looks import fitted
 
+    choice = fitted(choice)
     app = QuarterdeckApp(lambda: _open(choice), choice.settings, title=_title(choice))
     withdraw()
     app.run()
@@ -115,8 +117,10 @@ def _drill(choice: Choice, asked: argparse.Namespace) -> int:
     _quicken()
     from tui.app import QuarterdeckApp
     from tui.headless.drill import tell_report
+    from tui.looks import fitted
     from tui.screens.drill import DrillHome
 
+    choice = fitted(choice)
     assert choice.drill is not None
     home = DrillHome(choice.drill)
     app = QuarterdeckApp(lambda: _open(choice), choice.settings, title=_title(choice), home=home.screen)

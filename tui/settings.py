@@ -89,7 +89,7 @@ class Settings:
     prometheus: PrometheusSettings = field(default_factory=PrometheusSettings)
     dcgm_url: str = ""
     nvml: bool = False
-    theme: str = "dark"
+    theme: str = ""  # none was chosen: the first, or ascii where the terminal shows no more
     columns: tuple[str, ...] = ()
     keys: Mapping[str, str] = field(default_factory=dict)
     last_known: bool = True  # whether the last known fleet is kept, and shown at a start
@@ -131,7 +131,7 @@ def load(path: Path | None) -> Settings:
 def _settings(file: Path, top: Section) -> Settings:
     settings = Settings(
         file=file,
-        theme=top.choice("theme", THEMES, "dark"),
+        theme=top.choice("theme", ("", *THEMES), ""),
         columns=top.texts("columns"),
         keys=top.mapping_of_texts("keys"),
         kubernetes=top.section("kubernetes", _kubernetes),

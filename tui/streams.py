@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import locale
 import os
 import sys
 from pathlib import Path
@@ -11,14 +12,14 @@ NOWHERE = Path(os.devnull)
 
 
 def settle() -> None:
-    """Stand in for what the caller closed, and write what the terminal's encoding lacks as an escape."""
+    """Stand in for what the caller closed, and write, or read, what the terminal's encoding lacks as an escape."""
     if sys.stdin is None:
         sys.stdin = NOWHERE.open(encoding="utf-8")
     if sys.stdout is None:
         sys.stdout = NOWHERE.open("w", encoding="utf-8")
     if sys.stderr is None:
         sys.stderr = NOWHERE.open("w", encoding="utf-8")
-    for stream in (sys.stdout, sys.stderr):
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
@@ -26,6 +27,20 @@ def settle() -> None:
 def says_everything() -> bool:
     """Whether stdout's encoding has every character, so that JSON needs no escapes."""
     return (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
+
+
+def lacking(letters: str) -> str:
+    """The encoding that lacks one of `letters`: of the locale, or of stderr, which is drawn on. Empty where both have all.
+
+    Python's own streams are UTF-8 under LC_ALL=C, whatever the terminal is.
+    """
+    drawn_on = sys.__stderr__.encoding if sys.__stderr__ is not None else "utf-8"
+    for encoding in (locale.getencoding(), drawn_on):
+        try:
+            letters.encode(encoding)
+        except (UnicodeEncodeError, LookupError):
+            return encoding
+    return ""
 
 
 def at_a_terminal() -> bool:

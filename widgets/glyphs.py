@@ -6,7 +6,7 @@ Every glyph is one cell wide.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from fleet.health import Verdict
 from fleet.node import Stage
@@ -41,6 +41,11 @@ class Glyphs:
     unchecked: str
     heat: tuple[str, ...]
     stages: Mapping[Stage, str]
+
+    @property
+    def letters(self) -> str:
+        """Every character that may be drawn."""
+        return "".join((*(str(getattr(self, each.name)) for each in fields(self)), *self.stages.values()))
 
     def verdict(self, verdict: Verdict) -> str:
         """The sign of a verdict."""
