@@ -14,13 +14,13 @@ from fleet.diagnosis import Diagnose, Diagnosed, as_evidence, from_evidence, unk
 from fleet.errors import FleetError
 from fleet.health import Finding, failing, same_boot
 from fleet.journal import Kind
+from fleet.leavings import Leavings
 from fleet.node import Admission, NodeKey
 from fleet.operation import Outcome, Progress, StepState
 from fleet.performing import Performer
 from fleet.plan import NodeFacts, Plan, Step
 from fleet.policy import Policy
-from fleet.ports import Checker, CheckRunner, Clock, Reader
-from fleet.stopping import Stop, Stopped
+from fleet.ports import Checker, Clock, Reader
 
 
 class Diagnoses:
@@ -77,10 +77,10 @@ class WithDiagnoses:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosing:
-    """Does the active checks of one node's share of a plan."""
+    """Does the active checks of one node's share of a plan. What they leave is `leavings`' to take away."""
 
     reader: Reader
-    runners: Mapping[str, CheckRunner]
+    leavings: Leavings
     clock: Clock
     policy: Policy
     performer: Performer
@@ -89,24 +89,19 @@ class Diagnosing:
     async def go(self, step: Step, action: Diagnose) -> Outcome:
         """One outcome, journalled: DONE, with the finding as its evidence. Raises Stopped, JournalFailed.
 
-        Cancelled, it takes away what it started; left to be resumed, it leaves it there to be found again.
+        Where what it started can't be taken away, the outcome that says so: no verdict is given over that. Stopped, it leaves it
+        there: to be taken away by a cancel, to be found again where it is left to be resumed.
         """
         intent = Outcome(step.id, step.node, StepState.INTENDED, step.says)
         await self.performer.journal(Kind.INTENT, intent, step=step)
         self.performer.progress(Progress(step.id, step.node, step.says))
-        try:
-            diagnosed = await self.performer.stop.unless(self._run(step, action))
-        except Stopped:
-            if self.performer.stop.why is Stop.CANCEL:
-                await self._clean_up(step)
-            raise
+        diagnosed = await self.performer.stop.unless(self._run(step, action))
         finding = diagnosed.finding
         told = failing((finding,)) or f"{finding.check} {finding.verdict.value}: {finding.value}"
         outcome = Outcome(step.id, step.node, StepState.DONE, told, as_evidence(diagnosed))
         ended = await self.performer.ended(outcome)
         self.diagnoses.add(ended)
-        await self._clean_up(step)
-        return ended
+        return await self.leavings.take_away() or ended
 
     async def _run(self, step: Step, action: Diagnose) -> Diagnosed:
         """Run it on the node as it is now. What keeps it from being run is a finding of UNKNOWN."""
@@ -122,11 +117,12 @@ class Diagnosing:
             return Diagnosed(
                 unknown(action.check, says, clears="closing it first", at=self.clock.now()), boot
             )
-        runner = self.runners.get(step.node.source)
+        runner = self.leavings.runners.get(step.node.source)
         if runner is None:
             says = f"not run: nothing can be run on nodes of {step.node.source}"
             return Diagnosed(unknown(action.check, says, at=self.clock.now()), boot)
         ready = replace(step, action=self._ready(action, facts))
+        self.leavings.owe(step)
         try:
             diagnosed = await self.performer.patiently(
                 lambda: runner.run(ready, facts, self.performer.progress), step
@@ -147,16 +143,6 @@ class Diagnosing:
         words = {"{gpus}": str(gpus), "{node}": node.key.name}
         command = tuple(_filled(part, words) for part in action.command)
         return replace(action, command=command, gpus=gpus, model=node.software.gpu_product)
-
-    async def _clean_up(self, step: Step) -> None:
-        """Take away what the step started. What can't be is named by doctor, and says whose it is."""
-        runner = self.runners.get(step.node.source)
-        if runner is not None:
-            try:
-                await runner.clean_up(step)
-            except FleetError as error:
-                says = f"what it started could not be taken away: {error}"
-                self.performer.progress(Progress(step.id, step.node, says))
 
 
 def _filled(part: str, words: Mapping[str, str]) -> str:

@@ -132,7 +132,14 @@ class CommandRunner(Protocol):
         ...
 
     async def clean_up(self, step: Step) -> None:
-        """Take away everything that the step started, also in another run of this program. Raises FleetError."""
+        """Take away everything that the step started, also in another run of this program, and nothing of another's.
+
+        Raises FleetError.
+        """
+        ...
+
+    def leaves(self, step: Step) -> str:
+        """What of the step's may be left there, and how a person removes it: `Job x/y: kubectl delete job -n x y`."""
         ...
 
 
@@ -151,7 +158,14 @@ class CheckRunner(Protocol):
         ...
 
     async def clean_up(self, step: Step) -> None:
-        """Take away everything that the step started, also in another run of this program. Nothing there is nothing to do."""
+        """Take away everything that the step started, also in another run of this program, and nothing of another's.
+
+        Nothing there is nothing to do. Raises FleetError.
+        """
+        ...
+
+    def leaves(self, step: Step) -> str:
+        """See `CommandRunner.leaves`."""
         ...
 
 

@@ -17,6 +17,7 @@ from fleet.endings import Endings
 from fleet.errors import FleetError, JournalFailed
 from fleet.health import GateRecord
 from fleet.journal import Kind, Record
+from fleet.leavings import Leavings, begun, left_behind
 from fleet.lock import LOCKED, Locks
 from fleet.machine_checking import MachineChecking
 from fleet.machine_endings import MachineEndings
@@ -102,9 +103,14 @@ class OperationRun:
             self._become(OperationState.FAILED, f"nothing was done: {error}")
             raise
         try:
-            waiting = [node for node in self.plan.nodes if node.steps and self._may_be_begun(node)]
+            waiting = [
+                node
+                for node in self.plan.nodes
+                if node.steps and (not self._finishing or self._is_begun(node))
+            ]
             try:
                 await self._all(waiting)
+                await self._end_begun(waiting)
             finally:
                 await self._abandon()
             return await self._close(not_started=len(waiting))
@@ -123,13 +129,35 @@ class OperationRun:
                 self._start(waiting.pop(0))
             if not self._tasks:
                 return
-            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
-            self._reap()
+            await self._some_ended()
 
-    def _may_be_begun(self, node: NodePlan) -> bool:
+    async def _end_begun(self, waiting: list[NodePlan]) -> None:
+        """What becomes of nodes that an earlier run began and this one did not start.
+
+        Cancelled, each is started to get its ending, and is no longer `waiting`. Stopped by a brake, what its checks left there is
+        taken away, for this operation ends.
+        """
+        cancelled = self.stop is Stop.CANCEL
+        if self.stop is Stop.LEAVE:
+            return
+        if cancelled:
+            owed = [node for node in waiting if self._is_begun(node)]
+            waiting[:] = [node for node in waiting if node not in owed]
+        else:
+            owed = [node for node in waiting if begun(node.steps, self._states)]
+        while owed or self._tasks:
+            while owed and len(self._tasks) < self.plan.at_once:
+                self._start(owed.pop(0), only_tidy=not cancelled)
+            await self._some_ended()
+
+    async def _some_ended(self) -> None:
+        await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        self._reap()
+
+    def _is_begun(self, node: NodePlan) -> bool:
         states = [self._states.get(step.id, StepState.PENDING) for step in node.steps]
-        begun = any(state is not StepState.PENDING for state in states)
-        return begun and any(state not in ENDED_WELL for state in states) if self._finishing else True
+        under_way = any(state is not StepState.PENDING for state in states)
+        return under_way and any(state not in ENDED_WELL for state in states)
 
     def _has_room(self) -> bool:
         """Whether one more node may be under way. A node that failed stays out of service, so it takes up its place."""
@@ -146,10 +174,12 @@ class OperationRun:
             self._brake = f"the feed {stale[0]} is stale"
         return not self._brake
 
-    def _start(self, node: NodePlan) -> None:
+    def _start(self, node: NodePlan, *, only_tidy: bool = False) -> None:
         steps = self._steps_of_machine(node) if node.sides else self._steps_of(node)
+        states = dict(self._states)
         task = asyncio.create_task(
-            steps.go(dict(self._states)), name=f"{self.plan.request.operation} {node.node}"
+            steps.tidy(states) if only_tidy else steps.go(states),
+            name=f"{self.plan.request.operation} {node.node}",
         )
         self._tasks[task] = node.node
         self.node_states[node.node] = StepState.INTENDED
@@ -202,7 +232,8 @@ class OperationRun:
 
     def _diagnosing(self, reader: Reader, performer: Performer) -> Diagnosing:
         bench = self._bench
-        return Diagnosing(reader, bench.check_runners, bench.clock, bench.policy, performer, self._diagnoses)
+        leavings = Leavings(bench.check_runners, performer, dict(self._states))
+        return Diagnosing(reader, leavings, bench.clock, bench.policy, performer, self._diagnoses)
 
     def _reap(self) -> None:
         """Take in what ended. A journal that fails stops every node where it is: nothing more can be written down."""
@@ -292,6 +323,9 @@ class OperationRun:
         if self._broken is not None:
             return OperationState.INTERRUPTED, f"left unfinished: {self._broken}{left}"
         untold = [key.name for key, state in self.node_states.items() if state is StepState.UNKNOWN]
+        behind = self._left_behind()
+        if self.stop is Stop.CANCEL and behind:
+            return OperationState.FAILED, f"cancelled{behind}; resume it to try again{left}"
         if self.stop is Stop.CANCEL and untold:
             says = f"cancelled; how {', '.join(untold[:5])} was left is not known: resume it"
             return OperationState.FAILED, f"{says}{left}"
@@ -302,11 +336,19 @@ class OperationRun:
         if self.stop is Stop.LEAVE:
             return OperationState.INTERRUPTED, f"left unfinished{left}"
         if self._brake:
-            return OperationState.FAILED, f"stopped: {self._brake}{left}"
+            return OperationState.FAILED, f"stopped: {self._brake}{behind}{left}"
         if bad:
             how = "did not pass" if self.plan.verb is Verb.GATE else "failed"
-            return OperationState.FAILED, f"{len(bad)} of {len(self.plan.nodes)} nodes {how}: {named}"
+            return OperationState.FAILED, f"{len(bad)} of {len(self.plan.nodes)} nodes {how}: {named}{behind}"
         return OperationState.DONE, f"done{self._still_closed()}"
+
+    def _left_behind(self) -> str:
+        """What checks left on nodes and could not be taken away, as the end of what is said."""
+        told = {outcome.step_id: outcome for outcome in self._outcomes}
+        found = [told[each] for node in self.plan.nodes for each in left_behind(node, self._states)]
+        named = "; ".join(f"{outcome.node.name}: {outcome.says}" for outcome in found[:3])
+        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+        return f"; {named}{more}" if found else ""
 
     def _still_closed(self) -> str:
         """Which nodes passed and stay closed for somebody else, as the end of what is said."""

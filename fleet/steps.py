@@ -16,6 +16,7 @@ from fleet.diagnosing import Diagnosing
 from fleet.diagnosis import Diagnose
 from fleet.endings import Endings
 from fleet.errors import FleetError
+from fleet.leavings import begun
 from fleet.lock import Locks
 from fleet.node import Admission
 from fleet.operation import Effect, Outcome, Progress, StepState
@@ -48,11 +49,27 @@ class NodeSteps:
 
     async def go(self, states: Mapping[str, StepState]) -> StepState:
         """Do every step that is not done yet, with the node's lock. Returns DONE, FAILED, UNKNOWN or CANCELLED."""
+        for step in begun(self.node.steps, states):
+            self.diagnosing.leavings.owe(step)
         try:
             return await self._each(states)
         finally:
             if self.locks is not None:
                 await self.locks.give_back(self.node.node, self.plan.request.operation)
+
+    async def tidy(self, states: Mapping[str, StepState]) -> StepState:
+        """Only take away what an earlier run's checks left there, where nothing of the node is gone on with."""
+        owed = begun(self.node.steps, states)
+        for step in owed:
+            self.diagnosing.leavings.owe(step)
+        try:
+            with suppress(FleetError):
+                await self._take_turn(owed[0])
+            left = await self.diagnosing.leavings.take_away()
+        finally:
+            if self.locks is not None:
+                await self.locks.give_back(self.node.node, self.plan.request.operation)
+        return StepState.FAILED if left is not None else StepState.CANCELLED
 
     async def _each(self, states: Mapping[str, StepState]) -> StepState:
         left = [step for step in self.node.steps if states.get(step.id) not in ENDED_WELL]
@@ -65,8 +82,9 @@ class NodeSteps:
                 if outcome is None:
                     outcome = await (self._turn_lost(step) if looked else self._refusal(step, state))
                     looked = True
-                outcome = outcome or await self.do(step, state)
+                outcome = outcome or await self._overdue() or await self.do(step, state)
                 if outcome.state not in ENDED_WELL:
+                    await self.diagnosing.leavings.take_away()
                     await self.endings.failed(step, outcome)
                     return outcome.state
         except Stopped:
@@ -76,8 +94,14 @@ class NodeSteps:
                 FleetError
             ):  # a lock that a program of ours left when it died is taken to be given back
                 await self._take_turn(step)
-            return await self.endings.cancelled(step)
+            behind = await self.diagnosing.leavings.take_away()
+            state = await self.endings.cancelled(step)
+            return StepState.UNKNOWN if behind is not None and state is StepState.CANCELLED else state
         return StepState.DONE
+
+    async def _overdue(self) -> Outcome | None:
+        """The outcome that says what an earlier try could not take away, and this one can't: nothing goes on over that."""
+        return await self.diagnosing.leavings.take_away(overdue=True)
 
     async def _read_back(self, step: Step, state: StepState) -> Outcome | None:
         """The outcome of a step that was under way, where it took effect or can't be told. None where it is to be done."""

@@ -48,6 +48,10 @@ class DiagnosticsRunner:
         """See `fleet.ports.CheckRunner.clean_up`."""
         await self._commands.clean_up(step)
 
+    def leaves(self, step: Step) -> str:
+        """See `fleet.ports.CheckRunner.leaves`."""
+        return self._commands.leaves(step)
+
     def _finding(self, action: Diagnose, ran: Ran) -> Finding:
         at = ran.at or self._clock.now()
         of = f", output {ran.digest}" if ran.digest else ""

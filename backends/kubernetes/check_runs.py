@@ -77,14 +77,24 @@ class JobRunner:
         return await self._followed(step, action, where, progress)
 
     async def clean_up(self, step: Step) -> None:
-        """See `fleet.ports.CommandRunner.clean_up`. Its pod goes with it."""
+        """See `fleet.ports.CommandRunner.clean_up`. Its pod goes with it; a Job of that name that is not ours stays."""
         action = step.action
         assert isinstance(action, Diagnose), "only an active check leaves anything"
+        found = await self._shown(step, action)
+        if found is None or not self._is_ours(found, action):
+            return
         body = json.dumps({"propagationPolicy": "Background"}).encode()
         try:
             await self._api.send("DELETE", self._path(step, action), body)
         except Missing:
             return
+
+    def leaves(self, step: Step) -> str:
+        """See `fleet.ports.CommandRunner.leaves`."""
+        action = step.action
+        assert isinstance(action, Diagnose), "only an active check leaves anything"
+        namespace, name = self._site.namespace, name_of(action.operation, step.id)
+        return f"Job {namespace}/{name}: kubectl delete job -n {namespace} {name}"
 
     async def _make(self, step: Step, action: Diagnose, boot: str) -> None:
         """Make the Job. One of that name that is not this step's is nobody we know. Raises FleetError."""
@@ -99,15 +109,23 @@ class JobRunner:
             raise Missing(says, about=self._api.source) from error
 
     async def _job(self, step: Step, action: Diagnose) -> JobShape | None:
-        """The step's Job where it is there. Raises FleetError."""
+        """The step's Job where it is there. Raises FleetError; Denied for one of that name that is not ours."""
+        found = await self._shown(step, action)
+        if found is not None and not self._is_ours(found, action):
+            raise Denied("a Job of that name is not ours", about=self._path(step, action))
+        return found
+
+    async def _shown(self, step: Step, action: Diagnose) -> JobShape | None:
+        """The Job of the step's name; None where there is none, or it is on its way out. Raises FleetError."""
         path = self._path(step, action)
         try:
             found = JOBS.one(await self._api.get(path), about=path)
         except Missing:
             return None
-        if found.labels.get(f"{self._keys.prefix}operation") != slug(action.operation):
-            raise Denied("a Job of that name is not ours", about=path)
         return None if found.metadata.deletion_timestamp is not None else found
+
+    def _is_ours(self, job: JobShape, action: Diagnose) -> bool:
+        return job.labels.get(f"{self._keys.prefix}operation") == slug(action.operation)
 
     async def _followed(
         self, step: Step, action: Diagnose, where: str, progress: Callable[[Progress], None]

@@ -53,6 +53,9 @@ class Runner:
         finding = Finding(step.action.check, self.verdict, "as told", "a pass", "job 7, output abc", NOW)
         return Diagnosed(finding, tail=("last line",), digest="abc")
 
+    def leaves(self, step: Step) -> str:
+        return f"job of {step.id}: end it"
+
     async def clean_up(self, step: Step) -> None:
         self.cleaned.append(step.id)
 

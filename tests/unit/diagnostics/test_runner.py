@@ -31,6 +31,9 @@ class Commands:
     async def run(self, step: Step, facts: NodeFacts, progress: Callable[[Progress], None]) -> Ran:
         return self.ran
 
+    def leaves(self, step: Step) -> str:
+        return f"job of {step.id}: end it"
+
     async def clean_up(self, step: Step) -> None:
         return
 
