@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from backends.kubernetes.check_job import CONTAINER, MANAGED, check_job, name_of
@@ -154,13 +154,13 @@ class JobRunner:
         if job is None:
             return Ran(why="its Job was taken away", where=where, at=self._clock.now())
         pod = await self._pod(job.metadata.name)
+        late = f"it did not end in {minutes(action.deadline)}" if job.out_of_time else ""
         if pod is not None and pod.phase in ("Succeeded", "Failed"):
-            return await self._ended(pod, where)
+            ran = await self._ended(pod, where)
+            return replace(ran, why=late) if late and pod.phase == "Failed" else ran
         if job.ended is not None and (pod is None or job.ended.type == "Failed"):
             why = clean(f"its Job ended: {job.ended.reason or ''} {job.ended.message or ''}", 300)
-            if job.ended.reason == "DeadlineExceeded":
-                why = f"it did not end in {minutes(action.deadline)}"
-            return Ran(why=why, where=where, at=self._clock.now())
+            return Ran(why=late or why, where=where, at=self._clock.now())
         if pod is not None and pod.phase == "Running":
             watch.says = f"running as {pod.metadata.name}"
             watch.until = watch.given_up

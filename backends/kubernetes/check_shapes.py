@@ -40,6 +40,17 @@ class JobShape(KubeObject, gc=False):
             (each for each in found if each.type in ("Complete", "Failed") and each.status == "True"), None
         )
 
+    @property
+    def out_of_time(self) -> bool:
+        """Whether it ran for longer than it may; its pod may still be on its way out (Kubernetes 1.31 and later)."""
+        found = (self.status.conditions if self.status is not None else None) or ()
+        return any(
+            each.type in ("Failed", "FailureTarget")
+            and each.status == "True"
+            and each.reason == "DeadlineExceeded"
+            for each in found
+        )
+
 
 class Terminated(msgspec.Struct, gc=False, rename="camel"):
     """How a container ended."""

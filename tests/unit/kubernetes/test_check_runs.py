@@ -155,6 +155,20 @@ async def test_a_job_that_the_cluster_gave_up_says_so() -> None:
     assert (await run(server)).why == "it did not end in 10 min"
 
 
+@pytest.mark.parametrize("kind", ["FailureTarget", "Failed"])
+async def test_a_pod_that_was_killed_for_its_jobs_time_says_that_and_not_its_exit(kind: str) -> None:
+    server = Server(ended(137, "Error"), log=b"memory: Pass\n")
+    server.ended = {"type": kind, "status": "True", "reason": "DeadlineExceeded"}
+    ran = await run(server)
+    assert (ran.why, ran.exit_code, ran.output) == ("it did not end in 10 min", 137, "memory: Pass\n")
+
+
+async def test_a_pod_that_succeeded_as_its_jobs_time_ran_out_has_succeeded() -> None:
+    server = Server(ended(0))
+    server.ended = {"type": "FailureTarget", "status": "True", "reason": "DeadlineExceeded"}
+    assert (await run(server)).why == ""
+
+
 async def test_output_that_may_not_be_read_is_no_pass() -> None:
     server = Server(ended(0))
     server.log = Denied("no")
