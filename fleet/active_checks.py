@@ -15,6 +15,7 @@ from fleet.health import Finding, Verdict
 from fleet.node import Admission
 from fleet.plan import Action, Blocker, NodeFacts, Request
 from fleet.policy import Policy
+from fleet.text import clean
 from fleet.verbs.common import Question, block
 
 LEVELS: Mapping[int, tuple[str, timedelta]] = {
@@ -27,6 +28,8 @@ LEVELS: Mapping[int, tuple[str, timedelta]] = {
 
 _ALLREDUCE = ("all_reduce_perf", "-b", "8G", "-e", "16G", "-f", "2", "-g", "{gpus}")
 _DEADLINE = timedelta(minutes=15)
+_WORDS = 80
+"""How much of a site's own words, its command and its image, is told in a step."""
 
 
 def is_active(check: str) -> bool:
@@ -52,7 +55,8 @@ def diagnose_actions(request: Request, name: str, category: Category) -> list[tu
     found: list[tuple[Action, str]] = []
     for check, rule in asked(category).items():
         on_node = rule.on_node or OnNode()
-        command, takes, deadline = _run_of(check, on_node)
+        command, what, deadline = _run_of(check, on_node)
+        deadline = on_node.deadline or deadline
         action = Diagnose(
             check,
             request.operation,
@@ -60,10 +64,12 @@ def diagnose_actions(request: Request, name: str, category: Category) -> list[tu
             command,
             on_node.image,
             limit=rule.limit,
-            deadline=on_node.deadline or deadline,
+            deadline=deadline,
             starts_in=category.settle_deadline,
         )
-        found.append((action, f"run {check} on {name}: {takes}, takes all its GPUs"))
+        image = f", in {clean(on_node.image, _WORDS)}" if on_node.image else ""
+        at_most = f"at most {deadline.total_seconds() / 60:g} min"
+        found.append((action, f"run {check} on {name}: {what}, {at_most}, on all its GPUs{image}"))
     return found
 
 
@@ -111,12 +117,12 @@ def _wants(check: str) -> str:
 
 
 def _run_of(check: str, on_node: OnNode) -> tuple[tuple[str, ...], str, timedelta]:
-    """What is run, how long that takes in words, and after how long it is given up."""
+    """What is run, in words with how long that takes where it is known, and after how long it is given up."""
+    own = clean(" ".join(on_node.command), _WORDS)
     if check == DCGM_DIAG:
         takes, deadline = LEVELS[on_node.level]
         command = on_node.command or ("dcgmi", "diag", "-r", str(on_node.level), "-j")
-        return command, f"dcgmi diag level {on_node.level}, {takes}", deadline
+        return command, own or f"dcgmi diag level {on_node.level}, {takes}", deadline
     if check == NCCL:
-        return on_node.command or _ALLREDUCE, "all_reduce_perf, about 2 min", _DEADLINE
-    given_up = on_node.deadline or _DEADLINE
-    return on_node.command, f"the site's command, at most {given_up.total_seconds() / 60:g} min", _DEADLINE
+        return on_node.command or _ALLREDUCE, own or "all_reduce_perf, about 2 min", _DEADLINE
+    return on_node.command, own or "no command is configured", _DEADLINE

@@ -125,7 +125,8 @@ def _named(results: list[Result], word: str) -> str:
 def _summed(results: list[Result]) -> str:
     ran = {result.test for result in results if result.verdict is not None}
     skipped = {result.test for result in results} - ran
-    return f"{len(ran)} tests passed" + (f", {len(skipped)} skipped" if skipped else "")
+    passed = "1 test passed" if len(ran) == 1 else f"{len(ran)} tests passed"
+    return passed + (f", {len(skipped)} skipped" if skipped else "")
 
 
 def _no_report(output: str, exit_code: int | None, *, cut: bool) -> str:

@@ -37,11 +37,12 @@ _AWAY = (Unreachable, Throttled)
 
 @dataclass(slots=True)
 class _Watch:
-    """How long a run has been followed: `until` it may wait to start, `given_up` it may take in all. Seconds, monotonic."""
+    """How long a run is followed: `until` it may wait to start, `given_up` it may take in all. Seconds, monotonic."""
 
     until: float
     given_up: float
     says: str = ""
+    lasts: str = ""  # for how long it runs, and may run
 
 
 class JobRunner:
@@ -145,7 +146,7 @@ class JobRunner:
             if self._clock.monotonic() >= watch.given_up:
                 why = f"it did not end in {minutes(whole)}: {watch.says}"
                 return Ran(why=why, where=where, at=self._clock.now())
-            progress(Progress(step.id, step.node, f"{action.check}: {watch.says}"))
+            progress(Progress(step.id, step.node, f"{action.check}: {watch.says}{watch.lasts}"))
             await self._clock.sleep(LOOK)
 
     async def _looked(self, step: Step, action: Diagnose, where: str, watch: _Watch) -> Ran | None:
@@ -162,6 +163,9 @@ class JobRunner:
             why = clean(f"its Job ended: {job.ended.reason or ''} {job.ended.message or ''}", 300)
             return Ran(why=late or why, where=where, at=self._clock.now())
         if pod is not None and pod.phase == "Running":
+            since = pod.began
+            runs = f"{minutes(max(self._clock.now() - since, timedelta(0)))} of " if since else ""
+            watch.lasts = f", {runs}at most {minutes(action.deadline)}"
             watch.says = f"running as {pod.metadata.name}"
             watch.until = watch.given_up
             return None

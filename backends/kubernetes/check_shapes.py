@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
 from backends.kubernetes.check_job import CONTAINER
 from backends.kubernetes.shapes import ConditionEntry, KubeObject
+from backends.kubernetes.stamps import read_stamp
 from fleet.text import clean
 
 
@@ -67,9 +68,16 @@ class Waiting(msgspec.Struct, gc=False):
     message: str | None = None
 
 
+class Running(msgspec.Struct, gc=False, rename="camel"):
+    """Since when a container runs."""
+
+    started_at: str | None = None
+
+
 class ContainerState(msgspec.Struct, gc=False):
     """One of the three."""
 
+    running: Running | None = None
     terminated: Terminated | None = None
     waiting: Waiting | None = None
 
@@ -99,6 +107,12 @@ class RunPod(KubeObject, gc=False):
     @property
     def phase(self) -> str:
         return (self.status.phase if self.status is not None else None) or "Pending"
+
+    @property
+    def began(self) -> datetime | None:
+        """When its container began to run; None where that is not told."""
+        stamps = (each.running.started_at for each in self._states if each.running is not None)
+        return read_stamp(next(stamps, None) or "")
 
     @property
     def ended(self) -> Terminated | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -103,9 +103,21 @@ def evidence(desk: Desk) -> list[Diagnosed]:
 async def test_the_plan_shows_what_is_run_before_the_verdict(desk: Desk) -> None:
     steps = [step.says for step in (await plan(desk)).steps]
     assert steps == [
-        "run dcgm-diag on gpu-1: dcgmi diag level 2, about 2 min, takes all its GPUs",
+        "run dcgm-diag on gpu-1: dcgmi diag level 2, about 2 min, at most 15 min, on all its GPUs, in lab/dcgm:4",
         "check gpu-1, and admit it on a PASS",
     ]
+
+
+async def test_a_command_of_the_sites_own_is_shown_as_it_is_and_not_as_what_it_stands_for(desk: Desk) -> None:
+    own = OnNode(
+        level=3, command=("dcgmi", "diag", "-r", "pcie\x1b[2J", "x" * 500), deadline=timedelta(hours=2)
+    )
+    desk.dispatcher = desk.another(policy(dcgm_diag=CheckPolicy(on_node=own)))
+    said = (await plan(desk)).steps[0].says
+    assert said.startswith("run dcgm-diag on gpu-1: dcgmi diag -r pcie")
+    assert said.endswith(", at most 120 min, on all its GPUs")
+    assert said.isprintable()
+    assert len(said) < 200
 
 
 async def test_no_category_runs_anything_by_default(desk: Desk, runner: Runner) -> None:

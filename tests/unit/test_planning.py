@@ -308,7 +308,8 @@ def test_provisioning_runs_the_active_checks_of_its_category_before_the_verdict(
     fresh = planned(asked, policy=policy)
     assert actions(fresh) == ["Create", "AwaitBoot", "Diagnose", "Check"]
     assert (
-        fresh.steps[2].says == "run dcgm-diag on new-1: dcgmi diag level 2, about 2 min, takes all its GPUs"
+        fresh.steps[2].says
+        == "run dcgm-diag on new-1: dcgmi diag level 2, about 2 min, at most 15 min, on all its GPUs, in lab/dcgm:4"
     )
     unable = planned(asked, policy=policy, no_checks={"lab": "you may not create jobs"})
     assert unable.free_to_run

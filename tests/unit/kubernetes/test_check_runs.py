@@ -149,6 +149,21 @@ async def test_a_run_that_never_ends_is_given_up() -> None:
     assert (await run(Server({"phase": "Running"}))).why.startswith("it did not end in 17 min: running as p")
 
 
+@pytest.mark.parametrize(
+    ("state", "says"),
+    [
+        ({"running": {"startedAt": "2026-03-01T02:58:00Z"}}, "running as p, 2 min of at most 10 min"),
+        ({"running": {"startedAt": "2027-01-01T00:00:00Z"}}, "running as p, 0 s of at most 10 min"),
+        ({"running": {"startedAt": "soon"}}, "running as p, at most 10 min"),
+        ({}, "running as p, at most 10 min"),
+    ],
+)
+async def test_a_check_that_runs_says_for_how_long_by_the_containers_own_word(state: Json, says: str) -> None:
+    told: list[Progress] = []
+    await run(Server({"phase": "Running", "containerStatuses": [{"name": "check", "state": state}]}), told)
+    assert told[0].says == f"site.links: {says}"
+
+
 async def test_a_job_that_the_cluster_gave_up_says_so() -> None:
     server = Server()
     server.ended = {"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}
