@@ -124,7 +124,7 @@ def floor(lab: SlurmLab, tmp_path: Path) -> Iterator[Floor]:
 
 async def test_a_diagnostic_passes_on_every_gpu_and_leaves_the_node_as_it_was(floor: Floor) -> None:
     diagnosed = await floor.run(floor.step("dcgm-diag", floor.dcgmi(), "diag", "-r", "2", "-j"))
-    assert (diagnosed.finding.verdict, diagnosed.finding.value) == (Verdict.PASS, "1 tests passed")
+    assert (diagnosed.finding.verdict, diagnosed.finding.value) == (Verdict.PASS, "1 test passed")
     assert f"reservation {PREFIX}gpu1" in diagnosed.finding.source
     await floor.is_left_alone()
 
