@@ -192,7 +192,7 @@ FAULT = Command(
     "fleet.fault",
     "f",
     "Fault",
-    "Break the node under the cursor, on a simulated fleet.",
+    "Break the marked nodes or the one under the cursor, on a simulated fleet.",
     _FLEET,
     _LOOK,
     why_not=why_not.fault,

@@ -108,7 +108,7 @@ DRIFT = Command(
 DRIFT_OPEN = Command(
     "drift.open",
     "enter",
-    "These nodes",
+    "Show them",
     "Show in the fleet the nodes that this cell is odd on; the timeline of an offender.",
     _DRIFT,
     Kind.DRIFT,

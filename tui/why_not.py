@@ -80,7 +80,7 @@ def fault(at: Standing) -> str | None:
         return "this session is read-only: nothing can be changed"
     if not at.simulated:
         return "faults can be made on a simulated fleet only"
-    return None if len(at.targets) == 1 else "choose one node"
+    return None if at.targets else "no node is under the cursor or marked"
 
 
 def undo(at: Standing) -> str | None:

@@ -16,9 +16,12 @@ from tui.command import Command
 from tui.commands import (
     CORDON,
     DRAIN,
+    FAULT,
     FOLD,
     GATE,
     LEAVE_OUT,
+    NODE_BACK,
+    OPEN,
     OPERATIONS,
     PROVISION,
     REFUSE,
@@ -31,6 +34,7 @@ from tui.commands import (
 from tui.proposals import Proposal
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.forms import Line
+from tui.screens.node import NodeScreen
 
 
 async def test_cordoning_closes_the_node_with_a_name_and_a_reason() -> None:
@@ -383,3 +387,33 @@ async def test_a_plan_that_comes_when_its_screen_was_left_is_nobodys() -> None:
         screen.close(None)
         await at.sees("nothing was done")
         assert at.fleet.lab.performed == []
+
+
+async def test_undo_is_a_key_of_a_nodes_own_screen_too() -> None:
+    async with at_the_desk((80, 24)) as at:
+        await at.select("h100-001")
+        await at.press(CORDON)
+        await at.confirm("fan swap")
+        await at.ended()
+        await at.select("h100-002")
+        await at.press(OPEN)
+        await at.until(lambda: isinstance(at.app.screen, NodeScreen), "the node's screen")
+        await at.press(UNDO)
+        await at.sees("Undo: there is nothing of ours to undo on it")
+        await at.press(NODE_BACK)
+        await at.select("h100-001")
+        await at.press(OPEN)
+        await at.until(lambda: isinstance(at.app.screen, NodeScreen), "the node's screen")
+        await at.press(UNDO)
+        await at.sees("Uncordon h100-001")
+
+
+async def test_a_fault_is_for_every_marked_node() -> None:
+    async with at_the_desk() as at:
+        await at.mark("h100-001", "h100-002")
+        await at.select("l40s-001")
+        await at.press(FAULT)
+        await at.sees("Break 2 nodes", "xid-79")
+        await at.press("enter")
+        await at.sees("h100-001: xid-79; h100-002: xid-79")
+        assert sorted(at.fleet.desk.injected) == [("xid-79", "h100-001"), ("xid-79", "h100-002")]

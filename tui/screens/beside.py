@@ -13,6 +13,7 @@ from tui import readings
 from tui.screens.choose import Choice, ChooseScreen
 from widgets.columns import SHAPES, SORTS, Column
 from widgets.tones import Tone
+from widgets.wording import counted
 
 if TYPE_CHECKING:
     from tui.screens.drift import Picked
@@ -84,24 +85,26 @@ class Beside:
         fleet.app.push_screen(ChooseScreen("Sort by", choices, chosen), picked)
 
     def fault(self) -> None:
-        """Choose how to break the node under the cursor, on a simulated fleet."""
+        """Choose how to break the marked nodes or the one under the cursor, on a simulated fleet."""
         fleet = self._fleet
-        desk, node = fleet.session.deck.faults, fleet.targets[0]
+        desk, nodes = fleet.session.deck.faults, fleet.targets
         if desk is None:
             return
         choices = [Choice(name, name.replace("_", " "), _FAULT_SAYS.get(name, "")) for name in desk.names] + [
             Choice("mend", "mend", "take every fault back")
         ]
 
+        named = nodes[0].name if len(nodes) == 1 else counted(len(nodes), "node")
+
         def picked(value: str | None) -> None:
             if value:
-                fleet.run_worker(self._break(value, node), group="faults")
+                fleet.run_worker(self._break(value, nodes), group="faults")
 
-        fleet.app.push_screen(ChooseScreen(f"Break {node.name}", choices), picked)
+        fleet.app.push_screen(ChooseScreen(f"Break {named}", choices), picked)
 
-    async def _break(self, fault: str, node: NodeKey) -> None:
-        said = await readings.break_node(self._fleet.session.deck, fault, node)
-        self._fleet.say(said, Tone.NOTE)
+    async def _break(self, fault: str, nodes: tuple[NodeKey, ...]) -> None:
+        said = [await readings.break_node(self._fleet.session.deck, fault, node) for node in nodes]
+        self._fleet.say("; ".join(said), Tone.NOTE)
 
     def _node(self) -> NodeKey:
         """The node under the cursor; of a group or of marks, the first."""

@@ -30,7 +30,7 @@ class NodeScreen(DeckScreen[Verb | None]):
     """Dismissed with the verb that was pressed here, for the fleet screen to ask about; with None to go back."""
 
     PLACE = Place.NODE
-    BINDINGS: ClassVar[list[BindingType]] = bindings_of(Place.NODE, *VERBS, *LOOKS)
+    BINDINGS: ClassVar[list[BindingType]] = bindings_of(Place.NODE, *VERBS, commands.UNDO, *LOOKS)
 
     def __init__(self, session: Session, node: NodeKey) -> None:
         super().__init__(session)
@@ -38,6 +38,7 @@ class NodeScreen(DeckScreen[Verb | None]):
         self.watch_node = NodeWatch(self, session)
         self.deeds = {
             **{command.id: partial(self.dismiss, command.verb) for command in VERBS},
+            commands.UNDO.id: lambda: self.dismiss(Verb.UNCORDON),
             commands.TIMELINE.id: lambda: self.app.push_screen(TimelineScreen(session, node)),
             commands.NODE_BACK.id: lambda: self.dismiss(None),
             commands.GPUS.id: lambda: self.app.push_screen(GpuScreen(session, node)),
@@ -46,7 +47,7 @@ class NodeScreen(DeckScreen[Verb | None]):
         }
 
     def commands(self) -> Iterator[Command]:
-        yield from VERBS
+        yield from (*VERBS, commands.UNDO)
         yield from LOOKS
         yield from super().commands()
 
