@@ -58,3 +58,28 @@ def test_an_acceptance_needs_the_plan_that_was_read_and_is_told_a_month_later(fl
     assert {finding["check"] for finding in verdict["findings"]} >= {"ready", "gpus", "xid", "telemetry"}
     assert verdict["digest"] in fleet.node(NODE)["metadata"]["annotations"]["node.lab/gate"]
     assert word["accepted"]["reason"] == "Prometheus sits on gated nodes"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ACCEPT,
+        ("gate", NODE),
+        ("run", "cordon", NODE, "--reason", "x"),
+        ("provision", "gpu-new", "--category", "a100"),
+        ("resume", "qd-none"),
+    ],
+)
+def test_a_read_only_session_refuses_before_it_asks_for_anything(
+    fleet: Served, arguments: tuple[str, ...]
+) -> None:
+    said = fleet.run("--read-only", *arguments)
+    assert said.code == 3
+    assert "this session is read-only: nothing was done" in said.err
+    assert "--yes" not in said.err
+
+
+def test_a_read_only_session_may_check_and_plan(fleet: Served) -> None:
+    assert fleet.run("--read-only", "gate", NODE, "--check").code in (0, 1, 3)
+    assert "read-only" not in fleet.run("--read-only", "gate", NODE, "--check").err
+    assert fleet.run("--read-only", "plan", "cordon", NODE).code == 0

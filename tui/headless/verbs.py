@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from fleet.errors import Missing, Unreachable
+from fleet.errors import Blocked, Missing, Unreachable
 from fleet.node import NodeKey
 from fleet.observation import NodeSeen
 from fleet.operation import Operation, StepState
@@ -38,11 +38,13 @@ async def plan(deck: Deck, asked: argparse.Namespace) -> int:
 
 async def run(deck: Deck, asked: argparse.Namespace) -> int:
     """`run VERB NODE... --reason TEXT`."""
+    _refuse_read_only(deck)
     return await _run(deck, asked, await _request(deck, asked, Verb(asked.verb), asked.reason))
 
 
 async def provision(deck: Deck, asked: argparse.Namespace) -> int:
     """`provision NAME --category C`."""
+    _refuse_read_only(deck)
     keys = [NodeKey(_only_source(deck), asked.name)]
     options = Options(image=asked.image, category=asked.category)
     return await _run(deck, asked, deck.request(Verb.PROVISION, keys, asked.reason, options))
@@ -56,6 +58,8 @@ async def gate(deck: Deck, asked: argparse.Namespace) -> int:
     if asked.expires is not None and not asked.accept:
         tell("--expires belongs to --accept CHECK; nothing was done")
         return USAGE
+    if not asked.check:
+        _refuse_read_only(deck)
     if looks_at_named_nodes(asked, deck):
         keys = [key_of(deck, name) for name in asked.nodes]
         facts = await deck.readers[deck.sources[0]].read(keys, work=False)
@@ -86,6 +90,7 @@ def _vouching(asked: argparse.Namespace) -> Options:
 
 async def resume(deck: Deck, asked: argparse.Namespace) -> int:
     """`resume OPERATION`: go on where it was cut off."""
+    _refuse_read_only(deck)
     found = {operation.id: operation for operation in await deck.journal.operations()}
     if asked.operation not in found:
         raise Missing("there is no such operation in the journal", about=asked.operation)
@@ -94,6 +99,12 @@ async def resume(deck: Deck, asked: argparse.Namespace) -> int:
         return BLOCKED
     started = await deck.dispatcher.resume(operation)
     return _told(deck, await _follow(deck, started), json=asked.json)
+
+
+def _refuse_read_only(deck: Deck) -> None:
+    """Refuse what a read-only session may not do before anything is asked or read. Raises Blocked."""
+    if deck.dispatcher.read_only:
+        raise Blocked("this session is read-only: nothing was done")
 
 
 async def _request(deck: Deck, asked: argparse.Namespace, verb: Verb, reason: str) -> Request:
