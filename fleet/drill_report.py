@@ -39,7 +39,7 @@ class Checkpoint:
 @dataclass(frozen=True, slots=True)
 class DrillReport:
     """A walk as it ended. `left` is what could not be removed; `removed` what a drill that was killed had left before, and
-    `others` the ground of drills that somebody else walks.
+    `others` the ground of drills that somebody else walks. `unknown` could not be looked for; `made`: there was a ground to remove.
     """
 
     drill: str
@@ -57,6 +57,8 @@ class DrillReport:
     left: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    made: bool = True
 
     @property
     def observed(self) -> bool:
@@ -93,8 +95,11 @@ def text_of_report(report: DrillReport) -> Iterator[str]:
     for line in report.removed:
         yield f"removed from a drill that was killed: {line}"
     yield from (f"another drill: {line}" for line in report.others)
+    yield from (f"NOT KNOWN: {line}" for line in report.unknown)
     yield from (f"STILL THERE: {line}" for line in report.left)
-    if not report.left:
+    if not report.made:
+        yield "nothing of this drill was made"
+    elif not report.left:
         yield "nothing of the drill is left on the cluster"
 
 
@@ -129,6 +134,7 @@ def shape_of_report(report: DrillReport) -> dict[str, object]:
         "left": list(report.left),
         "removed": list(report.removed),
         "others": list(report.others),
+        "unknown": list(report.unknown),
     }
 
 

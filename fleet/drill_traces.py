@@ -27,22 +27,34 @@ class Who(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Traces:
-    """What earlier drills had left: removed by now, still there, and the ground of drills that others walk; all in words."""
+    """What earlier drills had left: removed by now, still there, and the ground of drills that others walk; all in words.
+
+    `unknown` is what could not be looked for.
+    """
 
     removed: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
 
 
-async def leave_no_trace(ground: DrillGround, dispatcher: Dispatcher, node: NodeKey) -> tuple[str, ...]:
-    """Stop what runs on the drill's node and remove the ground. Gives what is left, in words."""
+async def leave_no_trace(
+    ground: DrillGround, dispatcher: Dispatcher, node: NodeKey, *, sure: bool = True
+) -> tuple[str, ...]:
+    """Stop what runs on the drill's node and remove the ground. Gives what is left, in words.
+
+    Not `sure`: whether the ground was made at all is not known. The node is named where an operation was begun on it.
+    """
     while (run := dispatcher.busy(node)) is not None:
         dispatcher.cancel(run.operation.id)
         await asyncio.gather(dispatcher.finished(run.operation.id), return_exceptions=True)
     try:
         return tuple(await ground.clean_up())
     except FleetError as error:
-        return (f"namespace {ground.namespace}, node {node.name}: {error}",)
+        begun = any(node in run.plan.request.nodes for run in dispatcher.runs.values())
+        made = f", node {node.name}" if begun else ""
+        made += "" if sure else ", which may have been made"
+        return (f"namespace {ground.namespace}{made}: {error}",)
 
 
 async def remove_leftovers(ground: DrillGround, journal: Journal, who: Who) -> Traces:
@@ -53,7 +65,7 @@ async def remove_leftovers(ground: DrillGround, journal: Journal, who: Who) -> T
     try:
         found = await ground.leftovers()
     except FleetError as error:
-        return Traces(left=(f"what a killed drill may have left can't be looked for: {error}",))
+        return Traces(unknown=(f"what a killed drill may have left: {error}",))
     for each in found:
         if each.live:
             others.append(f"namespace {each.namespace} and node {each.node}: {each.live}")

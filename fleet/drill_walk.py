@@ -16,7 +16,7 @@ from fleet.drill_report import NOTHING, WATCHED, Checkpoint, DrillReport, Ending
 from fleet.drill_sight import Seen, Sight, judge, sight_of
 from fleet.drill_standing import Phase, Standing, Walker
 from fleet.drill_traces import Traces, leave_no_trace, remove_leftovers
-from fleet.errors import Blocked, Conflict, Denied, FleetError, Rejected
+from fleet.errors import Blocked, Conflict, Denied, FleetError, Garbled, OutcomeUnknown, Rejected
 from fleet.health import Verdict
 from fleet.operation import OperationState
 from fleet.plan import Options, Permission, Request, Verb
@@ -26,6 +26,7 @@ LOOK = timedelta(seconds=0.5)
 """Between two looks at the cluster."""
 
 _FINAL = (Denied, Blocked, Rejected, Conflict)
+_PERHAPS_DONE = (OutcomeUnknown, Garbled, Conflict)
 
 
 class DrillWalk:
@@ -50,7 +51,8 @@ class DrillWalk:
         self._run: OperationRun | None = None
         self._spent: OperationRun | None = None  # ended before the step began, and so no news to it
         self._ran = ""
-        self._made = False
+        self._made = False  # whether there may be a ground to remove,
+        self._sure = False  # and whether there is
         self._again = False
         self._ready = False
         self._turn = asyncio.Lock()
@@ -83,15 +85,15 @@ class DrillWalk:
         await self._prepare()
 
     async def _prepare(self) -> None:
-        before, self._made = self._made, True
+        before, self._made, self._sure = self._made, True, False
         try:
             await self.walker.ground.prepare()
         except FleetError as error:
-            if isinstance(error, (Denied, Rejected)):
-                self._made = before  # what was refused is not there, and can't be left over
+            # What was refused, or sent to nobody, is not there and can't be left over.
+            self._made = before or isinstance(error, _PERHAPS_DONE)
             self._stick(f"the ground can't be made: {error}", error)
             return
-        self._ready = True
+        self._ready = self._sure = True
         self._begin(0)
 
     async def look(self) -> None:
@@ -190,7 +192,9 @@ class DrillWalk:
             ending, why = self._ending()
             self._set(replace(self.at, phase=Phase.LEAVES, doing="removing what the drill made"))
             if self._made:
-                self.left += await leave_no_trace(self.walker.ground, self.walker.dispatcher, self.node)
+                self.left += await leave_no_trace(
+                    self.walker.ground, self.walker.dispatcher, self.node, sure=self._sure
+                )
             self.report = self._report(ending, why)
             self._set(replace(self.at, phase=Phase.OVER, doing=""))
         return self.report
@@ -220,6 +224,8 @@ class DrillWalk:
             left=tuple(dict.fromkeys(self.left)),
             removed=self.traces.removed,
             others=self.traces.others,
+            unknown=self.traces.unknown,
+            made=self._made,
         )
 
     def _over(self) -> OperationRun | None:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from backends.kubernetes.connection import Api
 from backends.kubernetes.drill_ground import KubernetesDrillGround
+from backends.kubernetes.kubeconfig import Access, User
 from backends.simulated.objects import NAMESPACES
 from backends.simulated.serve import Simulation
 from fleet.drill_report import DrillReport, Ending, shape_of_report, text_of_report
 from fleet.drill_standing import Phase
 from fleet.drill_walk import DrillWalk
+from fleet.errors import OutcomeUnknown, Unreachable
 from fleet.operation import OperationState
 from fleet.plan import Options, Request, Verb
-from tests.drilled import Ground, ground
+from tests.drilled import SOURCE, Ground, ground
 from tui.drill_file import load_drill, read_drill
 from tui.exits import UNREACHABLE, code_of
 
@@ -167,6 +171,53 @@ async def test_an_operator_who_may_make_no_ground_is_not_told_that_something_of_
     async with ground(before=deny, stride=FAST) as here:
         report = await alone(here, here.walk(DRILL))
         assert (report.ending, report.left, here.traces()) == (Ending.STUCK, (), [])
+
+
+async def test_a_server_that_can_not_be_reached_leaves_nothing_of_a_drill_and_hides_what_others_left() -> (
+    None
+):
+    async with ground(stride=FAST) as here:
+        access = Access("sim", "http://127.0.0.1:1", user=User(token="anybody"))
+        away = Api(access, source=SOURCE, clock=here.clock, environ={})
+        report = await alone(here, replace(here, api=away).walk(DRILL))
+        await away.close()
+        assert report.ending is Ending.STUCK
+        assert report.left == ()
+        assert len(report.unknown) == 1
+        told = list(text_of_report(report))
+        assert not any(line.startswith("STILL THERE") for line in told)
+        assert any(line.startswith("NOT KNOWN: what a killed drill may have left") for line in told)
+        assert "nothing of this drill was made" in told
+
+
+async def test_what_may_have_been_made_is_said_to_be_only_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def cut_off() -> None:
+        raise OutcomeUnknown("the answer was lost", about="namespaces")
+
+    async def refused() -> tuple[str, ...]:
+        raise Unreachable("connection refused", about="sim")
+
+    async with ground(stride=FAST) as here:
+        walk = here.walk(DRILL)
+        monkeypatch.setattr(walk.walker.ground, "prepare", cut_off)
+        monkeypatch.setattr(walk.walker.ground, "clean_up", refused)
+        report = await alone(here, walk)
+        assert report.left == (
+            f"namespace {report.namespace}, which may have been made: sim: connection refused",
+        )
+
+
+async def test_the_node_is_named_once_it_was_begun_to_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refused() -> tuple[str, ...]:
+        raise Unreachable("connection refused", about="sim")
+
+    async with ground(stride=FAST) as here:
+        walk = here.walk(DRILL)
+        walking = await here.walked_to(walk, 1)
+        walking.cancel()
+        monkeypatch.setattr(walk.walker.ground, "clean_up", refused)
+        report = await walk.leave()
+        assert report.left == (f"namespace {report.namespace}, node {report.node}: sim: connection refused",)
 
 
 async def test_what_can_not_be_removed_is_said_and_found_by_the_next_drill() -> None:

@@ -100,10 +100,10 @@ def _explained(walk: DrillWalk) -> Iterator[LineOf]:
 def _reported(report: DrillReport) -> Iterator[LineOf]:
     for line in text_of_report(report):
         tone = Tone.PLAIN
-        if (line.startswith(("STILL THERE", "  ")) and "NOT observed" in line) or line.startswith(
-            "STILL THERE"
-        ):
+        if line.startswith("STILL THERE") or (line.startswith("  ") and "NOT observed" in line):
             tone = Tone.BAD
+        elif line.startswith("NOT KNOWN"):
+            tone = Tone.WARN
         elif ": observed after" in line:
             tone = Tone.GOOD
         yield [(line, tone)]
