@@ -11,20 +11,20 @@ import asyncio
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from backends.slurm.check_reservations import PREFIX, ask_reserved, by_hand, reserve_argv
-from backends.slurm.closing import reason_of
+from backends.slurm.closing import Change, close, reason_of
 from backends.slurm.commands import SlurmCommands
 from backends.slurm.editing import Look, expect_name
 from backends.slurm.errors import Completed
-from backends.slurm.our_note import REASON_PREFIX
 from backends.slurm.seen import Seen
 from fleet.diagnosis import OUTPUT_LIMIT, Diagnose, Ran
 from fleet.errors import Conflict, FleetError, Missing, Rejected
+from fleet.holder import Hold
 from fleet.node import NodeKey
 from fleet.operation import Progress
-from fleet.plan import NodeFacts, Step
+from fleet.plan import Close, NodeFacts, Step, Verb
 from fleet.ports import Clock
 from fleet.text import clean
 
@@ -92,7 +92,8 @@ class SrunRunner:
             return _ran(done, where, self._clock)
         finally:
             with suppress(FleetError):
-                await asyncio.shield(self._put_back(step, seen.reason, mine=mine))
+                found = "" if seen.note.holds else seen.reason
+                await asyncio.shield(self._put_back(step, found, mine=mine))
 
     async def clean_up(self, step: Step) -> None:
         """See `fleet.ports.CommandRunner.clean_up`. A reservation that is not this operation's is left as it is."""
@@ -103,10 +104,11 @@ class SrunRunner:
         name = step.node.name
         return f"maintenance reservation {PREFIX}{name}, in which it is not drained: {by_hand(name)}"
 
-    async def _put_back(self, step: Step, reason: str, *, mine: bool) -> None:
+    async def _put_back(self, step: Step, found: str, *, mine: bool) -> None:
         """End its jobs, drain the node, and only then give the reservation up. Raises FleetError; it stays closed by either.
 
-        With `mine` the node may be undrained by us also where the reservation is gone by now.
+        `found` is the Reason of a node that none of our holds closed. With `mine` the node may be undrained by us also where the
+        reservation is gone by now.
         """
         name, node = expect_name(step.node.name), step.node
         there = await ask_reserved(self._commands, name)
@@ -117,8 +119,8 @@ class SrunRunner:
             await self._end_jobs(name)
         seen = await self._see(node)
         if not seen.drain:
-            changes = (f"NodeName={name}", "State=DRAIN", f"Reason={_reason(seen, reason, _check_of(step))}")
-            await self._commands.change("scontrol", "update", *changes, about=name)
+            again = _closed_again(seen, found, _check_of(step), self._clock.now())
+            await self._commands.change(*again.argv(), about=name)
         await self._until(node, lambda now: now.drain and not now.busy, "it is not drained and idle again")
         if ours:
             await self._give_up(node)
@@ -186,12 +188,14 @@ def _check_of(step: Step) -> Diagnose:
     return step.action
 
 
-def _reason(seen: Seen, found: str, action: Diagnose) -> str:
-    """Why it is drained again: for whoever holds it, else as it was `found`, else so that a person knows how to go on."""
-    if seen.note.holds:
-        return reason_of(seen.note)
-    says = f"closed before a check of {action.operation} ({action.by}), and held by nobody now: uncordon opens it"
-    return found or clean(f"{REASON_PREFIX}{says}", 240)
+def _closed_again(seen: Seen, found: str, action: Diagnose, now: datetime) -> Change:
+    """DRAIN for whoever holds it, else as it was `found`; else under a hold of its own, which a gate or an uncordon lifts."""
+    if seen.note.holds or found:
+        return Change(seen, seen.note, "DRAIN", found or reason_of(seen.note))
+    says = (
+        f"closed before a check of {action.operation}, and nobody's hold is left on it: gate or uncordon it"
+    )
+    return close(seen, Close(Hold(action.by, says, verb=Verb.GATE.value, since=now)))
 
 
 def _unfit(seen: Seen, facts: NodeFacts, *, reserved: bool) -> str:

@@ -16,24 +16,25 @@ import pytest
 from backends.dcgm_exporter.scrape import DcgmExporterSource
 from backends.diagnostics.runner import DiagnosticsRunner
 from backends.kubernetes.actions import KubernetesWriter
-from backends.kubernetes.check_job import MANAGED
+from backends.kubernetes.check_job import MANAGED, check_job
 from backends.kubernetes.check_runs import JobRunner, leftovers
 from backends.kubernetes.connection import Api
 from backends.kubernetes.kubeconfig import find
 from backends.kubernetes.node_keys import NodeKeys
+from backends.kubernetes.our_keys import OurKeys
 from backends.kubernetes.reader import KubernetesReader
 from backends.simulated.faults import FaultKind, fault
 from backends.simulated.fleet_plan import Story, plan_fleet
 from backends.simulated.objects import EVENTS, JOBS, NAMESPACES, PODS
 from backends.simulated.serve import Simulation, serve
 from fleet.category import Category, CheckPolicy, OnNode
-from fleet.diagnosis import DCGM_DIAG, NCCL, CheckSite
+from fleet.diagnosis import DCGM_DIAG, NCCL, CheckSite, Diagnose
 from fleet.dispatch import Dispatcher
 from fleet.gate import GateChecker
 from fleet.health import GateRecord, Verdict
 from fleet.node import Admission, Node, NodeKey, Stage
 from fleet.operation import Operation, OperationState
-from fleet.plan import ApplyVerdict, Options, Plan, Request, Verb
+from fleet.plan import ApplyVerdict, Options, Plan, Release, Request, Step, Verb
 from fleet.policy import Policy
 from fleet.runner import OperationRun
 from fleet.telemetry_feed import TelemetryFeed
@@ -187,7 +188,7 @@ async def test_a_faulted_gpu_fails_the_diagnostic_and_quarantines(floor: Floor) 
     assert operation.state is OperationState.FAILED
     finding = next(each for each in (await floor.record()).findings if each.check == DCGM_DIAG)
     assert finding.verdict is Verdict.FAIL
-    assert finding.value == "memory: Fail on GPU 3: GPU 3: row_remap found (error 80)"
+    assert finding.value == "software: Fail on GPU 3: GPU 3: row_remap found (error 80)"
     assert finding.clears.startswith("isolating the GPU")
     assert "output " in finding.source
     assert (await floor.seen()).stage is Stage.QUARANTINED
@@ -264,6 +265,67 @@ async def test_killed_half_way_and_resumed_it_makes_no_second_job(floor: Floor) 
     assert len(made) == len(CHECKS)
     assert pod["metadata"]["uid"] not in floor.simulation.store.logs
     assert list(await leftovers(floor.api, SITE, PREFIX)) == []
+
+
+async def cut_off(floor: Floor) -> Operation:
+    """An operation whose program is gone while its first check runs; the next program is the floor's."""
+    await floor.start()
+    await floor.until("Running")
+    await floor.dispatcher.leave()
+    floor.dispatcher = floor.program()
+    (left,) = await floor.journal.operations()
+    return left
+
+
+async def test_resumed_and_cancelled_at_once_nothing_of_it_is_left_and_nothing_of_anothers_is_taken(
+    floor: Floor,
+) -> None:
+    left = await cut_off(floor)
+    check = left.plan.steps[0]
+    assert isinstance(check.action, Diagnose)
+    theirs = replace(check, action=replace(check.action, operation="op-2"))
+    floor.simulation.store.create(
+        JOBS, check_job(theirs, replace(check.action, operation="op-2"), SITE, OurKeys(PREFIX))
+    )
+    await floor.dispatcher.resume(left)
+    floor.dispatcher.cancel(left.id)
+    operation = await floor.dispatcher.finished(left.id)
+    assert (operation.state, operation.says) == (OperationState.CANCELLED, "cancelled")
+    assert [job["metadata"]["labels"][f"{PREFIX}operation"] for job in floor.jobs()] == ["op-2"]
+    assert (await floor.seen()).gate is None
+
+
+async def test_a_node_that_somebody_opened_meanwhile_is_not_run_on_and_the_job_is_taken_away(
+    floor: Floor,
+) -> None:
+    left = await cut_off(floor)
+    writer = KubernetesWriter(floor.api, floor.reader, floor.clock)
+    opens = Step("colleague", floor.node, Release((), open_gate=True), "open it")
+    await writer.perform(await writer.prepare(opens), lambda progress: None)
+    assert (await floor.seen()).admission is Admission.OPEN
+    await floor.dispatcher.resume(left)
+    await floor.dispatcher.finished(left.id)
+    assert floor.jobs() == []
+    assert (await floor.seen()).admission is Admission.OPEN
+
+
+async def test_a_job_that_can_not_be_taken_away_is_named_with_the_command_that_does(floor: Floor) -> None:
+    left = await cut_off(floor)
+    (job,) = floor.jobs()
+    floor.simulation.api.deny("delete", "jobs")
+    await floor.dispatcher.resume(left)
+    floor.dispatcher.cancel(left.id)
+    operation = await floor.dispatcher.finished(left.id)
+    assert operation.state is OperationState.FAILED
+    name = job["metadata"]["name"]
+    assert f"left behind: Job checks/{name}: kubectl delete job -n checks {name} (" in operation.says
+    assert operation.says.endswith("resume it to try again")
+    floor.simulation.api.allow("delete", "jobs")
+    floor.dispatcher = floor.program()
+    (found,) = await floor.journal.operations()
+    await floor.dispatcher.resume(found)
+    assert (await floor.dispatcher.finished(left.id)).state is OperationState.CANCELLED
+    assert floor.jobs() == []
 
 
 async def test_a_pod_that_is_not_placed_is_unknown_with_the_schedulers_words(floor: Floor) -> None:

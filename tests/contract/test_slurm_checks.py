@@ -118,6 +118,7 @@ def floor(lab: SlurmLab, tmp_path: Path) -> Iterator[Floor]:
     for job in lab.command("squeue", "-h", "-o", "%A").split():
         lab.command("scancel", job, check=False)
     lab.scontrol("delete", f"ReservationName={PREFIX}gpu1", check=False)
+    lab.update("gpu1", "Extra=")
     lab.scontrol("update", "NodeName=gpu1", "State=UNDRAIN", check=False)
     lab.node_is("gpu1", "IDLE", without=("DRAIN", "NOT_RESPONDING", "COMPLETING", "MAINT"))
 
@@ -206,8 +207,10 @@ async def test_a_run_that_was_killed_is_ended_and_its_node_drained_again(floor: 
 async def test_a_hold_that_was_lifted_meanwhile_leaves_it_drained_saying_how_to_go_on(floor: Floor) -> None:
     floor.cut_off()
     await floor.runner.clean_up(floor.step("site.wait", "/bin/true"))
-    held = "Reason=quarterdeck: closed before a check of op-1 (oncall@desk), and held by nobody now: uncordon opens it ["
-    assert held in floor.lab.line("gpu1")
+    (hold,) = (await floor.reader.read([floor.key]))[floor.key].node.holds
+    told = "closed before a check of op-1, and nobody's hold is left on it: gate or uncordon it"
+    assert (hold.by, hold.reason) == ("oncall@desk", told)
+    assert f"Reason=quarterdeck: {told} (oncall@desk, gate) [" in floor.lab.line("gpu1")
 
 
 @pytest.mark.parametrize("operation", ["op-2", ""])
