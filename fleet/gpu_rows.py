@@ -136,8 +136,10 @@ class GpuRows:
     def by_node(self, at: datetime | None = None) -> dict[str, tuple[GpuTelemetry, ...]]:
         """Rows of each node in order of GPU and instance. `at` stands for samples that brought no time of their own."""
         nodes: dict[str, list[GpuTelemetry]] = {}
+        for row in self._rows.values():
+            row.at = row.at or at
         for node, row in _one_a_gpu(self._rows):
-            nodes.setdefault(node, []).append(_telemetry(row, at))
+            nodes.setdefault(node, []).append(_telemetry(row))
         return {node: tuple(sorted(rows, key=_order)) for node, rows in nodes.items()}
 
     def _row(self, labels: Labels) -> _Row | None:
@@ -169,15 +171,37 @@ def _one_a_gpu(rows: Mapping[_Key, _Row]) -> Iterator[tuple[str, _Row]]:
     alike: dict[tuple[str, str, str], list[_Row]] = {}
     for (node, gpu, uuid, instance), row in rows.items():
         alike.setdefault((node, uuid or f"number {gpu}", instance), []).append(row)
+    ended = _taken_over(rows)
     for (node, *_), same in alike.items():
-        same.sort(key=lambda row: row.at.timestamp() if row.at is not None else 0.0)
+        same.sort(key=_sampled)
         newest = same.pop()
+        if id(newest) in ended:
+            continue
         for row in reversed(same):
             if row.at == newest.at:
                 yield node, row
             elif row.at is not None and newest.at is not None and newest.at - row.at < _LEFTOVER:
                 newest.take(row)
         yield node, newest
+
+
+def _taken_over(rows: Mapping[_Key, _Row]) -> set[int]:
+    """Identities of the rows whose number another GPU has by now: a card that was replaced, or one that was numbered anew."""
+    holders: dict[tuple[str, str], list[tuple[datetime, str, _Row]]] = {}
+    for (node, gpu, uuid, _), row in rows.items():
+        if gpu and row.at is not None:
+            holders.setdefault((node, gpu), []).append((row.at, uuid, row))
+    return {
+        id(row)
+        for held in holders.values()
+        if len(held) > 1
+        for at, uuid, row in held
+        if any(other != uuid and newer - at >= _LEFTOVER for newer, other, _ in held)
+    }
+
+
+def _sampled(row: _Row) -> float:
+    return row.at.timestamp() if row.at is not None else 0.0
 
 
 def _first(labels: Labels, names: Iterable[str]) -> str:
@@ -239,7 +263,7 @@ def _stronger(metric: str, kept: float, known: float) -> float:
     return max(kept, known)
 
 
-def _telemetry(row: _Row, at: datetime | None) -> GpuTelemetry:
+def _telemetry(row: _Row) -> GpuTelemetry:
     labels, readings = row.labels, row.readings
     values: dict[str, Any] = {name: readings.get(metric) for metric, name in _FIELDS.items()}
     values |= {name: _whole(readings.get(metric)) for metric, name in _WHOLE.items()}
@@ -261,7 +285,7 @@ def _telemetry(row: _Row, at: datetime | None) -> GpuTelemetry:
         nvlinks_up=sum(row.links.values()) if row.links else None,
         nvlinks_down=sum(not up for up in row.links.values()) if row.links else None,
         held_by=holder_of(labels),
-        at=row.at or at,
+        at=row.at,
         **values,
     )
 

@@ -28,8 +28,8 @@ from tests.contract.test_real_prometheus import BLANK, PATIENCE, Pages, WallCloc
 
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("prometheus-scale")]
 
-NODES = [NodeKey("lab", f"lie-{number}") for number in range(1, 9)]
-LIES, TWICE, RENAMED, SWAPPED, GONE, OLD, HELD, COUNTED = (key.name for key in NODES)
+NODES = [NodeKey("lab", f"lie-{number}") for number in range(1, 10)]
+LIES, TWICE, RENAMED, SWAPPED, GONE, OLD, HELD, COUNTED, REPLACED = (key.name for key in NODES)
 
 SCRAPING = """
 global: {{scrape_interval: 1s, scrape_timeout: 1s}}
@@ -44,6 +44,7 @@ scrape_configs:
 - {{job_name: held, metrics_path: /held, static_configs: [{{targets: ["{target}"],
    labels: {{pod: nvidia-dcgm-exporter-x1, namespace: gpu-operator, container: exporter}}}}]}}
 - {{job_name: counted, metrics_path: /counted, static_configs: [{{targets: ["{target}"]}}]}}
+- {{job_name: replaced, metrics_path: /replaced, static_configs: [{{targets: ["{target}"]}}]}}
 """
 FEDERATED = """
 global: {{scrape_interval: 1s, scrape_timeout: 1s}}
@@ -103,6 +104,8 @@ def first_pages() -> dict[str, str]:
         "/old": stamped(healthy(host(OLD), 0), timedelta(seconds=150)),
         "/held": healthy(f'{host(HELD)},pod="train-0",namespace="team",container="main"', 0),
         "/counted": healthy(host(COUNTED), 0, PCIE_REPLAY_COUNTER="900", UNCORRECTABLE_REMAPPED_ROWS="3"),
+        "/replaced": stamped(card(host(REPLACED), 0, "GPU-old", XID_ERRORS="79"), timedelta(seconds=100))
+        + card(host(REPLACED), 0, "GPU-new"),
     }
 
 
@@ -233,6 +236,17 @@ async def test_gpus_that_swap_their_numbers_in_a_reboot_keep_their_faults(path: 
         assert WallClock().now() - node.at > timedelta(0), "as old as what ended, and so unknown when that is"
     else:
         assert (node.gpus_seen, node.power_watts) == (2, 601)
+
+
+async def test_a_card_that_was_replaced_is_counted_once_while_what_told_of_the_old_one_still_stands(
+    path: Path,
+) -> None:
+    (row,) = await path.rows_until(
+        REPLACED, lambda rows: "GPU-old" not in {row.uuid for row in rows} and bool(rows)
+    )
+    assert (row.gpu, row.uuid, row.xid) == ("0", "GPU-new", 0)
+    assert row.at is not None
+    assert WallClock().now() - row.at < timedelta(seconds=60)
 
 
 async def test_a_counter_that_begins_anew_is_what_it_says_and_never_less_than_nothing(path: Path) -> None:

@@ -288,3 +288,46 @@ def test_a_number_is_read_however_its_label_is_written() -> None:
     rows.add(sentinels.GPU_TEMP, {"GPU": "3", "uuid": "GPU-a"}, 50)
     (row,) = rows.by_node(AT)["gpu-1"]
     assert (row.gpu, row.uuid, row.util, row.temp) == ("3", "GPU-a", 10, 50)
+
+
+def numbered(*samples: tuple[int, str, float, int]) -> tuple[GpuTelemetry, ...]:
+    """Rows of samples of one node: (number, UUID, utilisation, seconds ago)."""
+    rows = GpuRows(lambda labels: "gpu-1")
+    for number, uuid, util, ago in samples:
+        labels = {"gpu": str(number), "UUID": uuid}
+        rows.add(sentinels.GPU_UTIL, labels, util, AT - timedelta(seconds=ago))
+    return rows.by_node(AT)["gpu-1"]
+
+
+def test_a_number_that_another_gpu_has_by_now_is_counted_once() -> None:
+    rows = numbered((0, "GPU-a", 100, 5), (1, "GPU-old", 50, 61), (1, "GPU-new", 2, 1))
+    assert [(row.gpu, row.uuid, row.util) for row in rows] == [("0", "GPU-a", 100), ("1", "GPU-new", 2)]
+    node = node_from_gpus(rows, AT)
+    assert (node.gpus_seen, node.at) == (2, AT - timedelta(seconds=5))
+
+
+def test_gpus_that_swapped_their_numbers_are_two_though_both_of_their_series_still_stand() -> None:
+    rows = numbered((0, "GPU-a", 9, 70), (1, "GPU-b", 8, 70), (1, "GPU-a", 1, 2), (0, "GPU-b", 3, 2))
+    assert [(row.gpu, row.uuid, row.util) for row in rows] == [("0", "GPU-b", 3), ("1", "GPU-a", 1)]
+    assert node_from_gpus(rows, AT).at == AT - timedelta(seconds=2)
+
+
+def test_two_gpus_that_lately_shared_a_number_are_both_there() -> None:
+    rows = numbered((1, "GPU-a", 50, 20), (1, "GPU-b", 2, 1))
+    assert {row.uuid for row in rows} == {"GPU-a", "GPU-b"}
+
+
+def test_an_instance_that_fell_silent_is_not_left_out_for_its_siblings() -> None:
+    rows = GpuRows(lambda labels: "gpu-1")
+    for instance, ago in (("1", 90), ("2", 1)):
+        labels = {"gpu": "0", "UUID": "GPU-a", "GPU_I_ID": instance}
+        rows.add(sentinels.FB_USED, labels, 10, AT - timedelta(seconds=ago))
+    assert [row.instance for row in rows.by_node(AT)["gpu-1"]] == ["1", "2"]
+
+
+def test_what_brings_no_time_of_its_own_is_of_now_and_newer_than_what_brings_an_old_one() -> None:
+    rows = GpuRows(lambda labels: "gpu-1")
+    rows.add(sentinels.GPU_UTIL, {"gpu": "3", "UUID": "GPU-a"}, 90, AT - timedelta(seconds=100))
+    rows.add(sentinels.GPU_UTIL, {"gpu": "0", "UUID": "GPU-a"}, 4)
+    (row,) = rows.by_node(AT)["gpu-1"]
+    assert (row.gpu, row.util, row.at) == ("0", 4, AT)
