@@ -60,7 +60,7 @@ class Diagnoses:
             return unknown(
                 check, "it ran before the node's last boot", source=source, at=diagnosed.finding.at
             )
-        return diagnosed.finding
+        return replace(diagnosed.finding, tail=diagnosed.tail)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import textwrap
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -23,6 +25,7 @@ OUTPUT_LIMIT = 1024 * 1024
 
 _TAIL_LINES = 8
 _LINE = 200
+_SAYS = re.compile(r"\w")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +72,11 @@ class Ran:
 
     @property
     def tail(self) -> tuple[str, ...]:
-        """The last lines of the output, cleaned and bounded."""
-        lines = [line for line in self.output[-_TAIL_LINES * 4 * _LINE :].splitlines() if line.strip()]
-        return tuple(clean(line, _LINE) for line in lines[-_TAIL_LINES:])
+        """The last lines of the output, cleaned and bounded; those of brackets and rules alone, which say nothing, are left out."""
+        end = self.output[-_TAIL_LINES * 4 * _LINE :].expandtabs(2)
+        lines = [line for line in end.splitlines() if _SAYS.search(line)]
+        last = textwrap.dedent("\n".join(lines[-_TAIL_LINES:])).splitlines()
+        return tuple(clean(line, _LINE) for line in last)
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,8 @@ class Finding:
     `value` and `threshold` are texts as shown to people; `source` says where the value came from; `at` when it was
     observed; `clears` says what would clear it. `absent`: nobody reports what it reads, and the category does not need it,
     so that it says nothing for or against the node. `final`: waiting changes nothing of it. `accepted` is the word of a person
-    by which an UNKNOWN keeps nothing closed.
+    by which an UNKNOWN keeps nothing closed. `tail` is what an active check printed last, cleaned: kept in the journal, not on the
+    node.
     """
 
     check: str
@@ -76,6 +77,7 @@ class Finding:
     absent: bool = False
     final: bool = False
     accepted: Acceptance | None = None
+    tail: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from fleet.health import Verdict
+from fleet.health import GateRecord, Verdict
 from fleet.journal import Kind, Record
 from fleet.node import NodeKey
 from fleet.node_past import LONGEST
+from fleet.plan import ApplyVerdict
 from fleet.text import clean
 from fleet.timeline import JOURNAL, Entry, EntryKind, Weight
 
@@ -39,6 +40,12 @@ def told_by_journal(records: Iterable[Record], node: NodeKey) -> Iterator[Entry]
             continue
         if record.node in ("", node.name) and record.source in ("", node.source):
             yield _entry(record)
+
+
+def last_verdict(records: Iterable[Record]) -> GateRecord | None:
+    """The newest whole verdict in records that are oldest first; None where they hold none."""
+    actions = [record.step.action for record in records if record.step is not None]
+    return next((action.record for action in reversed(actions) if isinstance(action, ApplyVerdict)), None)
 
 
 def _entry(record: Record) -> Entry:

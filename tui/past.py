@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from fleet.errors import FleetError
-from fleet.journal_past import told_by_journal
+from fleet.health import GateRecord
+from fleet.journal_past import last_verdict, told_by_journal
 from fleet.node import Node, NodeKey
 from fleet.node_past import NODE, told_by_row
 from fleet.offenders import Trail, trail_of
@@ -85,18 +86,20 @@ class Lately:
 
     entries: tuple[Entry, ...] = ()
     record: str = ""
+    judged: GateRecord | None = None  # its last verdict, whole, where this journal has it
 
 
 async def read_lately(deck: Deck, node: NodeKey, most: int = LATEST) -> Lately:
     """From what is known here and the journal; nobody else is asked."""
     now = deck.clock.now()
-    told, trail = list(_here(deck, node)), Trail({})
+    told, trail, judged = list(_here(deck, node)), Trail({}), None
     try:
         for side in _sides(deck, node):
             records = await deck.journal.of_node(side, now - MONTH)
             told += told_by_journal(records, side)
             trail = trail_of(records) if side == node else trail
+            judged = last_verdict(records) if side == node else judged
     except FleetError:
         pass  # the timeline itself says why; the pane shows what is known here
     entries = timeline(node, told, now).entries
-    return Lately(entries[:most], record_of(deck, trail, node))
+    return Lately(entries[:most], record_of(deck, trail, node), judged)

@@ -258,7 +258,7 @@ def chart_rows(width: int) -> int:
 
 
 def gate(view: NodeView) -> list[LineOf]:
-    """The last gate's verdict and its findings, the bad ones first."""
+    """The last gate's verdict and its findings, the bad ones first, each that did not pass with what its check printed last."""
     record, scene = view.row.node.gate, view.scene
     vouched = _vouched(view.row.node, scene)
     if record is None:
@@ -269,6 +269,8 @@ def gate(view: NodeView) -> list[LineOf]:
         lines.append(_finding(finding, scene, record.at))
         if finding.clears:
             lines.append([(f"    clears: {finding.clears}", Tone.MUTED)])
+        if finding.verdict is not Verdict.PASS:
+            lines += [[(f"    {scene.glyphs.bullet} {line}", Tone.MUTED)] for line in finding.tail]
     return lines
 
 

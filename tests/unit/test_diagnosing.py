@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from fleet.category import Category, CheckPolicy, OnNode
-from fleet.diagnosis import Diagnose, Diagnosed, from_evidence, unknown
+from fleet.diagnosis import Diagnose, Diagnosed, Ran, from_evidence, unknown
 from fleet.errors import Denied, FleetError, Rejected, Unreachable
 from fleet.health import Finding, Verdict
 from fleet.holder import Hold, HolderKind
 from fleet.node import Admission, Software, Stage
 from fleet.operation import OperationState, Progress
-from fleet.plan import NodeFacts, Plan, Step, Verb
+from fleet.plan import ApplyVerdict, NodeFacts, Plan, Step, Verb
 from fleet.policy import Policy
 from tests.desk import Desk, Killed
 from tests.fakes import SOURCE, Lab, key, node, request
@@ -318,6 +318,28 @@ async def test_what_ran_before_the_last_boot_is_unknown(desk: Desk, runner: Runn
     operation = await desk.ended()
     assert operation.state is OperationState.FAILED
     assert "it ran before the node's last boot" in operation.outcomes[-1].says
+
+
+async def test_what_it_printed_last_is_in_the_journals_record_of_the_verdict(desk: Desk) -> None:
+    await desk.run(Verb.GATE)
+    actions = [record.step.action for record in desk.journal.written if record.step is not None]
+    (applied,) = [action for action in actions if isinstance(action, ApplyVerdict)]
+    tails = {finding.check: finding.tail for finding in applied.record.findings}
+    assert tails == {"dcgm-diag": ("last line",), "gpus": ()}
+
+
+def test_the_last_lines_of_an_output_are_those_that_say_something_cleaned_and_bounded() -> None:
+    lines = [f"row {number}" for number in range(40)]
+    output = "\n".join(
+        [*lines, "x" * 5000, "\x1b[31mbad\x1b[0m", '  "status": "Fail"', " }", "]", "#", "", "-----"]
+    )
+    tail = Ran(output).tail
+    assert tail[:5] == ("row 35", "row 36", "row 37", "row 38", "row 39")
+    assert tail[-2:] == ("bad", '  "status": "Fail"')
+    assert Ran("\t\tdeep\n\t\t\tdeeper\n\t}").tail == ("deep", "  deeper")
+    assert max(len(line) for line in tail) <= 200
+    assert len(tail) == 8
+    assert Ran("").tail == ()
 
 
 @pytest.mark.parametrize("text", ["", "PASS", "{}", "[]", '{"check": 1, "verdict": "fine", "at": 3}'])

@@ -301,7 +301,13 @@ async def test_a_nodes_records_come_with_the_beginning_and_end_of_what_touched_i
 
 async def test_past_verdicts_are_told_whole_newest_first_with_how_each_ended(path: Path) -> None:
     finding = Finding(
-        "ecc-dbe", Verdict.FAIL, "1 uncorrected on GPU 3", "at most 0 uncorrected", "prometheus", START
+        "ecc-dbe",
+        Verdict.FAIL,
+        "1 uncorrected on GPU 3",
+        "at most 0 uncorrected",
+        "prometheus",
+        START,
+        tail=("GPU 3",),
     )
     verdict = GateRecord(Verdict.FAIL, (finding,), START, "oncall", "d1", "boot-1", "rules-1")
     word = Acceptance("xid", "oncall", "power event", START, START + timedelta(hours=4))

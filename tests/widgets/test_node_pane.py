@@ -85,6 +85,22 @@ def test_failed_findings_come_first_and_unknown_ones_are_not_passed() -> None:
     assert [line.split()[1] for line in lines[1:] if line.split()[0] in "✗?✓"] == ["xid", "links", "ecc"]
 
 
+def test_what_a_failed_check_printed_last_stands_under_what_would_clear_it() -> None:
+    findings = (
+        Finding("dcgm-diag", Verdict.FAIL, "memory: Fail", clears="a reset", tail=("GPU 3: differs", "done")),
+        Finding("nccl-allreduce", Verdict.PASS, "478 GB/s", tail=("# Avg bus bandwidth : 478",)),
+    )
+    record = GateRecord(Verdict.FAIL, findings, NOW)
+    lines = said(node_facts.gate(view(replace(broken(), gate=record)))).splitlines()
+    assert lines[1:] == [
+        "  ✗ dcgm-diag  memory: Fail",
+        "    clears: a reset",
+        "    · GPU 3: differs",
+        "    · done",
+        "  ✓ nccl-allreduce  478 GB/s",
+    ]
+
+
 def test_a_node_that_was_never_gated_says_so() -> None:
     assert "never gated" in said(node_facts.gate(view(node())))
 

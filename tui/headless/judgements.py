@@ -43,7 +43,10 @@ def judgement_lines(record: Record) -> list[str]:
         found = action.record
         tied = ", ".join(part for part in (f"digest {found.digest}", _named("policy", found.policy)) if part)
         unfinished = "" if record.state != "intended" else "; never confirmed as written"
-        return [clean(f"{head}  {_did(action)}{unfinished} ({tied})"), *verdict_lines(record.node, found)]
+        return [
+            clean(f"{head}  {_did(action)}{unfinished} ({tied})"),
+            *verdict_lines(record.node, found, runs=True),
+        ]
     return [clean(f"{head}  {record.node}: {record.step.says if record.step is not None else record.says}")]
 
 

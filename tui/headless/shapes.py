@@ -102,7 +102,10 @@ def acceptance_shape(word: Acceptance) -> Shape:
 
 
 def finding_shape(finding: Finding, judged: datetime | None = None) -> Shape:
-    """One finding. `age_seconds` is how old its value was when it was judged; `absent`: nobody reports it, and nobody needs it."""
+    """One finding. `age_seconds` is how old its value was when it was judged; `absent`: nobody reports it, and nobody needs it.
+
+    `last_lines` are those that an active check printed, as the journal keeps them.
+    """
     age = (judged - finding.at).total_seconds() if judged is not None and finding.at is not None else None
     return {
         "check": finding.check,
@@ -116,6 +119,7 @@ def finding_shape(finding: Finding, judged: datetime | None = None) -> Shape:
         "absent": counts_for_nothing(finding),
         "age_seconds": None if age is None else round(max(age, 0.0), 1),
         "accepted": acceptance_shape(finding.accepted) if finding.accepted else None,
+        "last_lines": list(finding.tail),
     }
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from fleet.health import counts_for_nothing
+from fleet.health import Verdict, counts_for_nothing
 from fleet.text import clean
 
 if TYPE_CHECKING:
@@ -135,15 +135,17 @@ def operation_lines(operation: Operation) -> list[str]:
     return [clean(line) for line in lines]
 
 
-def verdict_lines(name: str, record: GateRecord) -> list[str]:
+def verdict_lines(name: str, record: GateRecord, *, runs: bool = False) -> list[str]:
     """A node's verdict, and under it each finding that did not pass, with its evidence and what would clear it.
 
-    Ages are as of when it was judged; checks whose metric nobody exports or needs share one line.
+    With `runs` also those that passed of checks that ran on the node. Ages are as of when it was judged; checks whose metric
+    nobody exports or needs share one line.
     """
     lines = [f"{name}: {record.verdict.value}"]
     absent = [finding.check for finding in record.findings if counts_for_nothing(finding)]
     for finding in record.findings:
-        if finding.verdict.value == "PASS" or counts_for_nothing(finding):
+        passes = finding.verdict is Verdict.PASS and not (runs and finding.tail)
+        if passes or counts_for_nothing(finding):
             continue
         wants = f", wants {finding.threshold}" if finding.threshold else ""
         source = f" ({_source(finding, record.at)})" if finding.source else ""
@@ -153,8 +155,9 @@ def verdict_lines(name: str, record: GateRecord) -> list[str]:
             lines.append(f"    accepted until {word.until:%Y-%m-%d %H:%M} UTC by {word.by or '?'}{why}")
         if finding.clears and finding.needed:
             lines.append(f"    would be cleared by: {finding.clears}")
+        lines += [f"    | {line}" for line in finding.tail]
     if absent:
-        lines.append(f"  not judged, for nobody exports it or gave a limit: {', '.join(absent)}")
+        lines.append(f"  not judged, for nobody tells it or gave a limit: {', '.join(absent)}")
     return [clean(line) for line in lines]
 
 

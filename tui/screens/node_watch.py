@@ -113,9 +113,14 @@ class NodeWatch:
         return {**seen, **lines}
 
     def _findings(self, node: NodeKey) -> Sequence[Finding]:
-        """What the last gate of this sitting found, passing checks included."""
+        """What the last gate found, passing checks included: of this sitting, else as the journal has the verdict on the node."""
         runs = reversed(list(self._session.deck.dispatcher.runs.values()))
         record = next((run.records[node] for run in runs if node in run.records), None)
+        if record is None and self._lately.judged is not None:
+            row = self._session.deck.store.record(node)
+            kept = row.node.gate if row is not None else None
+            same = kept is not None and kept.digest and kept.digest == self._lately.judged.digest
+            record = self._lately.judged if same else None
         return record.findings if record is not None else ()
 
     def _read(self) -> None:

@@ -21,6 +21,11 @@ def test_only_what_did_not_pass_is_kept() -> None:
     assert read == replace(RECORD, findings=(BAD,))
 
 
+def test_what_a_check_printed_is_not_kept_on_the_node() -> None:
+    text = write_gate(replace(RECORD, findings=(replace(BAD, tail=("GPU 3: row 7 differs",)),)))
+    assert text == write_gate(replace(RECORD, findings=(BAD,)))
+
+
 def test_it_stays_within_its_size_and_keeps_the_failures_first() -> None:
     many = tuple(
         Finding(f"check-{number}", Verdict.UNKNOWN, "v" * 5000, clears="\u00e9" * 5000)

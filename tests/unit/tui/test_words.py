@@ -14,6 +14,7 @@ from fleet.plan import Radius, Verb
 from fleet.policy import Policy
 from fleet.workload import WorkloadId
 from tests.builders import NOW, node, plan, row, telemetry
+from tui.headless.shapes import verdict_shape
 from tui.headless.words import NODE_HEAD, node_words, of_node, plan_lines, verdict_lines
 
 
@@ -59,6 +60,30 @@ def test_a_holds_long_reason_does_not_push_the_table_apart() -> None:
     told = node_words(row(of=node(admission=Admission.CORDONED, holds=(held,))), NOW, Policy())
     assert max(len(cell) for cell in told) == 100
     assert "oncall: the deadline passed" in told[-1]
+
+
+def test_what_a_check_printed_last_is_told_under_it_and_in_the_past_also_of_one_that_passed() -> None:
+    findings = (
+        Finding("ready", Verdict.PASS),
+        Finding("dcgm-diag", Verdict.FAIL, "memory: Fail on GPU 3", clears="a reset", tail=("GPU 3", "done")),
+        Finding("nccl-allreduce", Verdict.PASS, "478 GB/s", tail=("# Avg bus bandwidth : 478",)),
+    )
+    record = GateRecord(Verdict.FAIL, findings, NOW)
+    failed = [
+        "gpu-1: FAIL",
+        "  dcgm-diag FAIL: memory: Fail on GPU 3",
+        "    would be cleared by: a reset",
+        "    | GPU 3",
+        "    | done",
+    ]
+    assert verdict_lines("gpu-1", record) == failed
+    assert verdict_lines("gpu-1", record, runs=True) == [
+        *failed,
+        "  nccl-allreduce PASS: 478 GB/s",
+        "    | # Avg bus bandwidth : 478",
+    ]
+    told = [finding["last_lines"] for finding in verdict_shape(record)["findings"]]
+    assert told == [[], ["GPU 3", "done"], ["# Avg bus bandwidth : 478"]]
 
 
 def test_a_verdict_is_told_with_each_finding_that_did_not_pass() -> None:
