@@ -1,4 +1,4 @@
-"""The two feeds of a cluster, nodes and pods, and what each makes of the objects it is shown.
+"""The feeds of a cluster, nodes and pods, and what each makes of the objects it is shown; a third tells what claims give out.
 
 They share a `Roster`: that a node without pods has no work can be said only once both lists are complete.
 """
@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from random import Random
 
+from backends.kubernetes.claims_feed import ClaimsFeed
 from backends.kubernetes.connection import SILENCE, Api
 from backends.kubernetes.convert import node_of
 from backends.kubernetes.gpu_counts import gpu_counts, sharing_of
@@ -31,8 +32,11 @@ _LIVE_PODS = (("fieldSelector", "status.phase!=Succeeded,status.phase!=Failed"),
 
 def feeds_of(
     api: Api, keys: NodeKeys, *, clock: Clock, chance: Random, silence: timedelta = SILENCE
-) -> tuple[ListWatch[NodeShape], ListWatch[PodShape]]:
-    """The feeds `nodes` and `pods` of a cluster. Nodes are listed first; where pods are denied, nodes go on without them."""
+) -> tuple[ListWatch[NodeShape], ListWatch[PodShape], ClaimsFeed]:
+    """The feeds `nodes` and `pods` of a cluster, and of what claims give out.
+
+    Each is listed after the one before it; where pods are denied, nodes go on without them.
+    """
     roster = Roster()
     nodes = ListWatch(
         api,
@@ -56,7 +60,8 @@ def feeds_of(
         silence=silence,
         after=nodes,
     )
-    return nodes, pods
+    claims = ClaimsFeed(api, roster, clock=clock, chance=chance, after=pods.listed, silence=silence)
+    return nodes, pods, claims
 
 
 class NodesIntake:
@@ -86,10 +91,12 @@ class NodesIntake:
         # One that can't be read is there all the same: it must not be taken for gone.
         self._listed.update(name for name, _ in page.unreadable)
         self._reshared.update(shape.metadata.name for shape in named if self._shares(shape))
-        return [NodeSeen(node_of(shape, self._source, self._keys)) for shape in named]
+        return [NodeSeen(self._roster.offered(node_of(shape, self._source, self._keys))) for shape in named]
 
     def complete(self) -> Iterable[Observation]:
         fresh = self._listed - self._roster.names | self._reshared
+        for gone in self._roster.names - self._listed:
+            self._roster.forget(gone)
         self._roster.names = set(self._listed)
         yield Listed(self._source, frozenset(self._listed))
         yield from self._work(fresh)
@@ -102,9 +109,9 @@ class NodesIntake:
         self._unreadable.pop(name, None)
         names = self._roster.names
         if event.type == "DELETED":
-            names.discard(name)
+            self._roster.forget(name)
             return (NodeGone(NodeKey(self._source, name)),)
-        seen = NodeSeen(node_of(event.shape, self._source, self._keys))
+        seen = NodeSeen(self._roster.offered(node_of(event.shape, self._source, self._keys)))
         reshared = self._shares(event.shape)
         if name in names and not reshared:
             return (seen,)

@@ -14,6 +14,7 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from backends.kubernetes.budgets import BUDGETS, BudgetsByNamespace, by_namespace
+from backends.kubernetes.claims_reader import ClaimsReader
 from backends.kubernetes.connection import Api, Query
 from backends.kubernetes.convert import node_of
 from backends.kubernetes.errors import Expired
@@ -47,6 +48,7 @@ class KubernetesReader:
         self._api = api
         self._keys = keys
         self._slurmd = SlurmdPods.of(keys.policy.joins, api.source)
+        self._claims = ClaimsReader(api, self._list)
 
     @property
     def source(self) -> str:
@@ -80,8 +82,10 @@ class KubernetesReader:
             await asyncio.gather(budgets, return_exceptions=True)
         there = {key: pair for key, pair in zip(wanted, found, strict=True) if pair is not None}
         if len(there) <= FEW:
-            return self._facts_of(there, covers)
-        return await asyncio.to_thread(self._facts_of, there, covers)
+            facts = self._facts_of(there, covers)
+        else:
+            facts = await asyncio.to_thread(self._facts_of, there, covers)
+        return await self._claims.with_claims(facts, {key: pods for key, (_, pods) in there.items()})
 
     async def allowed(self, verbs: Sequence[Verb]) -> Mapping[Verb, Permission]:
         """Whether we may, by access reviews. Raises FleetError."""

@@ -8,14 +8,22 @@ from collections.abc import Sequence
 import msgspec
 
 from backends.kubernetes.check_runs import leftovers
+from backends.kubernetes.claim_shapes import GROUP
+from backends.kubernetes.claims_feed import served
 from backends.kubernetes.connection import Api
+from backends.kubernetes.permissions import Right, refused
 from fleet.diagnosis import CheckSite
-from fleet.errors import Garbled
+from fleet.errors import Denied, Garbled
 from fleet.remark import KnownReleases, Release, Remark
 from fleet.text import clean
 
 KNOWN = KnownReleases("Kubernetes", Release(1, 20), Release(1, 36), "whose API was measured")
 """1.36.2 was measured before this backend was written; 1.20.2 is the one that the backend itself was driven on."""
+_NEEDED = [
+    Right(verb, plural, GROUP)
+    for plural in ("resourceslices", "resourceclaims")
+    for verb in ("list", "watch")
+]
 _RELEASE = re.compile(r"v?(\d{1,3})\.(\d{1,3})")
 
 
@@ -30,7 +38,22 @@ async def examine(api: Api, checks: CheckSite | None = None, prefix: str = "") -
     except msgspec.DecodeError as error:
         raise Garbled(f"its version can't be read: {error}", about=f"{api.source} version") from error
     left = await leftovers(api, checks, prefix) if checks is not None else ()
-    return (judged(api.source, clean(told, 80)), *left)
+    return (judged(api.source, clean(told, 80)), *await _claims(api), *left)
+
+
+async def _claims(api: Api) -> Sequence[Remark]:
+    """That GPUs given out by claims can't be counted, where they may be there and we may not look. Raises FleetError."""
+    try:
+        if not await served(api):
+            return ()
+    except Denied:  # nor does it say whether there are any
+        return ()
+    lacking = await refused(api, _NEEDED)
+    if not lacking:
+        return ()
+    named = ", ".join(f"{right.verb} {right.named}" for right in lacking)
+    says = f"you may not {named}: GPUs that claims give out (DRA) are unknown"
+    return (Remark(f"{api.source} claims", None, says, "apply deploy/kubernetes/quarterdeck-role.yaml anew"),)
 
 
 def judged(source: str, version: str) -> Remark:

@@ -145,7 +145,7 @@ class ListWatch(Generic[Shape]):
             # The server works on the next page while this one is taken in.
             following = asyncio.ensure_future(self._page_after(page.more)) if page.more else None
             try:
-                await _tell(report, await asyncio.to_thread(self._intake.page, page))
+                await tell(report, await asyncio.to_thread(self._intake.page, page))
                 if following is None:
                     break
                 body = await following
@@ -153,7 +153,7 @@ class ListWatch(Generic[Shape]):
                 if following is not None:
                     following.cancel()
                     await asyncio.gather(following, return_exceptions=True)
-        await _tell(report, self._intake.complete())
+        await tell(report, self._intake.complete())
         self._version = page.version
         state.heard(self._intake.note)
 
@@ -229,7 +229,8 @@ class ListWatch(Generic[Shape]):
         return self._backoff.wait()
 
 
-async def _tell(report: Report, observations: Iterable[Observation]) -> None:
+async def tell(report: Report, observations: Iterable[Observation]) -> None:
+    """Report in small batches, with other tasks between them."""
     left = iter(observations)
     while batch := list(islice(left, _BATCH)):
         report(batch)

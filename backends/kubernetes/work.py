@@ -9,9 +9,11 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
+from backends.kubernetes.claims import Claims, Device, Held, Offer, Slices
 from backends.kubernetes.gpu_counts import Sharing
 from backends.kubernetes.pods import PodShape, gpus_of, keeper_of, workload_of
 from backends.kubernetes.slurmd_pods import SlurmdPods
+from fleet.node import Node
 from fleet.text import clean
 from fleet.workload import Keeper, NodeWork, WorkloadId
 
@@ -112,6 +114,22 @@ class WorkIndex:
             gpus_of=tuple(tally.gpus_of[workload] for workload in named),
         )
 
+    def work_by_claims(self, node: str, held: Iterable[Held]) -> NodeWork:
+        """The work on a node whose GPUs claims give out: what is used is what they hold, whatever pods ask for."""
+        work, whole, slices, hosts = self.work(node), 0, 0, 0
+        per_workload: dict[WorkloadId, int] = {}
+        for device in held:
+            if device.kind is Device.MIG:
+                slices += 1
+                continue
+            whole += 1
+            users = [pod for uid in device.pods if (pod := self._held.get(uid)) is not None]
+            hosts += any(pod.host for pod in users)
+            for workload in {pod.workload for pod in users if pod.workload is not None}:
+                per_workload[workload] = per_workload.get(workload, 0) + 1
+        gpus_of = tuple(per_workload.get(workload, 0) for workload in work.workloads)
+        return replace(work, gpus_used=whole, mig_used=slices, host_gpus=hosts, gpus_of=gpus_of)
+
     def claims(self, node: str) -> bool:
         """Whether a pod there has devices by claims alone, which no pod's requests tell of."""
         tally = self._tallies.get(node)
@@ -153,15 +171,19 @@ class WorkIndex:
 
 
 class Roster:
-    """What the two feeds of one source know together: the nodes that are there, and the work on them once it is known.
+    """What the feeds of one source know together: the nodes that are there, and the work on them once it is known.
 
-    A node without pods has no work (zeros) only when the list of pods is complete; until then its work is unknown.
+    A node without pods has no work (zeros) only when the list of pods is complete; until then its work is unknown. `slices` and
+    `claims` are None for as long as either is not known: then what claims give out is unknown too.
     """
 
     def __init__(self) -> None:
         self.names: set[str] = set()
         self.index: WorkIndex | None = None
+        self.slices: Slices | None = None
+        self.claims: Claims | None = None
         self._sharing: dict[str, Sharing] = {}
+        self._uncounted: dict[str, Node] = {}
 
     def shares(self, node: str, sharing: Sharing) -> bool:
         """Note how a node's GPUs are shared. True where that is news, so that its work reads otherwise."""
@@ -172,18 +194,59 @@ class Roster:
             self._sharing[node] = sharing
         return before != sharing
 
+    def offered(self, node: Node) -> Node:
+        """The node as its agent tells of it, with the GPUs that its slices offer where the agent counts none."""
+        name = node.key.name
+        if counts_none(node):
+            self._uncounted[name] = node
+        else:
+            self._uncounted.pop(name, None)
+        return self.seen(name) or node
+
+    def seen(self, name: str) -> Node | None:
+        """A node whose agent counts no GPUs, as `offered` gives it; None of any other."""
+        node = self._uncounted.get(name)
+        return None if node is None else with_offer(node, self._offer(name))
+
+    def forget(self, name: str) -> None:
+        """A node is gone."""
+        self.names.discard(name)
+        self._uncounted.pop(name, None)
+
     def work(self, node: str) -> NodeWork | None:
         """The work on a node, None where it is unknown."""
         return self.work_in(self.index, node)
 
     def work_in(self, index: WorkIndex | None, node: str) -> NodeWork | None:
-        """As `work`, by another index. What GPUs are held by claims is not known: it is not zero."""
+        """As `work`, by another index. What GPUs are held by claims that nobody told is not known: it is not zero."""
         if index is None:
             return None
+        if self.slices is not None and self.claims is not None and self._offer(node) is not None:
+            kinds = self.slices.kinds(node)
+            return index.work_by_claims(node, self.claims.held({pool for pool, _ in kinds}, kinds))
         sharing = self._sharing.get(node, _WHOLE)
         if sharing.claimed and index.claims(node):
             return None
         return as_devices(index.work(node), sharing)
+
+    def _offer(self, node: str) -> Offer | None:
+        """What slices offer on a node whose agent counts no GPUs, once both slices and claims are known."""
+        if self.slices is None or self.claims is None or node not in self._uncounted:
+            return None
+        return self.slices.offer(node)
+
+
+def counts_none(node: Node) -> bool:
+    """Whether no device plugin tells of GPUs on the node, so that they may be given out by claims."""
+    return not node.gpus_allocatable and not node.mig_allocatable
+
+
+def with_offer(node: Node, offer: Offer | None) -> Node:
+    """The node with the GPUs that its slices offer; as it is where there are none, unknown where they are not told whole."""
+    if offer is None:
+        return node
+    capacity = node.gpus_capacity or offer.gpus
+    return replace(node, gpus_capacity=capacity, gpus_allocatable=offer.free, mig_allocatable=offer.mig)
 
 
 def as_devices(work: NodeWork, sharing: Sharing) -> NodeWork:

@@ -14,7 +14,7 @@ from backends.simulated.bodies import grace_period, is_dry
 from backends.simulated.event_view import kept_as, view
 from backends.simulated.list_options import ListOptions
 from backends.simulated.objects import Json, ObjectStore, Stored, timestamp
-from backends.simulated.resources import NAMESPACES, PODS, STORED, Resource
+from backends.simulated.resources import BY_CLAIMS, NAMESPACES, PODS, STORED, Resource
 from backends.simulated.statuses import conflict, not_found
 from fleet.ports import Clock
 
@@ -102,7 +102,7 @@ class Deleter:
         return asked if asked is not None else int(spec.get("terminationGracePeriodSeconds", 30))
 
     def _empty(self, namespace: str) -> None:
-        for resource in STORED:
+        for resource in (*STORED, *BY_CLAIMS):
             if resource.namespaced:
                 for obj in self._store.list(resource, namespace):
                     self._store.delete(resource, obj["metadata"]["name"], namespace)

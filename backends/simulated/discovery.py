@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from backends.simulated.objects import Json
 from backends.simulated.permissions import VERBS
-from backends.simulated.resources import PODS, RESOURCES, Resource, group_versions
+from backends.simulated.resources import BY_CLAIMS, PODS, RESOURCES, Resource, group_versions
 
 _REVIEWS = {
     "authorization.k8s.io": ("SelfSubjectAccessReview", "SelfSubjectRulesReview"),
@@ -29,8 +29,12 @@ VERSION: Json = {
 }
 
 
-def document(path: str, host: str) -> Json | None:
-    """The discovery document at `path`, or None where there is none; `host` is the server's own address."""
+def document(path: str, host: str, *, claims: bool = False) -> Json | None:
+    """The discovery document at `path`, or None where there is none; `host` is the server's own address.
+
+    `claims`: the group of resource claims is served too.
+    """
+    groups = _groups(claims=claims)
     match path.strip("/").split("/"):
         case ["version"]:
             return VERSION
@@ -41,26 +45,27 @@ def document(path: str, host: str) -> Json | None:
             return {
                 "kind": "APIGroupList",
                 "apiVersion": "v1",
-                "groups": [_group(*each) for each in _groups()],
+                "groups": [_group(*each) for each in groups],
             }
         case ["apis", name]:
-            found = [_group(*each) for each in _groups() if each[0] == name]
+            found = [_group(*each) for each in groups if each[0] == name]
             return {"kind": "APIGroup", "apiVersion": "v1", **found[0]} if found else None
         case ["api", "v1"]:
             return _resources("", "v1")
-        case ["apis", name, version] if (name, version) in _groups():
+        case ["apis", name, version] if (name, version) in groups:
             return _resources(name, version)
         case _:
             return None
 
 
-def serves(group: str, version: str) -> bool:
+def serves(group: str, version: str, *, claims: bool = False) -> bool:
     """Whether that group and version exist here."""
-    return (group, version) == ("", "v1") or (group, version) in _groups()
+    return (group, version) == ("", "v1") or (group, version) in _groups(claims=claims)
 
 
-def _groups() -> list[tuple[str, str]]:
-    return [each for each in group_versions() if each[0]] + [(each, "v1") for each in _REVIEWS]
+def _groups(*, claims: bool) -> list[tuple[str, str]]:
+    found = [each for each in group_versions() if each[0]] + [(each, "v1") for each in _REVIEWS]
+    return [*found, (BY_CLAIMS[0].group, BY_CLAIMS[0].version)] if claims else found
 
 
 def _group(name: str, version: str) -> Json:
@@ -71,7 +76,10 @@ def _group(name: str, version: str) -> Json:
 def _resources(group: str, version: str) -> Json:
     named = f"{group}/{version}" if group else version
     rows = [
-        row for each in RESOURCES if (each.group, each.version) == (group, version) for row in _rows(each)
+        row
+        for each in (*RESOURCES, *BY_CLAIMS)
+        if (each.group, each.version) == (group, version)
+        for row in _rows(each)
     ]
     rows += [_review(kind) for kind in _REVIEWS.get(group, ())]
     return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": named, "resources": rows}

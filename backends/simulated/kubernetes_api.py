@@ -57,6 +57,8 @@ class KubernetesApi:
         self.anonymous = anonymous
         self.requests: deque[tuple[str, str]] = deque(maxlen=10_000)
         """Method and path with query of the latest requests, oldest first."""
+        self.serves_claims = False
+        """Whether resource claims and slices are served, as a cluster that gives devices out by them does."""
         self._clock = clock
         self._resources = ResourceRequests(store, clock, random or Random(0))  # noqa: S311  no secret is drawn
         self._routes: list[tuple[str, str, Handler]] = []
@@ -231,14 +233,17 @@ class KubernetesApi:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         if request.path in _HEALTH:
             return web.Response(text="ok")
-        if (found := document(request.path, f"{_HOST}:{self._port}")) is not None:
+        if (found := self._document(request.path)) is not None:
             return json_answer(200, found)
         at = place(request.path)
-        if at is None or not serves(at.group, at.version):
+        if at is None or not serves(at.group, at.version, claims=self.serves_claims):
             return page_not_found()
         if at.group.startswith("auth") and len(at.rest) == 1:
             return await self._review(request, at.rest[0])
         return await self._resource(request, at)
+
+    def _document(self, path: str) -> Json | None:
+        return document(path, f"{_HOST}:{self._port}", claims=self.serves_claims)
 
     async def _resource(self, request: web.Request, at: Place) -> web.StreamResponse:
         asked = target(at)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 
 from backends.simulated.kept_kind import KeptKind
 from backends.simulated.resources import (
+    BY_CLAIMS,
     CONFIGMAPS,
     DAEMONSETS,
     DEPLOYMENTS,
@@ -86,7 +87,7 @@ class ObjectStore:
     def __init__(self, clock: Clock, new_uid: Callable[[], str], history: int = 20_000) -> None:
         self._clock = clock
         self._new_uid = new_uid
-        self._kinds = {resource: KeptKind(history) for resource in STORED}
+        self._kinds = {resource: KeptKind(history) for resource in (*STORED, *BY_CLAIMS)}
         self._pods_by_node: dict[str, dict[str, Stored]] = {}
         self._subscribers: list[Callable[[Event], None]] = []
         self._undelivered: deque[Event] = deque()

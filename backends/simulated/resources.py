@@ -72,7 +72,12 @@ STORED: tuple[Resource, ...] = (
 )
 RESOURCES: tuple[Resource, ...] = (*STORED, EVENTS_V1)
 
-_BY_PATH = {(each.group, each.version, each.plural): each for each in RESOURCES}
+RESOURCESLICES = Resource("resource.k8s.io", "v1", "resourceslices", "ResourceSlice", False, has_status=False)
+RESOURCECLAIMS = Resource("resource.k8s.io", "v1", "resourceclaims", "ResourceClaim", namespaced=True)
+BY_CLAIMS: tuple[Resource, ...] = (RESOURCESLICES, RESOURCECLAIMS)
+"""Kept always, and served only where a cluster is told to: nothing here gives GPUs out by claims by itself."""
+
+_BY_PATH = {(each.group, each.version, each.plural): each for each in (*RESOURCES, *BY_CLAIMS)}
 
 
 def find(group: str, version: str, plural: str) -> Resource | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from backends.simulated.objects import Json
-from backends.simulated.resources import EVENTS, EVENTS_V1, NAMESPACES, NODES, PODS, Resource
+from backends.simulated.resources import EVENTS, EVENTS_V1, NAMESPACES, NODES, PODS, RESOURCESLICES, Resource
 from backends.simulated.statuses import bad_request
 
 Labels = Mapping[str, str]
@@ -31,6 +31,7 @@ _FIELDS: dict[Resource, tuple[str, ...]] = {
         "status.phase",
         "status.podIP",
     ),
+    RESOURCESLICES: ("spec.driver", "spec.nodeName"),
     EVENTS: (
         "involvedObject.apiVersion",
         "involvedObject.fieldPath",

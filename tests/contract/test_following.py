@@ -63,7 +63,7 @@ class Shown:
 
 def shown_by(orchestrator: Orchestrator) -> Shown:
     """The orchestrator, not followed yet."""
-    nodes, pods = feeds_of(orchestrator.api, NodeKeys(), clock=orchestrator.clock, chance=Random(1))  # noqa: S311
+    nodes, pods, _ = feeds_of(orchestrator.api, NodeKeys(), clock=orchestrator.clock, chance=Random(1))  # noqa: S311
     return Shown(orchestrator, nodes, pods)
 
 

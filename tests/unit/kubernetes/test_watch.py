@@ -77,7 +77,7 @@ async def rounds(script: Script) -> AsyncIterator[Rounds]:
     clock = ManualClock()
     async with serving(script) as wire:
         api = Api(Access("east", wire.url), source="east", clock=clock, environ={})
-        nodes, _ = feeds_of(api, NodeKeys(), clock=clock, chance=Random(1))  # noqa: S311
+        nodes, *_ = feeds_of(api, NodeKeys(), clock=clock, chance=Random(1))  # noqa: S311
         try:
             yield Rounds(nodes, clock)
         finally:

@@ -1,0 +1,91 @@
+"""Reads fresh, for plans and checks, which GPUs claims give out on nodes whose agents count none, and which pods have them.
+
+Where the group is not served, or may not be read, such nodes are left as they are: how many GPUs they have is not known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from backends.kubernetes.claim_shapes import CLAIMS, GROUP, SLICES
+from backends.kubernetes.claims import Claims, Slices
+from backends.kubernetes.claims_feed import OF_DRIVER, served
+from backends.kubernetes.connection import Api, Query
+from backends.kubernetes.pods import PodShape
+from backends.kubernetes.work import counts_none, with_offer
+from fleet.errors import Denied, Missing
+from fleet.node import NodeKey
+from fleet.plan import NodeFacts
+
+Lists = Callable[[Any, str, Query], Awaitable[list[Any]]]
+"""A whole list of one kind at a path, in pages."""
+
+
+class ClaimsReader:
+    """What a cluster's reader asks beside nodes and pods. `lists` is the reader's own way to list.
+
+    Whether the group is served is asked once: a cluster that is upgraded meanwhile has such GPUs unknown here until the next start.
+    """
+
+    def __init__(self, api: Api, lists: Lists) -> None:
+        self._api = api
+        self._lists = lists
+        self._group: str | None = None
+
+    async def with_claims(
+        self, facts: Mapping[NodeKey, NodeFacts], pods: Mapping[NodeKey, Sequence[PodShape]]
+    ) -> Mapping[NodeKey, NodeFacts]:
+        """The facts, with what claims tell of those nodes whose agents count no GPUs. Raises FleetError."""
+        asking = [key for key, found in facts.items() if counts_none(found.node)]
+        if not asking:
+            return facts
+        try:
+            group = await self._served()
+            if not group:
+                return facts
+            slices = await self._slices(group, asking)
+            offered = [key for key in asking if slices.offer(key.name) is not None]
+            using = {
+                pod.metadata.namespace or ""
+                for key in offered
+                for pod in pods[key]
+                if pod.spec is not None and pod.spec.resource_claims
+            }
+            claims = await self._claims(group, using)
+        except (Denied, Missing):
+            return facts
+        return {**facts, **{key: _told(facts[key], slices, claims) for key in offered}}
+
+    async def _served(self) -> str:
+        if self._group is None:
+            version = await served(self._api)
+            self._group = f"/apis/{GROUP}/{version}" if version else ""
+        return self._group
+
+    async def _slices(self, group: str, nodes: Sequence[NodeKey]) -> Slices:
+        slices = Slices()
+        of_node = f",spec.nodeName={nodes[0].name}" if len(nodes) == 1 else ""
+        selector = (("fieldSelector", OF_DRIVER + of_node),)
+        slices.put(await self._lists(SLICES, f"{group}/resourceslices", selector))
+        return slices
+
+    async def _claims(self, group: str, namespaces: set[str]) -> Claims:
+        claims = Claims()
+        for namespace in sorted(namespaces):
+            claims.put(await self._lists(CLAIMS, f"{group}/namespaces/{namespace}/resourceclaims", ()))
+        return claims
+
+
+def _told(facts: NodeFacts, slices: Slices, claims: Claims) -> NodeFacts:
+    """One node's facts with its offer, and each of its pods with the devices that it has by claims."""
+    name = facts.node.key.name
+    kinds = slices.kinds(name)
+    held = claims.held({pool for pool, _ in kinds}, kinds)
+
+    def devices(uid: str) -> int:
+        return sum(uid in device.pods for device in held)
+
+    placements = tuple(replace(each, gpus=devices(each.uid) or each.gpus) for each in facts.placements)
+    return replace(facts, node=with_offer(facts.node, slices.offer(name)), placements=placements)
