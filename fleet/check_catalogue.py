@@ -15,6 +15,7 @@ from fleet.diagnosis import DCGM_DIAG, NCCL
 from fleet.health import Verdict
 
 EVIDENCE = "evidence"
+REPLAYS_LIMIT = 5.0
 
 _NODE = "the orchestrator"
 _DCGM = "telemetry"
@@ -297,13 +298,14 @@ _OF_GPUS = (
     ),
     CheckSpec(
         "pcie-replays",
-        "no GPU's PCIe link sends much again",
+        "no GPU's PCIe link sends again much lately",
         "`DCGM_FI_DEV_PCIE_REPLAY_COUNTER`",
         _DCGM,
-        "the limit, of the counter since the driver was loaded; without one not judged",
+        f"at most {REPLAYS_LIMIT:g} in 30 min; a source without a past passes a counter of so many, and more is unknown",
         "public alert rules: more than 5 in 30 minutes",
         "seating the GPU or its riser, then a boot",
-        unit="replays",
+        limit=REPLAYS_LIMIT,
+        unit="replays in 30 min",
         severity=Verdict.WARN,
     ),
     CheckSpec(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from fleet import xid
+from fleet import replays, xid
 from fleet.checks import Check, Scene
 from fleet.gpu_faults import FROM_MEASURES, vbios
 from fleet.gpu_rows import devices, knows
@@ -96,7 +96,13 @@ def _span(span: timedelta) -> str:
     return f"{seconds}s"
 
 
-FROM_TELEMETRY: Mapping[str, Check] = {"telemetry": telemetry, "xid": xids, **FROM_MEASURES, "vbios": vbios}
+FROM_TELEMETRY: Mapping[str, Check] = {
+    "telemetry": telemetry,
+    "xid": xids,
+    **FROM_MEASURES,
+    replays.CHECK: replays.pcie_replays,
+    "vbios": vbios,
+}
 """The checks that telemetry decides, by name."""
 
 

@@ -180,13 +180,6 @@ _MEASURES = (
         worst=min,
     ),
     Measure(
-        "pcie-replays",
-        lambda gpu: gpu.pcie_replays,
-        _count("replays"),
-        _at_most("replays"),
-        limit=_only_declared,
-    ),
-    Measure(
         "recovery-action",
         lambda gpu: gpu.recovery_action,
         _asks,

@@ -19,7 +19,7 @@ from fleet.node import Node, NodeKey
 from fleet.observation import Observation
 from fleet.operation import Effect, Operation, Outcome, Progress
 from fleet.plan import NodeFacts, Permission, SourceIdentity, Step, Verb
-from fleet.telemetry import Alert, GpuTelemetry, NodeTelemetry
+from fleet.telemetry import Alert, GpuTelemetry, NodeTelemetry, Replays
 from fleet.timeline import Entry
 
 Report = Callable[[Sequence[Observation]], None]
@@ -203,6 +203,15 @@ class DatesXids(Protocol):
 
     async def dated(self, name: str, rows: Sequence[GpuTelemetry]) -> Sequence[GpuTelemetry]:
         """The rows of the node that the series call so, each XID with since when, asked now; unknown where that can't be told."""
+        ...
+
+
+@runtime_checkable
+class CountsReplays(Protocol):
+    """A telemetry source that knows how the PCIe replay counters of GPUs went."""
+
+    async def replays(self, name: str, over: timedelta) -> Replays:
+        """The counters of the node that the series call so, from `over` ago up to now. Raises FleetError."""
         ...
 
 

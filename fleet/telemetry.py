@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+
+Samples = Sequence[tuple[datetime, float]]
+"""A counter of one GPU over time, oldest first."""
+
+Replays = Mapping[str, Samples]
+"""The PCIe replay counters of a node's GPUs over time, by UUID (by number where they have none)."""
+
+REPLAYS_OVER = timedelta(minutes=30)
+"""Over which replays are judged: the time of the public alert rules."""
 
 
 @dataclass(frozen=True, slots=True)

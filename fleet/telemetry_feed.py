@@ -7,8 +7,9 @@ it is fresh, and no longer; a source that answers without a node takes its word 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from fleet.errors import Denied, FleetError, Garbled, Throttled
@@ -18,8 +19,8 @@ from fleet.history import NodeHistory, Span
 from fleet.joining import Join, join
 from fleet.node import NodeKey
 from fleet.observation import AlertsSeen, FeedChanged, Observation, TelemetrySeen
-from fleet.ports import Clock, DatesXids, RemembersGpus, Report, TelemetryRead, TelemetrySource
-from fleet.telemetry import Alert, GpuTelemetry, NodeTelemetry
+from fleet.ports import Clock, CountsReplays, DatesXids, RemembersGpus, Report, TelemetryRead, TelemetrySource
+from fleet.telemetry import REPLAYS_OVER, Alert, GpuTelemetry, NodeTelemetry, Replays
 from fleet.trails import Trails
 
 FEED = "gpu"
@@ -33,12 +34,16 @@ _WHY_LIMIT = 3
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """What a gate can know of one node's GPUs, read for it now: their sum, their rows, or `why` there are none."""
+    """What a gate can know of one node's GPUs, read for it now: their sum, their rows, or `why` there are none.
+
+    `replays` are their PCIe replay counters lately, of a source that has a past.
+    """
 
     node: NodeTelemetry | None = None
     gpus: tuple[GpuTelemetry, ...] = ()
     source: str = ""
     why: str = ""
+    replays: Replays = field(default_factory=dict)
 
 
 class TelemetryFeed:
@@ -160,7 +165,15 @@ class TelemetryFeed:
         if not rows:
             return Readings(None, (), name, "no series joins this node")
         times = [row.at for row in rows if row.at is not None]
-        return Readings(node_from_gpus(rows, min(times)) if times else None, rows, name)
+        node = node_from_gpus(rows, min(times)) if times else None
+        return Readings(node, rows, name, replays=await self._replays(key, rows))
+
+    async def _replays(self, key: NodeKey, rows: Sequence[GpuTelemetry]) -> Replays:
+        """The counters lately, where the source has a past; they are left unknown where it can't tell them."""
+        if isinstance(self._source, CountsReplays) and any(row.pcie_replays is not None for row in rows):
+            with contextlib.suppress(FleetError):
+                return await self._source.replays(self.name_of(key), REPLAYS_OVER)
+        return {}
 
     def name_of(self, key: NodeKey) -> str:
         """The name that a node's series have, as far as it is known; else its own."""

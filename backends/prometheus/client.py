@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
-from backends.prometheus import past_xids, queries, ranges, recorded, versions
+from backends.prometheus import past_xids, queries, ranges, recorded, replays, versions
 from backends.prometheus.answers import Answer, Row, Series
 from backends.prometheus.convert import (
     LeftOver,
@@ -33,7 +33,7 @@ from fleet.history import Line, Metric, NodeHistory, Span
 from fleet.joining import NodeNames, host_of, name_in
 from fleet.node import NodeKey
 from fleet.ports import Clock, TelemetryRead
-from fleet.telemetry import Alert, GpuTelemetry
+from fleet.telemetry import Alert, GpuTelemetry, Replays
 from fleet.timeline import Entry
 from fleet.xid import SeverityOf, default_severity
 
@@ -178,6 +178,17 @@ class PrometheusSource:
         except FleetError:
             return unknown
         return self._ages.on_gpus(host, unknown)
+
+    async def replays(self, name: str, over: timedelta) -> Replays:
+        """How the PCIe replay counters of one node's GPUs went from `over` ago up to now, by UUID. Raises FleetError."""
+        known = await self._known()
+        shape = self._shape or (await self._detect(known))[0]
+        host, behind = host_of(name), self._behind
+        end = self._clock.now() - behind
+        asked = replays.of_host(shape, host, self._settings.matchers) if host else ()
+        read = [await self.ask_range(query, end - over, end, replays.STEP) for query in asked]
+        series = [each for found in read for each in found]
+        return await self._threads.call(partial(replays.counted, series, shape, known, host, behind))
 
     async def history(self, name: str, span: Span) -> NodeHistory:
         """One node's GPUs over `span`, up to now. Raises FleetError; a node without series has no lines.

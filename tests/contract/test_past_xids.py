@@ -13,7 +13,8 @@ import pytest
 from backends.prometheus.client import PrometheusSettings, PrometheusSource
 from fleet.drift import Versions
 from fleet.node import NodeKey
-from fleet.telemetry import GpuTelemetry, NodeTelemetry
+from fleet.replays import gained
+from fleet.telemetry import REPLAYS_OVER, GpuTelemetry, NodeTelemetry, Replays
 from fleet.timeline import Entry
 from tests.contract.test_real_prometheus import WallClock, running
 from tests.servers import require
@@ -47,7 +48,20 @@ def lines() -> Iterator[str]:
     for host in ("gpu-1", "gpu-2"):
         for at in range(NOW - 3_600, NOW + 1, 60):
             yield f'DCGM_FI_DEV_FB_USED{{Hostname="{host}",gpu="0",{versions}}} 8 {at}\n'
+    yield "# TYPE DCGM_FI_DEV_PCIE_REPLAY_COUNTER gauge\n"  # a counter's name would have to end in _total
+    for gpu, counter in ((0, climbing), (1, lambda ago: 900), (2, begun_anew)):
+        for at in range(NOW - 3_600, NOW + 1, 60):
+            labels = f'Hostname="gpu-1",gpu="{gpu}",{versions}'
+            yield f"DCGM_FI_DEV_PCIE_REPLAY_COUNTER{{{labels}}} {counter(NOW - at)} {at}\n"
     yield "# EOF\n"
+
+
+def climbing(ago: int) -> int:
+    return 500 - ago // 60
+
+
+def begun_anew(ago: int) -> int:
+    return 800 if ago > 600 else 2
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +119,22 @@ def test_the_versions_beside_the_samples_are_told_for_every_node(prometheus: str
             await source.close()
 
     assert asyncio.run(ask()) == {host: Versions("570.1", "", "96.00") for host in ("gpu-1", "gpu-2")}
+
+
+def test_what_the_replay_counters_gained_lately_is_told_by_gpu(prometheus: str) -> None:
+    async def ask() -> tuple[Replays, Replays]:
+        source = PrometheusSource(PrometheusSettings(prometheus), WallClock(), lambda: NODES)
+        try:
+            return await source.replays("gpu-1", REPLAYS_OVER), await source.replays("gpu-2", REPLAYS_OVER)
+        finally:
+            await source.close()
+
+    told, nobody = asyncio.run(ask())
+    since = WallClock().now() - REPLAYS_OVER - timedelta(minutes=1)
+    gains = {gpu: gained(samples, since) for gpu, samples in told.items()}
+    assert gains["0"] == pytest.approx(29, abs=3)
+    assert (gains["1"], gains["2"]) == (0, 2)
+    assert nobody == {}
 
 
 def test_what_shows_now_is_dated_for_the_fleet_the_table_and_the_gate(prometheus: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -22,7 +22,7 @@ from fleet.health import Acceptance, Finding, Verdict, counts_for_nothing, verdi
 from fleet.node import Condition, Image, Node, Readiness, Software
 from fleet.plan import NodeFacts
 from fleet.policy import Policy
-from fleet.telemetry import GpuTelemetry
+from fleet.telemetry import GpuTelemetry, Replays
 from fleet.telemetry_feed import Readings
 from tests.clocks import START
 from tests.unit.test_gate import GPU, H100, NODE, READY, TELLS_ALL
@@ -32,10 +32,7 @@ CATEGORY = replace(
     H100,
     vbios="96.00.5E.00.01",
     cuda="12.6",
-    checks={
-        "pcie-gen": CheckPolicy(needed=False, limit=5),
-        "pcie-replays": CheckPolicy(needed=False, limit=5),
-    },
+    checks={"pcie-gen": CheckPolicy(needed=False, limit=5)},
 )
 HEALTHY = replace(GPU, **TELLS_ALL)
 NODE_HEALTHY = replace(NODE, conditions=(READY, Condition("HealthCheck", "Passed", bad=False)))
@@ -51,14 +48,22 @@ class Seen:
     both: Mapping[str, Any] = field(default_factory=dict)
     facts: tuple[Finding, ...] = (OPERATOR,)
     rows: int = 2
+    replays: Sequence[float] = ()
+    """The second GPU's PCIe replays, a minute apart up to now; empty where the source has no past."""
 
     def scene(self, category: Any = CATEGORY) -> Scene:
         first = replace(HEALTHY, **self.both)
         second = replace(first, gpu="1", uuid="GPU-b", **self.gpu)
         rows = (first, second)[: self.rows]
-        read = Readings(node_from_gpus(rows, START) if rows else None, rows, "prometheus")
+        summed = node_from_gpus(rows, START) if rows else None
+        read = Readings(summed, rows, "prometheus", replays=self.past())
         node = replace(NODE_HEALTHY, **self.node)
         return Scene(NodeFacts(node, findings=self.facts), category, Policy(), read, START)
+
+    def past(self) -> Replays:
+        first = START - timedelta(minutes=len(self.replays) - 1)
+        samples = [(first + timedelta(minutes=n), value) for n, value in enumerate(self.replays)]
+        return {"GPU-b": samples} if samples else {}
 
 
 def gpu(**changes: Any) -> Seen:
@@ -67,6 +72,11 @@ def gpu(**changes: Any) -> Seen:
 
 def both(**changes: Any) -> Seen:
     return Seen(both=changes)
+
+
+def resending(*counted: float) -> Seen:
+    """The second GPU's counter of PCIe replays, a minute apart up to now."""
+    return Seen(gpu={"pcie_replays": counted[-1]}, replays=counted)
 
 
 def on_node(**changes: Any) -> Seen:
@@ -104,7 +114,7 @@ FAILING: dict[str, Seen] = {
     "nvlink-errors": gpu(nvlink_errors=1),
     "pcie-width": gpu(pcie_width=8),
     "pcie-gen": gpu(pcie_gen=4),
-    "pcie-replays": gpu(pcie_replays=6),
+    "pcie-replays": resending(*range(900, 931)),
     "recovery-action": gpu(recovery_action=1),
     "persistence": gpu(persistence=False),
     "vbios": gpu(vbios="96.00.5E.00.02"),
@@ -117,7 +127,7 @@ EDGE: dict[str, Seen] = {
     "clock-events": gpu(clock_event_reasons=0x107),
     "ecc-sbe": gpu(ecc_sbe_volatile=20_000_000),
     "remapped-rows": gpu(remapped_uncorrectable=512),
-    "pcie-replays": gpu(pcie_replays=5),
+    "pcie-replays": resending(*[900] * 26, 901, 902, 903, 904, 905),
     "pcie-gen": gpu(pcie_gen=5),
     "xid": gpu(xid=43),
     "conditions": conditions(
@@ -281,8 +291,8 @@ def test_a_limit_of_the_category_is_its_own() -> None:
 
 def test_without_a_limit_there_is_nothing_to_judge_by() -> None:
     plain = replace(CATEGORY, checks={})
-    finding = found("pcie-replays", gpu(pcie_replays=900), plain)
-    assert (finding.value, finding.threshold, finding.absent) == ("900 replays", "no limit declared", True)
+    finding = found("pcie-gen", gpu(pcie_gen=4), plain)
+    assert (finding.value, finding.threshold, finding.absent) == ("generation 4", "no limit declared", True)
     assert "limit" in finding.clears
 
 
@@ -442,5 +452,5 @@ def test_the_page_of_the_gate_has_the_table() -> None:
 
 def test_without_a_limit_it_makes_no_difference_how_many_tell() -> None:
     plain = replace(CATEGORY, checks={})
-    for seen in (gpu(pcie_replays=None), both(at=OLD)):
-        assert found("pcie-replays", seen, plain).absent
+    for seen in (gpu(pcie_gen=None), both(at=OLD)):
+        assert found("pcie-gen", seen, plain).absent

@@ -15,7 +15,7 @@ from fleet.history import SPANS, Metric, NodeHistory, Span
 from fleet.node import NodeKey
 from fleet.observation import AlertsSeen, FeedChanged, Observation, TelemetrySeen
 from fleet.ports import TelemetryRead
-from fleet.telemetry import Alert, GpuTelemetry, NodeTelemetry
+from fleet.telemetry import REPLAYS_OVER, Alert, GpuTelemetry, NodeTelemetry, Replays
 from fleet.telemetry_feed import TelemetryFeed
 from tests.clocks import START, ManualClock
 
@@ -403,3 +403,45 @@ async def test_a_gate_is_told_since_when_an_xid_shows() -> None:
     assert [gpu.xid_at for gpu in readings.gpus] == [START - EVERY]
     assert readings.node is not None
     assert (readings.node.xid, readings.node.xid_at) == (79, START - EVERY)
+
+
+@dataclass
+class RememberingSource(Source):
+    """A source that knows how replay counters went; `forgets` where it can't be asked now."""
+
+    forgets: FleetError | None = None
+    counts: float | None = 900
+    asked_for: list[tuple[str, timedelta]] = field(default_factory=list)
+
+    async def by_gpu(self, names: Collection[str]) -> Mapping[str, Sequence[GpuTelemetry]]:
+        rows = await super().by_gpu(names)
+        return {name: [replace(gpu, pcie_replays=self.counts) for gpu in gpus] for name, gpus in rows.items()}
+
+    async def replays(self, name: str, over: timedelta) -> Replays:
+        self.asked_for.append((name, over))
+        if self.forgets is not None:
+            raise self.forgets
+        return {"a": [(START, 900.0)]}
+
+
+async def replays_read(source: RememberingSource) -> Replays:
+    feed = TelemetryFeed(source, lambda: [TWO], source.clock, every=EVERY, fresh=FRESH)
+    readings = await feed.readings(TWO)
+    assert readings.gpus
+    return readings.replays
+
+
+async def test_a_gate_is_told_how_the_replay_counters_went() -> None:
+    source = RememberingSource(ManualClock())
+    assert await replays_read(source) == {"a": [(START, 900.0)]}
+    assert source.asked_for == [("gpu-2", REPLAYS_OVER)]
+
+
+async def test_a_past_that_can_not_be_read_is_unknown_and_the_gpus_are_read_all_the_same() -> None:
+    assert await replays_read(RememberingSource(ManualClock(), forgets=Unreachable("away"))) == {}
+
+
+async def test_nobody_is_asked_for_the_past_of_a_counter_that_is_not_exported() -> None:
+    source = RememberingSource(ManualClock(), counts=None)
+    assert await replays_read(source) == {}
+    assert source.asked_for == []
