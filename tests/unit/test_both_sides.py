@@ -215,6 +215,23 @@ async def test_a_drain_that_fails_half_way_leaves_both_closed_and_both_say_why(d
     assert "Kubernetes prod: cordoned" in left
 
 
+async def test_a_side_that_somebody_opened_under_us_keeps_nothing_of_ours_and_the_other_stays_closed(
+    desk: Machines,
+) -> None:
+    desk.kubernetes.holds["MoveWork"] = asyncio.Event()
+    run = desk.dispatcher.start(await desk.planned(Verb.DRAIN))
+    await desk.kubernetes.reached.wait()
+    desk.kubernetes.change(KUBE, admission=Admission.OPEN)
+    desk.kubernetes.fails["MoveWork"] = Conflict("somebody opened it")
+    desk.kubernetes.holds["MoveWork"].set()
+    ended = await desk.ended(run.operation.id)
+    assert (desk.side(KUBE).admission, desk.side(KUBE).holds) == (Admission.OPEN, ())
+    (hold,) = desk.side(SLURM).holds
+    assert desk.side(SLURM).admission is Admission.CORDONED
+    assert "somebody opened it" in hold.reason
+    assert ended.outcomes[-1].says.endswith("Kubernetes prod: open")
+
+
 async def test_where_kubernetes_cant_be_closed_that_is_said_with_both_truths(desk: Machines) -> None:
     desk.kubernetes.fails["Close"] = Conflict("changed since")
     ended = await desk.does(Verb.DRAIN)
