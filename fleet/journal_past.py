@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from fleet.diagnosis import from_evidence
 from fleet.health import GateRecord, Verdict
 from fleet.journal import Kind, Record
 from fleet.node import NodeKey
@@ -59,6 +60,8 @@ def _entry(record: Record) -> Entry:
         case Kind.OUTCOME if record.evidence in _VERDICTS:
             kind, weight = EntryKind.GATE, _VERDICTS[record.evidence]
             says = f"gate {record.says}"
+        case Kind.OUTCOME if (found := from_evidence(record.evidence)) is not None:
+            says, weight = f"{record.verb}: {record.says}", _VERDICTS[found.finding.verdict.value]
         case Kind.OUTCOME:
             says = f"{record.verb}: " + (f"{record.state}: " if record.state != "done" else "") + record.says
         case Kind.ENDED:

@@ -121,7 +121,7 @@ class Lab:
         return dict.fromkeys(verbs, self.permission)
 
     async def findings(self, facts: NodeFacts, category: Category) -> Sequence[Finding]:
-        return (Finding("gpus", self.verdict, "8", "8", "allocatable"),)
+        return (*facts.findings, Finding("gpus", self.verdict, "8", "8", "allocatable"))
 
     async def prepare(self, step: Step) -> Step:
         return step

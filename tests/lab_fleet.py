@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 
-from fleet.category import Category
+from fleet.category import Category, CheckPolicy
 from fleet.dispatch import Dispatcher
 from fleet.feeds import FeedHealth, FeedState
 from fleet.groups import GroupKey
@@ -22,6 +22,7 @@ from fleet.node import Admission, Condition, Image, Node, NodeKey, Readiness, So
 from fleet.observation import FeedChanged, Listed, NodeGone, NodeSeen, Observation, TelemetrySeen, WorkSeen
 from fleet.plan import Step
 from fleet.policy import Policy
+from fleet.ports import CheckRunner
 from fleet.store import FeedKey, FleetStore
 from fleet.telemetry import GpuTelemetry, NodeTelemetry
 from fleet.workload import Budget, Keeper, NodeWork, Placement, WorkloadId
@@ -37,9 +38,11 @@ FORBIDDEN = Finding(
 )
 
 
-def policy(*, read_only: bool = False) -> Policy:
+def policy(*, read_only: bool = False, checks: Mapping[str, CheckPolicy] | None = None) -> Policy:
     categories = {
-        "h100-train": Category("h100-train", desired_image="ubuntu22-v2", expected_gpus=8),
+        "h100-train": Category(
+            "h100-train", desired_image="ubuntu22-v2", expected_gpus=8, checks=checks or {}
+        ),
         "a100-batch": Category("a100-batch", desired_image="ubuntu22-v2", expected_gpus=8),
         "l40s-infer": Category("l40s-infer", desired_image="ubuntu22-v2", expected_gpus=4),
     }
@@ -99,20 +102,28 @@ class Fleet:
     desk: Desk
     telemetry: dict[NodeKey, NodeTelemetry | None]
     gpus: dict[NodeKey, Sequence[GpuTelemetry]]
+    runner: CheckRunner | None = None
 
     async def open(self) -> Deck:
         return self.deck
 
 
-def lab_fleet(*, read_only: bool = False, settings: Settings | None = None, empty: bool = False) -> Fleet:
-    """Twenty-eight nodes of three categories: most at work, a few with a story."""
+def lab_fleet(
+    *,
+    read_only: bool = False,
+    settings: Settings | None = None,
+    empty: bool = False,
+    checks: Mapping[str, CheckPolicy] | None = None,
+    runner: CheckRunner | None = None,
+) -> Fleet:
+    """Twenty-eight nodes of three categories: most at work, a few with a story. The H100s have the `checks`, done by `runner`."""
     clock, journal, lab = ManualClock(), MemoryJournal(), LiveLab()
     telemetry: dict[NodeKey, NodeTelemetry | None] = {}
     if not empty:
         for node, placements, seen in _nodes(clock):
             lab.add(node, *placements)
             telemetry[node.key] = seen
-    rules = policy(read_only=read_only)
+    rules = policy(read_only=read_only, checks=checks)
     store = FleetStore(rules)
     ids = itertools.count(1)
     dispatcher = Dispatcher(
@@ -123,6 +134,7 @@ def lab_fleet(*, read_only: bool = False, settings: Settings | None = None, empt
         clock=clock,
         policy=rules,
         owner=ME,
+        check_runners={SOURCE: runner} if runner is not None else {},
         capacity=lambda: _capacity(store),
         elsewhere=partial(elsewhere, store),
         changed=lambda run: deck.run_changed(run),
@@ -173,7 +185,7 @@ def lab_fleet(*, read_only: bool = False, settings: Settings | None = None, empt
         faults=desk,
     )
     lab.watch(deck)
-    return Fleet(lab, clock, journal, deck, desk, telemetry, gpus)
+    return Fleet(lab, clock, journal, deck, desk, telemetry, gpus, runner)
 
 
 def _capacity(store: FleetStore) -> dict[str, tuple[int, int, int, int]]:

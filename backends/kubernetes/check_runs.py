@@ -42,7 +42,7 @@ class _Watch:
     until: float
     given_up: float
     says: str = ""
-    lasts: str = ""  # for how long it runs, and may run
+    lasts: str = ""  # for how long it runs, and may run: `95 s of at most 15 min, `
 
 
 class JobRunner:
@@ -146,7 +146,7 @@ class JobRunner:
             if self._clock.monotonic() >= watch.given_up:
                 why = f"it did not end in {minutes(whole)}: {watch.says}"
                 return Ran(why=why, where=where, at=self._clock.now())
-            progress(Progress(step.id, step.node, f"{action.check}: {watch.says}{watch.lasts}"))
+            progress(Progress(step.id, step.node, f"{action.check}: {watch.lasts}{watch.says}"))
             await self._clock.sleep(LOOK)
 
     async def _looked(self, step: Step, action: Diagnose, where: str, watch: _Watch) -> Ran | None:
@@ -165,7 +165,7 @@ class JobRunner:
         if pod is not None and pod.phase == "Running":
             since = pod.began
             runs = f"{minutes(max(self._clock.now() - since, timedelta(0)))} of " if since else ""
-            watch.lasts = f", {runs}at most {minutes(action.deadline)}"
+            watch.lasts = f"{runs}at most {minutes(action.deadline)}, "
             watch.says = f"running as {pod.metadata.name}"
             watch.until = watch.given_up
             return None

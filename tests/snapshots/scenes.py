@@ -14,8 +14,9 @@ from fleet.observation import FeedChanged, LastKnown, TelemetrySeen
 from fleet.operation import Progress, Waiting
 from tests.driver import Driver, at_the_desk
 from tests.fakes import SOURCE
-from tests.snapshots import gate_scenes
+from tests.snapshots import check_scenes, gate_scenes
 from tests.snapshots.batch_scenes import batch_fleet, confirm_requeue
+from tests.snapshots.check_scenes import check_fleet
 from tests.snapshots.past_scenes import PAST_WALKS
 from tui.commands import (
     AUDIT,
@@ -219,6 +220,10 @@ WALKS: Mapping[str, Walk] = {
     "gate-vouched": gate_scenes.gate,
     "gate-verdict": gate_scenes.verdict,
     "gate-flagged": gate_scenes.flagged,
+    "check": check_scenes.planned,
+    "check-running": check_scenes.running,
+    "check-ended": check_scenes.ended,
+    "check-verdict": check_scenes.verdict,
     "drain": confirm_drain,
     "requeue": confirm_requeue,
     "reimage": confirm_reimage,
@@ -243,6 +248,7 @@ WALKS: Mapping[str, Walk] = {
 async def scene(name: str, size: tuple[int, int], theme: str) -> AsyncIterator[Driver]:
     """The dashboard at the end of a walk, with nothing that blinks."""
     fleet = batch_fleet(theme) if name == "requeue" else None
+    fleet = check_fleet(theme) if name.startswith("check") else fleet
     async with at_the_desk(size, fleet=fleet, settings=Settings(theme=theme)) as at:
         await WALKS[name](at)
         for line in at.app.screen.query(Input):

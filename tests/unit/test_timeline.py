@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from fleet.diagnosis import Diagnosed, as_evidence
 from fleet.flag import Flag
 from fleet.health import Acceptance, Finding, GateRecord, Repair, Verdict
 from fleet.holder import Hold, HolderKind
@@ -145,6 +146,19 @@ def test_the_journal_tells_an_operation_with_its_plan_its_steps_and_its_end() ->
         (EntryKind.GATE, "gate FAIL: gpus"),
         (EntryKind.OPERATION, "drain ended: 1 of 1 nodes failed"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "weight"),
+    [(Verdict.PASS, Weight.GOOD), (Verdict.FAIL, Weight.BAD), (Verdict.UNKNOWN, Weight.NOTE)],
+)
+def test_a_check_that_ran_weighs_what_it_found_though_its_step_is_done(
+    verdict: Verdict, weight: Weight
+) -> None:
+    evidence = as_evidence(Diagnosed(Finding("dcgm-diag", verdict, "as told")))
+    here: dict[str, Any] = {"node": "gpu-001", "source": "demo", "step_id": "1", "state": "done"}
+    (entry,) = told_by_journal([record(Kind.OUTCOME, says="dcgm-diag told", evidence=evidence, **here)], KEY)
+    assert (entry.kind, entry.says, entry.weight) == (EntryKind.OPERATION, "drain: dcgm-diag told", weight)
 
 
 def test_states_that_move_together_are_one_line() -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import VerticalScroll
+from textual.content import Content
 
+from fleet.diagnosis import Diagnose, from_evidence
 from fleet.operation import Operation, Progress, StepState
+from fleet.plan import Step
 from fleet.runner import OperationRun
 from tui import commands, running
 from tui.command import Place
@@ -16,9 +20,10 @@ from tui.messages import RunsChanged
 from tui.screens.base import DeckScreen, bindings_of
 from tui.session import Session
 from widgets.glyphs import Glyphs
-from widgets.lines import LineOf, Piece, plain, text_of
+from widgets.lines import LineOf, Piece, plain, safe, text_of, wrapped
+from widgets.node_facts import VERDICT_TONES
 from widgets.operation_lines import wait_line
-from widgets.sheet import TextSheet
+from widgets.sheet import Sheet, TextSheet
 from widgets.tones import Tone
 
 _TONES = {
@@ -30,6 +35,21 @@ _TONES = {
     StepState.UNKNOWN: Tone.BAD,
     StepState.CANCELLED: Tone.WARN,
 }
+
+
+class _Steps(Sheet):
+    """The steps, each wrapped below itself."""
+
+    def __init__(self) -> None:
+        super().__init__(id="steps")
+        self._lines: Sequence[LineOf] = ()
+
+    def show(self, lines: Sequence[LineOf]) -> None:
+        self._lines = lines
+        self.redraw()
+
+    def draw(self, width: int) -> Content:
+        return text_of(part for line in self._lines for part in wrapped(safe(line), width))
 
 
 class OperationScreen(DeckScreen[None]):
@@ -46,7 +66,7 @@ class OperationScreen(DeckScreen[None]):
     def compose(self) -> ComposeResult:
         yield TextSheet(classes="title")
         with VerticalScroll(classes="page"):
-            yield TextSheet(id="steps")
+            yield _Steps()
         yield from self.compose_foot()
 
     def on_mount(self) -> None:
@@ -75,9 +95,7 @@ class OperationScreen(DeckScreen[None]):
         ]
         self.query_one(".title", TextSheet).show(text_of(head))
         says: list[LineOf] = [[plain(operation.says)], []] if operation.says else []
-        self.query_one("#steps", TextSheet).show(
-            text_of(says + operation_steps(operation, run, self.session))
-        )
+        self.query_one(_Steps).show(says + operation_steps(operation, run, self.session))
 
 
 def _why(reason: str) -> str:
@@ -93,11 +111,17 @@ def operation_steps(operation: Operation, run: OperationRun | None, session: Ses
         lines.append([(node.node.name, Tone.STRONG), (f"  {node.found}", Tone.MUTED)])
         lines += [[(f"    already: {so}", Tone.MUTED)] for so in node.already]
         for step in node.steps:
-            state = operation.step_state(step.id)
-            line: list[Piece] = [(f"  {_sign(state, session.glyphs)} ", _TONES[state]), plain(step.says)]
-            outcome = outcomes.get(step.id)
+            state, outcome = operation.step_state(step.id), outcomes.get(step.id)
+            sign, tone = _sign(state, session.glyphs), _TONES[state]
+            found = from_evidence(outcome.evidence) if outcome is not None and _has_run(step, state) else None
+            if found is not None:  # done, whatever it found: what it found is what is to be seen
+                sign, tone = (
+                    session.glyphs.verdict(found.finding.verdict),
+                    VERDICT_TONES[found.finding.verdict],
+                )
+            line: list[Piece] = [(f"  {sign} ", tone), plain(step.says)]
             if outcome is not None and outcome.says != step.says:
-                line.append((f"  {session.glyphs.arrow} {outcome.says}", _TONES[outcome.state]))
+                line.append((f"  {session.glyphs.arrow} {outcome.says}", tone))
             lines.append(line)
             progress = run.progress.get(node.node) if run is not None else None
             if progress is not None and progress.step_id == step.id and state is StepState.INTENDED:
@@ -108,6 +132,10 @@ def operation_steps(operation: Operation, run: OperationRun | None, session: Ses
         lines += [[(f"  {session.glyphs.note} {each.says}", _TONES[each.state])] for each in extra]
         lines.append([])
     return lines
+
+
+def _has_run(step: Step, state: StepState) -> bool:
+    return isinstance(step.action, Diagnose) and state is StepState.DONE
 
 
 def _sign(state: StepState, glyphs: Glyphs) -> str:

@@ -152,10 +152,10 @@ async def test_a_run_that_never_ends_is_given_up() -> None:
 @pytest.mark.parametrize(
     ("state", "says"),
     [
-        ({"running": {"startedAt": "2026-03-01T02:58:00Z"}}, "running as p, 2 min of at most 10 min"),
-        ({"running": {"startedAt": "2027-01-01T00:00:00Z"}}, "running as p, 0 s of at most 10 min"),
-        ({"running": {"startedAt": "soon"}}, "running as p, at most 10 min"),
-        ({}, "running as p, at most 10 min"),
+        ({"running": {"startedAt": "2026-03-01T02:58:00Z"}}, "2 min of at most 10 min, running as p"),
+        ({"running": {"startedAt": "2027-01-01T00:00:00Z"}}, "0 s of at most 10 min, running as p"),
+        ({"running": {"startedAt": "soon"}}, "at most 10 min, running as p"),
+        ({}, "at most 10 min, running as p"),
     ],
 )
 async def test_a_check_that_runs_says_for_how_long_by_the_containers_own_word(state: Json, says: str) -> None:
