@@ -129,7 +129,7 @@ class Endings:
         release = Release(
             operations=(self.plan.request.operation,), stage=self._stage_when_opened(step), as_it_stands=True
         )
-        says = f"somebody opened {step.node.name}: leave it so, with nothing of ours on it"
+        says = f"take our hold off {step.node.name}, which somebody opened"
         ending = replace(step, id=f"{step.node}/let-go", action=release, says=says)
         outcome = await self.performer.ended(await self.performer.attempt(ending, ending=True))
         if outcome.state not in ENDED_WELL:

@@ -93,6 +93,17 @@ async def test_a_node_that_somebody_opened_meanwhile_is_left_to_them(desk: Desk)
     assert (desk.lab.node().admission, desk.lab.node().image.running) == (Admission.OPEN, "v1")
 
 
+async def test_a_node_that_somebody_opened_meanwhile_keeps_nothing_of_ours(desk: Desk) -> None:
+    await desk.start_and_hold(Verb.DRAIN, "MoveWork")
+    await desk.dispatcher.leave()
+    desk.lab.holds.clear()
+    desk.lab.change(key("gpu-1"), admission=Admission.OPEN)
+    ended = await desk.resumed()
+    assert ended.state is OperationState.FAILED
+    found = desk.lab.node()
+    assert (found.admission, found.holds, found.stage) == (Admission.OPEN, (), Stage.IN_SERVICE)
+
+
 async def test_a_node_that_only_has_the_same_name_is_left_alone(desk: Desk) -> None:
     await desk.start_and_hold(Verb.RETIRE, "MoveWork")
     await desk.dispatcher.leave()
