@@ -54,6 +54,7 @@ def plan_machine(request: Request, key: NodeKey, tie: Tie, ground: Ground, plan_
     slurm = tie.sides[0].source
     facts = {key: mine, twin: other}
     sides = _own_grounds(request, facts) if request.verb is Verb.UNCORDON else facts
+    ground = _checked_by_slurm(tie, ground)
     shares = {side: plan_side(side, replace(ground, facts=sides)) for side in tie.sides}
     said = {side: kind_of(side, slurm) for side in tie.sides}
     if request.verb is Verb.UNCORDON:
@@ -119,15 +120,15 @@ def _in_order(request: Request, tie: Tie, shares: Mapping[NodeKey, NodePlan]) ->
 
 
 def _gate(request: Request, tie: Tie, shares: Mapping[NodeKey, NodePlan]) -> tuple[Step, ...]:
-    """What is vouched for on either side, then one check of both."""
+    """What is vouched for on either side and what is run on Slurm's, then one check of both."""
     shown = shares[tie.shown]
     others = [
         step
-        for side, share in shares.items()
+        for share in shares.values()
         for step in share.steps
-        if not isinstance(step.action, Check)
-        and not (isinstance(step.action, Diagnose) and side != tie.sides[0])  # Slurm's side has the GPUs
+        if not isinstance(step.action, Check | Diagnose)
     ]
+    others += _run_once(tie, shares)
     checks = [
         replace(
             step,
@@ -138,6 +139,22 @@ def _gate(request: Request, tie: Tie, shares: Mapping[NodeKey, NodePlan]) -> tup
         if isinstance(step.action, Check)
     ]
     return (*others, *checks)
+
+
+def _run_once(tie: Tie, shares: Mapping[NodeKey, NodePlan]) -> list[Step]:
+    """The active checks that either side's category asks for, each once and on Slurm's side (`fleet.machine_diagnosing`)."""
+    slurm, found = tie.sides[0], dict[str, Step]()
+    for side in tie.sides:
+        for step in shares[side].steps:
+            if isinstance(step.action, Diagnose):
+                found.setdefault(step.action.check, replace(step, node=slurm))
+    return list(found.values())
+
+
+def _checked_by_slurm(tie: Tie, ground: Ground) -> Ground:
+    """The ground where a check of either side is kept from being run by what keeps Slurm's from it, and by nothing else."""
+    slurm, kubernetes = (side.source for side in tie.sides)
+    return replace(ground, no_checks={**ground.no_checks, kubernetes: ground.no_checks.get(slurm, "")})
 
 
 def _phase(action: Action, side: int) -> int:

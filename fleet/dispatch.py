@@ -121,14 +121,15 @@ class Dispatcher:
         return replace(found, elsewhere=self._elsewhere(work, request.nodes)) if work else found
 
     async def _no_checks(self, request: Request, ground: Ground) -> Mapping[str, str]:
-        """Why no active check may be run, by each source of a node whose category asks for one."""
+        """Why no active check may be run, by each source where one is to be: a machine's are run by Slurm."""
         if request.verb not in _GATES or request.options.check_only:
             return {}
         found = {**ground.facts, **ground.twins}
         of = {key: facts.node.category for key, facts in found.items()}
         if request.verb is Verb.PROVISION:
             of = dict.fromkeys(request.nodes, request.options.category or "")
-        asking = {key.source for key, name in of.items() if asked(self._policy.category(name))}
+        runs = {side: tie.sides[0] for tie in ground.ties.values() if not tie.says for side in tie.sides}
+        asking = {runs.get(key, key).source for key, name in of.items() if asked(self._policy.category(name))}
         return {source: await self._no_check_in(source) for source in sorted(asking)}
 
     async def _no_check_in(self, source: str) -> str:

@@ -11,6 +11,7 @@ from fleet.errors import Missing
 from fleet.gpu_checks import FROM_TELEMETRY
 from fleet.health import Finding, GateRecord, Verdict, verdict_of
 from fleet.machine import without_carried
+from fleet.machine_diagnosing import category_of_side
 from fleet.machine_steps import still_shut
 from fleet.node import Admission, NodeKey
 from fleet.operation import Outcome, StepState
@@ -26,10 +27,9 @@ class MachineChecking(Checking):
     async def look(self, step: Step, check: Check) -> tuple[NodeFacts, tuple[Finding, ...]]:
         """The machine: the shown side's facts with both sides' holds, closed where either is. Raises FleetError."""
         found = await self._both(check)
-        findings = [
-            tuple(await self.checker.findings(facts, self.policy.category(facts.node.category)))
-            for facts in found.values()
-        ]
+        own = {side: self.policy.category(facts.node.category) for side, facts in found.items()}
+        judged = {side: category_of_side(side, check.sides[-1], own) for side in found}
+        findings = [tuple(await self.checker.findings(facts, judged[side])) for side, facts in found.items()]
         shown = found[step.node]
         every = [hold for facts in found.values() for hold in facts.node.holds]
         holds = tuple({(hold.by, hold.operation, hold.verb, hold.reason): hold for hold in every}.values())

@@ -20,6 +20,7 @@ from fleet.journal import Kind, Record
 from fleet.leavings import Leavings, begun, left_behind
 from fleet.lock import LOCKED, Locks
 from fleet.machine_checking import MachineChecking
+from fleet.machine_diagnosing import MachineDiagnosing
 from fleet.machine_endings import MachineEndings
 from fleet.machine_steps import MachineSteps
 from fleet.node import NodeKey
@@ -192,7 +193,7 @@ class OperationRun:
             reader=reader,
             performer=performer,
             checking=self._checking(Checking, reader, performer),
-            diagnosing=self._diagnosing(reader, performer),
+            diagnosing=Diagnosing(*self._to_diagnose(reader, performer)),
             endings=Endings(reader, performer, self.plan, node),
             plan=self.plan,
             node=node,
@@ -213,7 +214,7 @@ class OperationRun:
             reader=reader,
             performer=performer,
             checking=self._checking(MachineChecking, reader, performer),
-            diagnosing=self._diagnosing(reader, performer),
+            diagnosing=MachineDiagnosing(*self._to_diagnose(reader, performer), sides=node.sides),
             endings=MachineEndings(reader, performer, self.plan, node),
             plan=self.plan,
             node=node,
@@ -230,10 +231,13 @@ class OperationRun:
         checker = WithDiagnoses(bench.checker, self._diagnoses)
         return kind(reader, checker, bench.clock, bench.policy, performer, self.records.__setitem__)
 
-    def _diagnosing(self, reader: Reader, performer: Performer) -> Diagnosing:
+    def _to_diagnose(
+        self, reader: Reader, performer: Performer
+    ) -> tuple[Reader, Leavings, Clock, Policy, Performer, Diagnoses]:
+        """What active checks work with."""
         bench = self._bench
         leavings = Leavings(bench.check_runners, performer, dict(self._states))
-        return Diagnosing(reader, leavings, bench.clock, bench.policy, performer, self._diagnoses)
+        return reader, leavings, bench.clock, bench.policy, performer, self._diagnoses
 
     def _reap(self) -> None:
         """Take in what ended. A journal that fails stops every node where it is: nothing more can be written down."""

@@ -247,8 +247,8 @@ class Orchestrator:
         await self.until_running(key, app, 1)
         return app
 
-    async def bare_pod(self, key: NodeKey, space: str, name: str = "alone") -> str:
-        """A pod without a controller. Waits until it runs."""
+    async def bare_pod(self, key: NodeKey, space: str, name: str = "alone", *, gpus: int = 0) -> str:
+        """A pod without a controller, with GPUs where they are asked for. Waits until it runs."""
         manifest = {
             "apiVersion": "v1",
             "kind": "Pod",
@@ -258,7 +258,7 @@ class Orchestrator:
                 "labels": {"app": name},
                 "annotations": {"sim.node.lab/stops-in": "1"},
             },
-            "spec": pod_spec(key),
+            "spec": pod_spec(key, gpus=gpus),
         }
 
         async def taken() -> bool:
@@ -348,7 +348,7 @@ class Orchestrator:
             return
 
 
-def pod_spec(key: NodeKey, *, scratch: bool = False) -> Json:
+def pod_spec(key: NodeKey, *, scratch: bool = False, gpus: int = 0) -> Json:
     """A pod that may run on one node only, stops within a second, and tolerates KWOK's taint and no other."""
     spec: Json = {
         "nodeSelector": {"kubernetes.io/hostname": key.name},
@@ -356,6 +356,8 @@ def pod_spec(key: NodeKey, *, scratch: bool = False) -> Json:
         "terminationGracePeriodSeconds": 2,
         "containers": [{"name": "main", "image": "registry.k8s.io/pause:3.10"}],
     }
+    if gpus:
+        spec["containers"][0]["resources"] = {"limits": {"nvidia.com/gpu": str(gpus)}}
     if scratch:
         spec["volumes"] = [{"name": "scratch", "emptyDir": {}}]
     return spec

@@ -6,6 +6,7 @@ The command line runs in processes of its own; what each orchestrator then says 
 from __future__ import annotations
 
 import getpass
+import json
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from backends.slurm.check_reservations import PREFIX
 from tests.journeys.served import Said, Served, quarterdeck, serve
 from tests.journeys.test_slurm import until_told
 from tests.slurm_lab import SlurmLab, slurm_lab
@@ -220,6 +222,47 @@ def test_a_cancelled_drain_opens_both_again(site: Site) -> None:
     site.lab.until(lambda: not site.drained(7), "Slurm has it back")
     assert site.lab.job_state(job) == "RUNNING"
     site.lab.cancel(job)
+
+
+CHECK = """
+[category."*".checks.site.links]
+needed = true
+command = ["{folder}/links"]
+"""
+LINKS = "#!/bin/sh\n[ ! -s FOLDER/slow ] || sleep 300\necho all links up\n"
+
+
+def test_a_check_runs_in_slurm_and_cancelled_leaves_both_closed_with_nothing_of_it(
+    site: Site, tmp_path: Path
+) -> None:
+    tmp_path.chmod(0o755)
+    links = tmp_path / "links"
+    links.write_text(LINKS.replace("FOLDER", str(tmp_path)))
+    links.chmod(0o755)
+    (tmp_path / "slow").write_text("yes")
+    site.config.write_text(site.config.read_text() + CHECK.replace("{folder}", str(tmp_path)))
+    site.does("run", "drain", "gpu3", "--reason", "dust", "--yes")
+    with site.start("gate", "gpu3", "--yes") as gating:
+        site.lab.until(lambda: "ALLOCATED" in site.lab.states("gpu3"), "the check runs")
+        waiting = site.lab.submit("gpu3")
+        assert site.unschedulable(3)
+        gating.send_signal(signal.SIGINT)
+        _, said = gating.communicate(timeout=60)
+    assert "cancelled" in said
+    assert site.drained(3)
+    assert site.unschedulable(3)
+    assert PREFIX not in site.lab.scontrol("show", "reservation", "-o")
+    assert site.lab.job_state(waiting) == "PENDING"
+    (tmp_path / "slow").write_text("")
+    passed = site.run("gate", "gpu-h100-003", "--yes", "--json")
+    assert passed.code == 0, passed.err
+    assert "all links up" in json.dumps(passed.json["verdicts"]["gpu-h100-003"])
+    assert PREFIX not in site.lab.scontrol("show", "reservation", "-o")
+    assert site.lab.job_state(waiting) == "PENDING"
+    site.lab.cancel(waiting)
+    site.does("run", "uncordon", "gpu3", "--reason", "dusted", "--yes")
+    assert not site.unschedulable(3)
+    site.lab.until(lambda: not site.drained(3), "Slurm has it back")
 
 
 def test_without_kubernetes_a_machine_of_slurm_is_not_worked_on_alone(site: Site, tmp_path: Path) -> None:
