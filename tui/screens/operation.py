@@ -152,5 +152,6 @@ def _sign(state: StepState, glyphs: Glyphs) -> str:
 
 def _live(progress: Progress, session: Session) -> list[LineOf]:
     if progress.waiting:
-        return [[plain("    "), *wait_line(wait, session.now, session.glyphs)] for wait in progress.waiting]
+        waits = (wait_line(wait, session.now, session.glyphs) for wait in progress.waiting)
+        return [[(f"    {line[0][0]}", line[0][1]), *line[1:]] for line in waits]
     return [[(f"      {running.says(progress)}", Tone.NOTE)]]
