@@ -57,6 +57,7 @@ class _DriftSheet(Sheet):
             )
             return [[(nothing, Tone.MUTED)]]
         name = min(32, max(width_of(each.node.name) for each in self.named))
+        says = min(44, max(width_of(each.says) for each in self.named))
         return [
             offender_line(
                 each,
@@ -65,6 +66,7 @@ class _DriftSheet(Sheet):
                 chosen=number == self.offender,
                 glyphs=self.glyphs,
                 name=name,
+                says=says,
             )
             for number, each in enumerate(self.named)
         ]

@@ -141,13 +141,13 @@ def _share(share: Share, glyphs: Glyphs) -> Iterator[Piece]:
 
 
 def offender_line(
-    each: Offences, now: datetime, state: str, *, chosen: bool, glyphs: Glyphs, name: int
+    each: Offences, now: datetime, state: str, *, chosen: bool, glyphs: Glyphs, name: int, says: int = 44
 ) -> list[Piece]:
-    """A repeat offender: who, what, how lately, and how it stands now."""
+    """A repeat offender: who, what, how lately, and how it stands now. `name` and `says` are the cells of the first two."""
     return [
         (f"{glyphs.cursor if chosen else ' '} ", Tone.NOTE),
         (fit_middle(printable(each.node.name), name) + "  ", Tone.STRONG if chosen else Tone.PLAIN),
-        (fit(each.says, 44) + "  ", Tone.BAD if each.failed_gates > 1 else Tone.WARN),
+        (fit(each.says, says) + "  ", Tone.BAD if each.failed_gates > 1 else Tone.WARN),
         (f"last {fit(age(each.last, now), 4, right=True)} ago  ", Tone.MUTED),
         (state, Tone.MUTED),
     ]

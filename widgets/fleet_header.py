@@ -11,7 +11,6 @@ from textual.content import Content
 from fleet.feeds import FeedHealth
 from fleet.node import Stage
 from fleet.summary import FeedBadge, FleetSummary
-from fleet.tally import Totals
 from widgets.glyphs import UNICODE, Glyphs
 from widgets.lines import LineOf, Piece, joined, plain, spread, text_of, width_of_line
 from widgets.sheet import Sheet
@@ -155,14 +154,29 @@ def _badge(badge: FeedBadge, facts: HeaderFacts, name: str) -> LineOf:
 
 
 def _counts(facts: HeaderFacts, width: int) -> LineOf:
-    totals = facts.summary.totals
+    """How the fleet stands, most important first: shortened where it is too wide, and then cut with an ellipsis."""
     narrow = width < 100
+    separator = ("  " if narrow else f"  {facts.glyphs.bullet}  ", Tone.MUTED)
+    groups = _groups(facts, util=not narrow)
+    for shorter in (_groups(facts), _groups(facts, of="/")):
+        if width_of_line(joined(groups, separator)) > width:
+            groups = shorter
+    more: list[Piece] = []
+    while len(groups) > 2 and width_of_line([*joined(groups, separator), *more]) > width:
+        groups.pop()
+        more = [(" …", Tone.MUTED)]
+    return [*joined(groups, separator), *more]
+
+
+def _groups(facts: HeaderFacts, *, of: str = " of ", util: bool = False) -> list[LineOf]:
+    totals = facts.summary.totals
+    unknown = "+?" if totals.gpus_unknown else ""
     groups: list[LineOf] = [
+        [(f"{totals.in_service:,}{of}{totals.nodes:,}", Tone.STRONG), (" in service", Tone.MUTED)],
         [
-            (f"{totals.in_service:,} of {totals.nodes:,}", Tone.STRONG),
-            (" in service", Tone.MUTED),
+            (f"{totals.gpus_usable:,}{of}{totals.gpus_capacity:,}{unknown}", Tone.STRONG),
+            (" GPUs usable", Tone.MUTED),
         ],
-        _gpus(totals),
     ]
     if _unlisted(facts):
         groups = [
@@ -179,17 +193,6 @@ def _counts(facts: HeaderFacts, width: int) -> LineOf:
     ):
         if count:
             groups.append([(f"{count:,} {word}", tone)])
-    if totals.util is not None and not narrow:
+    if totals.util is not None and util:
         groups.append([("util ", Tone.MUTED), plain(percent(totals.util))])
-    separator = ("  " if narrow else f"  {facts.glyphs.bullet}  ", Tone.MUTED)
-    while len(groups) > 2 and width_of_line(joined(groups, separator)) > width:
-        groups.pop()
-    return joined(groups, separator)
-
-
-def _gpus(totals: Totals) -> LineOf:
-    unknown = "+?" if totals.gpus_unknown else ""
-    return [
-        (f"{totals.gpus_usable:,} of {totals.gpus_capacity:,}{unknown}", Tone.STRONG),
-        (" GPUs usable", Tone.MUTED),
-    ]
+    return groups

@@ -40,10 +40,12 @@ class Under:
 def title_line(measure: Measure, zoom: Zoom, by: By, nodes: int, placed: int, filtered: str) -> LineOf:
     """What is drawn. `placed` of the `nodes` stand in a known place."""
     cell = by.value if zoom is Zoom.BLOCKS else "node" if zoom is Zoom.NODES else "GPU"
+    article = "an" if cell.startswith("NV") else "a"
+    grouped = "" if zoom is Zoom.BLOCKS else f"   by {by.value}"
     line: list[Piece] = [
         ("Heat map", Tone.STRONG),
-        plain(f"   {measure.value}, a cell a {cell}"),
-        (f"   by {by.value}   {counted(nodes, 'node')}", Tone.MUTED),
+        plain(f"   {measure.value}, a cell {article} {cell}"),
+        (f"{grouped}   {counted(nodes, 'node')}", Tone.MUTED),
     ]
     if placed < nodes:
         line.append((f", {nodes - placed:,} of no known {by.value}", Tone.MUTED))

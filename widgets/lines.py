@@ -88,6 +88,19 @@ def wrapped(line: LineOf, width: int) -> list[list[Piece]]:
     return made
 
 
+def at_most(lines: Sequence[list[Piece]], most: int, width: int) -> list[list[Piece]]:
+    """At most so many of the lines; where more follow, the last ends in an ellipsis."""
+    if len(lines) <= most:
+        return list(lines)
+    *kept, last = lines[:most]
+    words = [*cut(last, width - 1)]
+    while words and not words[-1][0].strip():
+        words.pop()
+    if words:
+        words[-1] = (words[-1][0].rstrip(), words[-1][1])
+    return [*kept, [*words, ("…", words[-1][1] if words else Tone.MUTED)]]
+
+
 def _parts(word: str, first: int, rest: int) -> list[str]:
     """A word that is longer than a line, in pieces; other words whole."""
     if width_of(word.rstrip(" ")) <= rest:

@@ -65,3 +65,15 @@ async def test_enter_on_half_a_filter_stays_in_the_bar() -> None:
         assert isinstance(at.app.focused.parent, FilterBar)
         await at.press("tab", "enter")
         assert list(at.fleet_screen.view.nodes()) == [key("h100-007")]
+
+
+async def test_the_footer_has_the_bars_own_keys_while_a_filter_is_typed() -> None:
+    async with at_the_desk((80, 24)) as at:
+        assert "g Gate" in at.text().splitlines()[-1]
+        await at.press(FILTER)
+        await at.until(
+            lambda: at.text().splitlines()[-1].strip() == "enter Keep it  tab Complete  esc Clear the filter",
+            "the bar's keys",
+        )
+        await at.press("escape")
+        await at.until(lambda: "g Gate" in at.text().splitlines()[-1], "the table's keys")

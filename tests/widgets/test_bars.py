@@ -101,6 +101,15 @@ def test_the_header_fits_any_width(width: int) -> None:
     assert all(len(line) <= width for line in lines)
 
 
+def test_the_counts_are_shortened_before_one_is_left_out_and_that_has_a_sign() -> None:
+    assert drawn(78, operations=2)[1] == (
+        "49/60 in service  392/480 GPUs usable  4 quarantined  1 not ready  2 running …"
+    )
+    assert drawn(90, operations=2)[1].endswith("1 not ready  2 running  10 drift")
+    assert drawn(60)[1].endswith("4 quarantined …")
+    assert "…" not in drawn(120)[1]
+
+
 def test_a_feed_that_is_not_live_shouts_at_eighty_columns_too() -> None:
     first, _ = drawn(80, badge("nodes"), badge("gpu", FeedHealth.STALE))
     assert first.endswith("✗ gpu STALE 2s")

@@ -7,6 +7,7 @@ from typing import ClassVar, TypeVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.content import Content
 from textual.screen import Screen
 
 from tui import commands, keymap
@@ -15,8 +16,8 @@ from tui.commands import COMMANDS
 from tui.messages import Asked
 from tui.session import Session
 from widgets.key_footer import KeyFooter, KeyHint
-from widgets.lines import text_of
-from widgets.sheet import TextSheet
+from widgets.lines import Piece, at_most, plain, safe, text_of, wrapped
+from widgets.sheet import Sheet
 from widgets.tones import Tone
 
 Result = TypeVar("Result")
@@ -31,15 +32,23 @@ def bindings_of(place: Place, *more: Command) -> list[BindingType]:
     ]
 
 
-class StatusLine(TextSheet):
+class StatusLine(Sheet):
     """Says what came of the last key, until the next thing is said: on one line where it fits, on three at most."""
+
+    LINES = 3
 
     DEFAULT_CSS = (
         "StatusLine { height: auto; min-height: 1; max-height: 3; padding: 0 1; background: $surface; }"
     )
 
+    said: Piece = plain("")
+
     def say(self, text: str, tone: Tone = Tone.PLAIN) -> None:
-        self.show(text_of([[(text, tone)]]))
+        self.said = (text, tone)
+        self.redraw()
+
+    def draw(self, width: int) -> Content:
+        return text_of(at_most(wrapped(safe([self.said]), width), self.LINES, width))
 
 
 class DeckScreen(Screen[Result]):

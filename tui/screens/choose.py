@@ -9,13 +9,21 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from widgets.lines import plain, text_of
+from widgets.fitting import width_of
+from widgets.lines import plain, safe, text_of, wrapped
 from widgets.sheet import TextSheet
 from widgets.tones import Tone
+
+_BOX = 76
+"""Cells of the box that the list stands in, its border included, where the terminal has as many."""
+
+_WIDEST = 30
+"""Cells of a label at which its explanation no longer moves to the right for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +33,12 @@ class Choice:
     value: str
     label: str
     says: str = ""
+
+
+def _line(choice: Choice, room: int, width: int) -> Content:
+    """A choice, its explanation in a column with the others', and going on there."""
+    label = choice.label + " " * (room - width_of(choice.label))
+    return text_of(wrapped(safe([plain(f" {label}  "), (choice.says, Tone.MUTED)]), width))
 
 
 class ChooseScreen(ModalScreen[str]):
@@ -43,14 +57,12 @@ class ChooseScreen(ModalScreen[str]):
         self._chosen = chosen
 
     def compose(self) -> ComposeResult:
+        told = [choice for choice in self._choices if choice.says]
+        room = min(_WIDEST, max((width_of(choice.label) for choice in told), default=0))
+        width = min(_BOX, self.app.size.width) - 2
         with Vertical(classes="box"):
             yield TextSheet(classes="title")
-            yield OptionList(
-                *(
-                    Option(text_of([[plain(f"{choice.label}  "), (choice.says, Tone.MUTED)]]))
-                    for choice in self._choices
-                )
-            )
+            yield OptionList(*(Option(_line(choice, room, width)) for choice in self._choices))
 
     def on_mount(self) -> None:
         self.query_one(TextSheet).show(

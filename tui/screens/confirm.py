@@ -114,7 +114,7 @@ class ConfirmScreen(DeckScreen[OperationRun | None]):
     def compose(self) -> ComposeResult:
         yield TextSheet(id="title", classes="title")
         yield PlanText(self.session.glyphs)
-        with Vertical(classes="form"):
+        with Vertical(id="form", classes="form"):
             yield OptionsPanel(self._offered(), self.request.options, self.session.glyphs)
             reasons = self.session.reasons
             hint = f"{reasons[0]}  (→ takes it)" if reasons else "why, and for whom: it is kept on the node"
@@ -173,6 +173,13 @@ class ConfirmScreen(DeckScreen[OperationRun | None]):
             self.say(f"blocked: {counted(len(blockers), 'reason')} above{way}", Tone.BAD)
         else:
             self.say("")
+
+    def on_plan_text_moved(self, message: PlanText.Moved) -> None:
+        """Say how much of the plan stands above and below what is shown, on the line under it."""
+        above, below = self.text.beyond
+        says = [f"{self.keys_of(commands.PLAN_DOWN)} {counted(below, 'more line')}"] if below else []
+        says += [f"{self.keys_of(commands.PLAN_UP)} {above} above"] if above else []
+        self.query_one("#form").border_title = ", ".join(says)
 
     def confirm(self) -> None:
         """Run what is shown, unless something is still missing, which is said."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import VerticalScroll
+from textual.content import Content
 
 from fleet.drill_report import DrillReport, text_of_report
 from fleet.drill_standing import Phase
@@ -18,9 +19,24 @@ from tui.commands import BY_VERB
 from tui.screens.base import DeckScreen, bindings_of
 from tui.session import Session
 from widgets.fitting import printable
-from widgets.lines import LineOf, plain, text_of
-from widgets.sheet import TextSheet
+from widgets.lines import LineOf, plain, safe, text_of, wrapped
+from widgets.sheet import Sheet, TextSheet
 from widgets.tones import Tone
+
+
+class _Page(Sheet):
+    """Paragraphs as they wrap; what is set in under another line hangs there."""
+
+    def __init__(self, lines: Sequence[LineOf]) -> None:
+        super().__init__(id="text")
+        self._lines = lines
+
+    def draw(self, width: int) -> Content:
+        return text_of(
+            part
+            for line in self._lines
+            for part in (wrapped(safe(line), width) if line and line[0][0].startswith(" ") else [line])
+        )
 
 
 class DrillPage(DeckScreen[None]):
@@ -38,13 +54,12 @@ class DrillPage(DeckScreen[None]):
     def compose(self) -> ComposeResult:
         yield TextSheet(classes="title")
         with VerticalScroll(classes="page"):
-            yield TextSheet(id="text")
+            yield _Page(self._lines)
         yield from self.compose_foot()
 
     def on_mount(self) -> None:
         super().on_mount()
         self.query_one(".title", TextSheet).show(text_of([[(self._named, Tone.STRONG)]]))
-        self.query_one("#text", TextSheet).show(text_of(self._lines))
         self.query_one(VerticalScroll).focus()
 
 

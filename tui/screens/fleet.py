@@ -21,7 +21,7 @@ from fleet.selection_typing import unfinished
 from fleet.sorting import WORST_FIRST, Sort
 from fleet.summary import summarise
 from fleet.view import FleetView, LineKey
-from tui import commands, proposals, themes
+from tui import commands, keymap, proposals, themes
 from tui.command import Command, Place, Standing
 from tui.commands import BY_VERB
 from tui.messages import Asked, FleetChanged, RunsChanged
@@ -43,6 +43,7 @@ from widgets.fleet_header import FleetHeader, HeaderFacts
 from widgets.fleet_lines import FleetLines
 from widgets.fleet_table import FleetTable
 from widgets.group_cells import group_name
+from widgets.key_footer import KeyFooter, KeyHint
 from widgets.node_pane import NodePane
 from widgets.sheet import TextSheet
 from widgets.tones import Tone
@@ -157,6 +158,11 @@ class FleetScreen(DeckScreen[None]):
 
     def standing(self) -> Standing:
         return self.session.standing(self.targets)
+
+    def do(self, command: Command) -> None:
+        """Do a command; what the last one was answered with is read by now."""
+        self.say("")
+        super().do(command)
 
     def action_command(self, name: str) -> None:
         """A key. One that was still meant for a plan which has just closed does nothing."""
@@ -316,6 +322,26 @@ class FleetScreen(DeckScreen[None]):
         self.add_class("with-filter")
         bar = self.query_one(FilterBar)
         bar.start(bar.text, values_in(self.session.deck.store.rows()))
+
+    def on_descendant_focus(self) -> None:
+        self.show_keys()
+
+    def show_keys(self) -> None:
+        """The keys that work here: while a filter is typed, those of its bar."""
+        if not self.query_one(FilterBar).has_focus_within:
+            super().show_keys()
+            return
+        keys = self.session.keys
+        hints = [
+            KeyHint("enter", "Keep it", command=commands.FILTER.id),
+            KeyHint(
+                keymap.spelled(keys[commands.FILTER_COMPLETE.id]), "Complete", command=commands.FILTER.id
+            ),
+            KeyHint(
+                keymap.spelled(keys[commands.FILTER_LEAVE.id]), "Clear the filter", command=commands.CLEAR.id
+            ),
+        ]
+        self.query_one(KeyFooter).show(hints)
 
     def on_filter_bar_filtered(self, message: FilterBar.Filtered) -> None:
         """Show what is asked for, unless it is half typed and finds nobody yet: then what is shown stays."""

@@ -84,9 +84,8 @@ class OptionsPanel(Vertical):
 
     def _vouching(self) -> Iterator[Widget]:
         """A person's word: a check that may stay UNKNOWN, and what was mended where a fault asks for evidence."""
-        with Horizontal(classes="line"):
-            yield Field("--accept", hint="a check that is UNKNOWN", name="accept", wide=24)
-            yield Field("--expires", hint="8h, or 2026-03-01T09:30Z", name="expires")
+        yield Field("--accept", hint="a check that is UNKNOWN, to let it stay so for a time", name="accept")
+        yield Field("--expires", hint="until when that holds: 8h, or 2026-03-01T09:30Z", name="expires")
         if self._offered.fault:
             yield Field("--repaired", hint="what was mended since it failed", name="repaired")
 

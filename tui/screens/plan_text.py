@@ -9,12 +9,13 @@ from dataclasses import replace
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
+from textual.message import Message
 
 from fleet.node import NodeKey
 from fleet.plan import Plan
 from widgets import plan_lines
 from widgets.glyphs import UNICODE, Glyphs
-from widgets.lines import LineOf, text_of
+from widgets.lines import LineOf, safe, text_of, wrapped
 from widgets.sheet import Sheet
 from widgets.tones import Tone
 from widgets.wording import counted
@@ -34,7 +35,7 @@ class _PlanSheet(Sheet):
                 [[("reading the ground: what is there, who holds it, what runs on it", Tone.MUTED)]]
             )
         lines = plan_text(self.plan, self.hidden, self.glyphs, width)
-        return text_of(lines)
+        return text_of(part for line in lines for part in wrapped(safe(line), width))
 
 
 class PlanText(VerticalScroll, can_focus=False):
@@ -44,6 +45,12 @@ class PlanText(VerticalScroll, can_focus=False):
     PlanText { height: 1fr; padding: 1 1 0 1; }
     PlanText.stale { opacity: 60%; }
     """
+
+    class Moved(Message):
+        """Another part of the plan is shown, or more or less of it."""
+
+        def can_replace(self, message: Message) -> bool:
+            return isinstance(message, PlanText.Moved)
 
     def __init__(self, glyphs: Glyphs) -> None:
         super().__init__(id="plan")
@@ -58,6 +65,22 @@ class PlanText(VerticalScroll, can_focus=False):
         self._sheet.plan, self._sheet.hidden = plan, hidden
         self.remove_class("stale")
         self._sheet.redraw()
+
+    @property
+    def beyond(self) -> tuple[int, int]:
+        """How many lines stand above what is shown, and how many below."""
+        above = round(self.scroll_y)
+        return above, max(0, self.max_scroll_y - above)
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        self.post_message(self.Moved())
+
+    def watch_virtual_size(self) -> None:
+        self.post_message(self.Moved())
+
+    def on_resize(self) -> None:
+        self.post_message(self.Moved())
 
     def doubt(self) -> None:
         """What is shown is being read again."""

@@ -165,7 +165,11 @@ class TimelineScreen(DeckScreen[None]):
 
     def change_zone(self) -> None:
         """Between UTC and this machine's own zone."""
-        self._zone = UTC if self._zone is not UTC else self.session.now.astimezone().tzinfo or UTC
+        local = self.session.now.astimezone().tzinfo or UTC
+        if local.utcoffset(self.session.now) == timedelta(0):
+            self.say("this machine's own zone is UTC", Tone.NOTE)
+            return
+        self._zone = UTC if self._zone is not UTC else local
         self.paint()
 
     @work(group="note", exclusive=True)
