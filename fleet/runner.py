@@ -17,7 +17,7 @@ from fleet.endings import Endings
 from fleet.errors import FleetError, JournalFailed
 from fleet.health import GateRecord
 from fleet.journal import Kind, Record
-from fleet.leavings import Leavings, begun, left_behind
+from fleet.leavings import Leavings, begun
 from fleet.lock import LOCKED, Locks
 from fleet.machine_checking import MachineChecking
 from fleet.machine_diagnosing import MachineDiagnosing
@@ -25,6 +25,7 @@ from fleet.machine_endings import MachineEndings
 from fleet.machine_steps import MachineSteps
 from fleet.node import NodeKey
 from fleet.operation import Operation, OperationState, Outcome, Progress, StepState
+from fleet.operation_end import OperationEnd
 from fleet.performing import ENDED_WELL, Performer
 from fleet.plan import NodePlan, Plan, SourceIdentity, Step, Verb
 from fleet.policy import FAILURES_THAT_STOP, TYPED_CONFIRMATION_ABOVE, Policy
@@ -306,7 +307,17 @@ class OperationRun:
         self._become(OperationState.RUNNING, "")
 
     async def _close(self, *, not_started: int) -> Operation:
-        state, says = self._ending(not_started)
+        end = OperationEnd(
+            self.plan,
+            self.node_states,
+            self._states,
+            self._outcomes,
+            self.stop,
+            self._broken,
+            self._brake,
+            not_started,
+        )
+        state, says = end.told()
         if state is not OperationState.INTERRUPTED:
             try:
                 await self._written([self._record(Kind.ENDED, says, state=state.value)])
@@ -314,52 +325,6 @@ class OperationRun:
                 state, says = OperationState.INTERRUPTED, f"{says}; that could not be written down: {error}"
         self._become(state, says, self._bench.clock.now())
         return self.operation
-
-    def _ending(self, not_started: int) -> tuple[OperationState, str]:
-        left = f"; {not_started} nodes were not started" if not_started else ""
-        done = sum(state in ENDED_WELL for state in self.node_states.values())
-        bad = [
-            key.name
-            for key, state in self.node_states.items()
-            if state in (StepState.FAILED, StepState.UNKNOWN)
-        ]
-        named = ", ".join(bad[:5]) + (f" and {len(bad) - 5} more" if len(bad) > 5 else "")
-        if self._broken is not None:
-            return OperationState.INTERRUPTED, f"left unfinished: {self._broken}{left}"
-        untold = [key.name for key, state in self.node_states.items() if state is StepState.UNKNOWN]
-        behind = self._left_behind()
-        if self.stop is Stop.CANCEL and behind:
-            return OperationState.FAILED, f"cancelled{behind}; resume it to try again{left}"
-        if self.stop is Stop.CANCEL and untold:
-            says = f"cancelled; how {', '.join(untold[:5])} was left is not known: resume it"
-            return OperationState.FAILED, f"{says}{left}"
-        if self.stop is Stop.CANCEL:
-            done_too = f"; {done} were done before" if done else ""
-            not_back = f"; look at {named}" if bad else ""
-            return OperationState.CANCELLED, f"cancelled{done_too}{not_back}{left}"
-        if self.stop is Stop.LEAVE:
-            return OperationState.INTERRUPTED, f"left unfinished{left}"
-        if self._brake:
-            return OperationState.FAILED, f"stopped: {self._brake}{behind}{left}"
-        if bad:
-            how = "did not pass" if self.plan.verb is Verb.GATE else "failed"
-            return OperationState.FAILED, f"{len(bad)} of {len(self.plan.nodes)} nodes {how}: {named}{behind}"
-        return OperationState.DONE, f"done{self._still_closed()}"
-
-    def _left_behind(self) -> str:
-        """What checks left on nodes and could not be taken away, as the end of what is said."""
-        told = {outcome.step_id: outcome for outcome in self._outcomes}
-        found = [told[each] for node in self.plan.nodes for each in left_behind(node, self._states)]
-        named = "; ".join(f"{outcome.node.name}: {outcome.says}" for outcome in found[:3])
-        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
-        return f"; {named}{more}" if found else ""
-
-    def _still_closed(self) -> str:
-        """Which nodes passed and stay closed for somebody else, as the end of what is said."""
-        closed = [outcome for outcome in self._outcomes if outcome.stays_closed]
-        named = "; ".join(f"{outcome.node.name} {outcome.says}" for outcome in closed[:3])
-        more = f" and {len(closed) - 3} more" if len(closed) > 3 else ""
-        return f"; {named}{more}" if closed else ""
 
     def _identity(self, source: str) -> str:
         found = self._bench.identity.get(source)
