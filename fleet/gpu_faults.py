@@ -21,8 +21,11 @@ _ASKS = {
     REBOOT: "node reboot",
     DRAIN_PEERS: "drain of its peers",
     DRAIN_AND_RESET: "drain and GPU reset",
+    5: "recovery of its IMEX domain",
+    6: "bus reset",
+    7: "system reboot",
 }
-"""NVML's nvmlDeviceGpuRecoveryAction_t (driver 570), in words."""
+"""NVML's nvmlDeviceGpuRecoveryAction_t (cuda.bindings 13), in words."""
 
 
 def _below(value: float, limit: float) -> bool:

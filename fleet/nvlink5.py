@@ -2,8 +2,7 @@
 
 The rules are those of NVIDIA's Xid catalogue (sheet "Xid 144-150 Decode", 2026): by sub-component and error status, and for
 a link that went down by the reason in bits 20 to 25 of the interrupt word, which lie there before and after driver R575. One
-rule needs a second message to the same link (RLW_RXPIPE with status 1, 2 or 4 is graver beside a reset of its receiver): it is
-read as harmless here, as the catalogue has it for the message alone.
+unit's action changes with one more bit of that word, which lies elsewhere since R575 (the sheet's "Decode for action 2").
 """
 
 from __future__ import annotations
@@ -46,11 +45,16 @@ _SEVERITIES = {"RESET_GPU": Severity.FAIL, "IGNORE": Severity.INFO, "XID_154_EVA
 
 @dataclass(frozen=True, slots=True)
 class _Bits:
-    """The bits of a sub-component's error status: those that ask for a reset, for what an XID 154 says, and for nothing."""
+    """The bits of a sub-component's error status: those that ask for a reset, for what an XID 154 says, and for nothing.
+
+    What is looked into later: nothing for the bits of `quiet`, whether a link went down for those of `flow`, else NVIDIA is asked.
+    """
 
     reset: int = 0
     follow: int = 0
     ignore: int = 0
+    quiet: int = 0
+    flow: int = 0
 
     def action(self, status: int) -> str:
         if status & self.reset:
@@ -59,23 +63,34 @@ class _Bits:
             return "XID_154_EVAL"
         return "IGNORE" if status and not status & ~self.ignore else ""
 
+    def investigate(self, status: int) -> str:
+        if status & (self.reset | self.follow | self.ignore) & ~(self.quiet | self.flow):
+            return "CONTACT_SUPPORT"
+        if status & self.flow:
+            return "CHECK_NVLINK_FAILURE_FLOW"
+        return "IGNORE" if status & self.quiet else ""
 
-_TLW = _Bits(reset=0x4, ignore=0x8000_0003)
+
+_TLW = _Bits(reset=0x4, ignore=0x8000_0003, quiet=0x1)
 _STATUS: Mapping[str, _Bits] = {
-    "SAW_MVB": _Bits(reset=0x12, ignore=0x2D),
+    "SAW_MVB": _Bits(reset=0x12, ignore=0x2D, quiet=0x24),
     "RLW_CTRL": _Bits(ignore=0x8000_0000),
-    "RLW_REMAP": _Bits(reset=0xC0, follow=0x3F, ignore=0x8000_0300),
-    "RLW_RSPCOL": _Bits(reset=0x2, ignore=0x8000_0001),
+    "RLW_REMAP": _Bits(reset=0xC0, follow=0x3F, ignore=0x8000_0300, quiet=0x300, flow=0x3C),
+    "RLW_RSPCOL": _Bits(reset=0x2, ignore=0x8000_0001, quiet=0x1),
     "RLW_RXPIPE": _Bits(ignore=0x8000_000F),
-    "RLW_SRC_TRACK": _Bits(reset=0x31, follow=0xC, ignore=0x8000_0002),
-    "RLW_TAGSTATE": _Bits(reset=0x12_0002, ignore=0x8001_0001),
+    "RLW_SRC_TRACK": _Bits(reset=0x31, follow=0xC, ignore=0x8000_0002, quiet=0xE),
+    "RLW_TAGSTATE": _Bits(reset=0x12_0002, ignore=0x8001_0001, quiet=0x1_0001),
     "TLW_CTRL": _TLW,
-    "TLW_RX": _TLW,
-    "TLW_TX": _TLW,
+    **dict.fromkeys(("TLW_RX", "TLW_RX_PIPE0", "TLW_RX_PIPE1"), _TLW),
+    **dict.fromkeys(("TLW_TX", "TLW_TX_PIPE0", "TLW_TX_PIPE1"), _TLW),
     "TREX": _Bits(ignore=0x8000_0001),
     "NVLPW_CTRL": _Bits(ignore=0x8000_0000),
     "NVLPW": _Bits(ignore=0x8000_0000),
 }
+_RECEIVER, _RECEIVER_STATUS = "RLW_RXPIPE", 0x7
+_RECEIVER_RESETS = ((0x7FF, 0x4C2), (0xFF, 0x86))
+"""The receiver's interrupt with the bit that asks for a reset, before and from R575: the bits looked at, and what they are."""
+
 _MODULE_EVENTS = {1: "RESET_GPU", 3: "IGNORE", 4: "RESET_GPU", 5: "RESET_GPU", 7: "RESET_GPU"}
 _BIT_ERROR_EVENTS = range(4)
 
@@ -120,6 +135,15 @@ def _ruled(part: str, registers: list[int]) -> tuple[str, str]:
     if names[0] == "NETIR_BER_EVENT":
         return ("IGNORE", "INVESTIGATE_LINK_SI_AND_CABLES") if status in _BIT_ERROR_EVENTS else ("", "")
     if names[0] == "NETIR_MFDE_EVENT":
-        return _MODULE_EVENTS.get(status, ""), ""
+        action = _MODULE_EVENTS.get(status, "")
+        return action, "CONTACT_SUPPORT" if action == "RESET_GPU" else action
     bits = _STATUS.get(names[0])
-    return (bits.action(status), "") if bits else ("", "")
+    if bits is None:
+        return "", ""
+    if names[0] == _RECEIVER and status & _RECEIVER_STATUS and _resets(interrupt):
+        return "RESET_GPU", "CONTACT_SUPPORT"
+    return bits.action(status), bits.investigate(status)
+
+
+def _resets(interrupt: int) -> bool:
+    return any(interrupt & looked_at == word for looked_at, word in _RECEIVER_RESETS)

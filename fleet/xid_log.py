@@ -44,7 +44,8 @@ class Fault:
     """One fault of one device, as often as it came. `device` is `domain:bus:device` in hexadecimal, empty where the line had none.
 
     `first` and `last` are the log's own times as it wrote them; `says` the first message; `process` the name and pid it
-    named; `recovery` the recovery action of an XID 154, and `part` the NVLink 5 unit, where they were there.
+    named; `recovery` the recovery action of an XID 154, and `part` the NVLink 5 unit, where they were there; `investigate` NVIDIA's
+    action for later, empty where it has none.
     """
 
     kind: Kind
@@ -61,6 +62,7 @@ class Fault:
     process: str = ""
     says: str = ""
     recovery: str = ""
+    investigate: str = ""
     part: str = ""
     link: int | None = None
 
@@ -121,6 +123,9 @@ _ACTIONS_154 = {
     2: ("node reboot", Severity.FAIL, "RESTART_BM"),
     3: ("drain P2P", Severity.WARN, "XID_154"),
     4: ("drain and reset", Severity.FAIL, "RESET_GPU"),
+    5: ("IMEX domain recovery", Severity.FAIL, "XID_154"),
+    6: ("bus reset", Severity.FAIL, "XID_154"),
+    7: ("system reboot", Severity.FAIL, "RESTART_BM"),
 }
 """NVML's GPU recovery actions (nvml.h, nvmlDeviceGpuRecoveryAction_t)."""
 
@@ -187,7 +192,10 @@ class LogReader:
     def _judged(self, code: int, says: str) -> Fault:
         """A code with what its message adds: the recovery action of a 154, the registers of 144 to 150. The site's word wins."""
         known = lookup(code)
-        fault = Fault(Kind.XID, code, "", known.severity, known.action, says=clean(says, _MESSAGE_LIMIT))
+        said = clean(says, _MESSAGE_LIMIT)
+        fault = Fault(
+            Kind.XID, code, "", known.severity, known.action, says=said, investigate=known.investigate
+        )
         if code == RECOVERY_ACTION and (found := _RECOVERY.search(says)):
             number = int(found[1], 16 if found[1].startswith("0x") else 10)
             name, severity, action = _ACTIONS_154.get(
@@ -195,8 +203,14 @@ class LogReader:
             )
             fault = replace(fault, recovery=name, severity=severity, action=action)
         elif code in nvlink5.CODES and (unit := nvlink5.decode(says)):
-            action = unit.action or known.action
-            fault = replace(fault, part=unit.part, link=unit.link, severity=unit.severity, action=action)
+            fault = replace(
+                fault,
+                part=unit.part,
+                link=unit.link,
+                severity=unit.severity,
+                action=unit.action or known.action,
+                investigate=unit.investigate or known.investigate,
+            )
         named = self._policy.xid_severity.get(code)
         return replace(fault, severity=named) if named else fault
 

@@ -37,6 +37,8 @@ def test_a_log_on_stdin_is_decoded_and_fails_by_the_site_s_policy(tmp_path: Path
     ruled = quarterdeck("xid", "-", "--json", "--config", str(site), stdin=LOG)
     assert (ruled.code, ruled.json["worst"], ruled.json["unreadable"]) == (1, "FAIL", 1)
     assert [fault["code"] for fault in ruled.json["faults"]] == [94, 13]
+    assert ruled.json["faults"][1]["investigate"] == "WORKFLOW_XID_13"
+    assert "run the DCGM EUD" in ruled.json["faults"][1]["investigate_asks"]
 
 
 def test_what_is_neither_a_code_nor_a_log_is_wrong_usage() -> None:

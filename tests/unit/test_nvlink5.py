@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from fleet.nvlink5 import decode
-from fleet.xid import Severity
+from fleet.xid import Severity, asks
+from tests.unit.nvlink5_rows import ROWS
 
 
 @pytest.mark.parametrize(
@@ -64,3 +65,58 @@ def test_a_message_without_registers_keeps_the_driver_s_own_word() -> None:
     fault = decode("RLW_SRC_TRACK Nonfatal XC1 i0")
     assert fault is not None
     assert (fault.link, fault.action, fault.severity) == (None, "", Severity.WARN)
+
+
+RULES = [row.split() for row in ROWS.strip().splitlines()]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: " ".join(rule[1:5]))
+def test_every_rule_of_the_catalogue_is_followed_by_either_driver_s_word_and_whatever_the_unit_is_called(
+    rule: list[str],
+) -> None:
+    _, unit, before, since, status, action, investigate = rule
+    unit = unit.replace("_Degraded", " Degraded")
+    registers = 0 if status == "-" else int(status, 16)
+    for interrupt in (before, since):
+        for part in {unit, *unit.split("/")}:
+            says = f"{part} Nonfatal XC0 i0 Link 03 (0x{int(interrupt, 16):08x} 0x{registers:08x} 0x0 0x0)"
+            fault = decode(says)
+            assert fault is not None, says
+            assert (fault.action, fault.investigate) == (action, investigate), says
+            assert asks(investigate) != asks("CONTACT_SUPPORT") or investigate == "CONTACT_SUPPORT"
+
+
+def test_the_rules_are_all_there() -> None:
+    assert len(RULES) == 95
+    assert sum(rule[1] == "NETIR_LINK_EVT/NETIR_LINK_DOWN" for rule in RULES) == 21
+    assert {rule[0] for rule in RULES} == {str(code) for code in range(144, 151)}
+
+
+@pytest.mark.parametrize(
+    ("interrupt", "status", "action"),
+    [
+        (0x86, 0x1, "RESET_GPU"),
+        (0x4C2, 0x2, "RESET_GPU"),
+        (0x86, 0x4, "RESET_GPU"),
+        (0x06, 0x4, "IGNORE"),
+        (0xC2, 0x4, "IGNORE"),
+        (0x86, 0x8, "IGNORE"),
+        (0x4C2, 0x8000_0000, "IGNORE"),
+    ],
+)
+def test_a_receiver_that_was_reset_by_the_same_interrupt_asks_for_a_reset_of_the_gpu(
+    interrupt: int, status: int, action: str
+) -> None:
+    fault = decode(f"RLW_RXPIPE Nonfatal XC0 i0 Link 03 (0x{interrupt:08x} 0x{status:08x} 0x0 0x0)")
+    assert fault is not None
+    assert fault.action == action
+
+
+@pytest.mark.parametrize(
+    ("status", "investigate"),
+    [(0x3, "CONTACT_SUPPORT"), (0x304, "CHECK_NVLINK_FAILURE_FLOW"), (0x300, "IGNORE"), (0x4000_0000, "")],
+)
+def test_of_several_errors_the_one_that_asks_for_most_is_looked_into(status: int, investigate: str) -> None:
+    fault = decode(f"RLW_REMAP Nonfatal XC0 i0 Link 03 (0x00000004 0x{status:08x} 0x0 0x0)")
+    assert fault is not None
+    assert fault.investigate == investigate

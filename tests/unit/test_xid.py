@@ -6,6 +6,7 @@ import pytest
 
 from fleet.policy import DEFAULT_FORBIDDEN_XIDS, Policy
 from fleet.xid import Severity, Xid, asks, catalogue, lookup, worst
+from tests.unit import xid_rows
 
 
 def test_a_gpu_that_fell_off_the_bus_asks_for_a_reboot() -> None:
@@ -127,3 +128,43 @@ def test_the_site_s_severity_wins_over_the_catalogue_s() -> None:
 def test_the_hardest_of_several_codes_is_the_site_s_hardest() -> None:
     policy = Policy(xid_severity={13: Severity.FAIL, 79: Severity.INFO})
     assert worst([13, 31, 79], policy.severity_of_xid) == 13
+
+
+def by_code(said: dict[str, str]) -> dict[int, list[str]]:
+    """What is said of each code, from codes (`8 11 31-32`) by what is said."""
+    found: dict[int, list[str]] = {}
+    for word, codes in said.items():
+        for span in codes.split():
+            first, _, last = span.partition("-")
+            for code in range(int(first), int(last or first) + 1):
+                found.setdefault(code, []).append(word)
+    return found
+
+
+NAMED = dict(zip(map(int, xid_rows.NAMES.split()[::2]), xid_rows.NAMES.split()[1::2], strict=True))
+AT_ONCE, THEN, SEVERITY, FAMILIES, ELSEWHERE, REPAIR = map(
+    by_code,
+    (
+        *(xid_rows.AT_ONCE, xid_rows.THEN, xid_rows.SEVERITY),
+        *(xid_rows.FAMILIES, xid_rows.ELSEWHERE, xid_rows.GPUD_REPAIR),
+    ),
+)
+
+
+@pytest.mark.parametrize("code", range(1, 173))
+def test_every_code_is_as_it_was_published(code: int) -> None:
+    xid = lookup(code)
+    assert [xid.action] == AT_ONCE[code]
+    assert xid.name == NAMED.get(code, "")
+    assert [*filter(None, [xid.investigate])] == THEN.get(code, [])
+    assert list(xid.families) == FAMILIES.get(code, [])
+    assert {f"{view.catalogue}: {view.says}" for view in xid.views} == {*ELSEWHERE.get(code, [])}
+    assert [*filter(None, [xid.gpud_repair])] == REPAIR.get(code, [])
+    if code in NAMED:
+        assert [xid.severity.value] == SEVERITY[code]
+    else:
+        assert xid.severity in (Severity.INFO, Severity.WARN)
+
+
+def test_what_was_published_is_of_127_codes() -> None:
+    assert len(NAMED) == len(SEVERITY) == 127

@@ -164,6 +164,7 @@ def test_the_history_after_a_gsp_timeout_is_no_fault_of_its_own() -> None:
         ("0x2 (Node Reboot Required)", "node reboot", Severity.FAIL),
         ("0x3 (Drain P2P)", "drain P2P", Severity.WARN),
         ("4", "drain and reset", Severity.FAIL),
+        ("0x7 (System Reboot)", "system reboot", Severity.FAIL),
         ("010 (Dance)", "Dance", Severity.FOLLOW),
     ],
 )
@@ -175,6 +176,15 @@ def test_the_recovery_action_of_154_decides(to: str, recovery: str, severity: Se
 
 def test_a_154_that_was_cut_off_is_left_to_be_followed() -> None:
     assert only("NVRM: Xid (PCI:0000:01:00): 154 (").severity is Severity.FOLLOW
+
+
+def test_what_is_to_be_looked_into_later_is_told_too() -> None:
+    assert (
+        only("NVRM: Xid (PCI:0000:01:00): 79, GPU has fallen off the bus.").investigate == "CONTACT_SUPPORT"
+    )
+    start = "NVRM: Xid (PCI:0000:01:00): 145, RLW_REMAP Nonfatal XC1 i0 Link 10"
+    assert only(f"{start} (0x00000004 0x00000004 0x0 0x0)").investigate == "CHECK_NVLINK_FAILURE_FLOW"
+    assert only(f"{start} (0x00000004").investigate == "WORKFLOW_NVLINK5_ERR"
 
 
 def test_the_registers_of_an_nvlink_fault_decide() -> None:

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from fleet.policy import Policy
 from fleet.text import clean
-from fleet.xid import Severity, View, Xid, lookup
+from fleet.xid import Severity, View, Xid, asks, lookup
 from fleet.xid_log import Digest, Fault, LogReader, asks_of
 from tui.exits import DONE, FAILED
 from tui.headless.shapes import Shape, put
@@ -170,4 +170,6 @@ def _fault_shape(fault: Fault) -> Shape:
         "nvlink": fault.link,
         "action": fault.action,
         "asks": asks_of(fault),
+        "investigate": fault.investigate or None,
+        "investigate_asks": asks(fault.investigate) if fault.investigate else None,
     }
