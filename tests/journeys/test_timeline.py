@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,6 +23,7 @@ from tui.commands import (
     TIMELINE,
     TIMELINE_BACK,
     TIMELINE_KINDS,
+    TIMELINE_LOCAL,
     TIMELINE_ORDER,
     TIMELINE_SPAN,
     TIMELINE_WRITE,
@@ -168,3 +171,30 @@ def test_a_name_of_a_file_is_made_of_any_nodes_name(tmp_path: Path) -> None:
         "timeline-etc-x-y-20260301T030000Z-2.md",
     )
     assert (first.read_text(), second.read_text()) == ("x", "y")
+
+
+async def test_local_times_where_the_machine_is_in_utc_are_said_to_be_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with at_the_desk((80, 24)) as at:
+        await open_timeline(at, Past(timedelta(hours=1)))
+        with in_zone(monkeypatch, "UTC"):
+            await at.press(TIMELINE_LOCAL)
+            await at.sees("this machine's own zone is UTC", "times in UTC")
+        with in_zone(monkeypatch, "JST-9"):
+            await at.press(TIMELINE_LOCAL)
+            await at.sees("times in JST")
+            await at.press(TIMELINE_LOCAL)
+            await at.sees("times in UTC")
+
+
+@contextmanager
+def in_zone(monkeypatch: pytest.MonkeyPatch, zone: str) -> Iterator[None]:
+    """This machine stands in that zone until the block ends."""
+    try:
+        with monkeypatch.context() as here:
+            here.setenv("TZ", zone)
+            time.tzset()
+            yield
+    finally:
+        time.tzset()
