@@ -4,20 +4,45 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from fleet.active_checks import runs_checks
+from fleet.category import CheckPolicy, OnNode
+from fleet.diagnosis import DCGM_DIAG
 from fleet.drill import category_of
+from fleet.policy import Policy
 from tui.choice import Choice
 from tui.drill_file import load_drill, packaged
 from tui.settings import BadSettings, PrometheusSettings, Settings
 from tui.simulation_child import SimulationChild
 
+CHECKED = "l40s"
+"""The category of the embedded fleet whose closed nodes run an active check, so that one can be seen: it has a new node."""
+
+_SHOWN = OnNode(level=1, image="images.example/dcgm:4.2.3")
+
 
 def for_simulation(settings: Settings, child: SimulationChild) -> Settings:
-    """The settings with the child's addresses in place of any cluster, and our own wishes for its categories."""
+    """The settings with the child's addresses in place of any cluster, and a check to be seen where they ask for none."""
     kubernetes = replace(settings.kubernetes, kubeconfig=child.kubeconfig, contexts=())
     settings = replace(settings, slurm=replace(settings.slurm, use=False))
     return replace(
-        settings, kubernetes=kubernetes, prometheus=PrometheusSettings(), dcgm_url=child.metrics_url
+        settings,
+        kubernetes=kubernetes,
+        prometheus=PrometheusSettings(),
+        dcgm_url=child.metrics_url,
+        policy=with_a_check(settings.policy),
     )
+
+
+def with_a_check(policy: Policy) -> Policy:
+    """The policy with one active check on the embedded fleet, unless it has its own, or its own word on that category.
+
+    Level 1 takes ten simulated seconds; no other category waits for it.
+    """
+    if runs_checks(policy) or CHECKED in policy.categories:
+        return policy
+    plain = policy.category(CHECKED)
+    checked = replace(plain, checks={**plain.checks, DCGM_DIAG: CheckPolicy(on_node=_SHOWN)})
+    return replace(policy, categories={**policy.categories, CHECKED: checked})
 
 
 def with_drills(settings: Settings, choice: Choice) -> Settings:

@@ -20,7 +20,7 @@ _TESTS = {
     "3": ("software", "pcie", "memory", "targeted_power", "targeted_stress"),
     "4": ("software", "pcie", "memory", "targeted_power", "targeted_stress", "memtest", "pulse_test"),
 }
-_FAILS = {FaultKind.XID: "memory", FaultKind.ECC: "memory", FaultKind.ROW_REMAP: "memory"}
+_FAILS = {FaultKind.XID: "memory", FaultKind.ECC: "memory", FaultKind.ROW_REMAP: "software"}
 _ERRORS = {FaultKind.XID: (101, 5, 4), FaultKind.ECC: (4, 10, 6), FaultKind.ROW_REMAP: (80, 10, 2)}
 """By fault, the number, category and severity of the error that DCGM tells (`dcgm_errors.h`)."""
 
