@@ -167,6 +167,26 @@ UNREADABLE: dict[str, Seen] = {
     "vbios": gpu(vbios=""),
 }
 
+ABSENT: dict[str, Seen] = {
+    "ready": on_node(readiness=Readiness.UNKNOWN, conditions=()),
+    "conditions": on_node(readiness=Readiness.UNKNOWN, conditions=()),
+    "gpus": on_node(gpus_capacity=None, gpus_allocatable=None),
+    "image": on_node(image=Image(None, "", "v2")),
+    "driver": Seen(node={"software": Software()}, both={"driver": ""}),
+    "cuda": on_node(software=Software()),
+    "gpu-operator": Seen(facts=()),
+    "health-check": conditions(),
+    "telemetry": Seen(rows=0),
+    **{
+        name: Seen(both=dict.fromkeys(UNREADABLE[name].gpu))
+        for name, spec in CATALOGUE.items()
+        if spec.feed == "telemetry" and name not in ("telemetry", "vbios")
+    },
+    "vbios": both(vbios=""),
+}
+"""What nobody tells. Of conditions none is bad then: what keeps such a node closed is that nobody says that it is ready."""
+
+PASSIVE = tuple(name for name, spec in CATALOGUE.items() if not spec.active)
 OF_GPUS = tuple(name for name, spec in CATALOGUE.items() if spec.feed == "telemetry")
 NUMBERS = tuple(name for name in OF_GPUS if name not in ("telemetry", "xid", "vbios"))
 
@@ -184,12 +204,22 @@ def needing(*checks: str) -> Any:
 
 
 def test_the_tables_hold_every_check() -> None:
-    passive = {name for name, spec in CATALOGUE.items() if not spec.active}
-    assert {*FAILING, "telemetry"} == passive  # telemetry that is there is never a fault
-    assert set(UNREADABLE) == passive
+    assert {*FAILING, "telemetry"} == set(PASSIVE)  # telemetry that is there is never a fault
+    assert set(UNREADABLE) == set(PASSIVE)
+    assert set(ABSENT) == set(PASSIVE)
 
 
-@pytest.mark.parametrize("check", UNREADABLE)
+@pytest.mark.parametrize("check", PASSIVE)
+def test_what_nobody_tells_closes_where_it_is_needed(check: str) -> None:
+    seen, needs_all = ABSENT[check], needing(*PASSIVE)
+    assert verdict_of(check_all(seen.scene(needs_all))) is Verdict.UNKNOWN
+    if check != "conditions":
+        finding = found(check, seen, needing(check))
+        assert (finding.verdict, finding.needed) == (Verdict.UNKNOWN, True)
+        assert finding.clears
+
+
+@pytest.mark.parametrize("check", PASSIVE)
 def test_a_healthy_node_passes(check: str) -> None:
     finding = found(check, Seen())
     assert finding.verdict is Verdict.PASS
