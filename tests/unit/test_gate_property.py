@@ -91,14 +91,12 @@ def diagnoses(runs: Mapping[str, str], node: Node) -> Diagnoses:
     return Diagnoses(replace(whole, nodes=(NodePlan(node.key, tuple(steps)),)), outcomes)
 
 
-states = st.fixed_dictionaries(
-    {
-        check: st.sampled_from(
-            ("passes", "passes", "passes", *(state for state, table in STATES.items() if check in table))
-        )
-        for check in PASSIVE
-    }
+odd = st.tuples(st.sampled_from(PASSIVE), st.sampled_from(tuple(STATES))).filter(
+    lambda one: one[0] in STATES[one[1]]
 )
+states = st.lists(odd, max_size=4).map(lambda some: {**dict.fromkeys(PASSIVE, "passes"), **dict(some)})
+"""Few that do not pass at a time: among many there is always a fault, which closes a node whatever else is so."""
+
 runs = st.fixed_dictionaries({check: st.sampled_from(("passed", "passed", *RUNS)) for check in ACTIVE})
 everything = st.just(frozenset((*PASSIVE, *ACTIVE)))
 needs = st.one_of(everything, st.frozensets(st.sampled_from((*PASSIVE, *ACTIVE))))
