@@ -15,8 +15,13 @@ import pytest
 
 from backends.dcgm_exporter.scrape import DcgmExporterSource
 from backends.prometheus.client import PrometheusSettings, PrometheusSource
-from fleet.node import NodeKey
+from fleet.category import Category
+from fleet.gate import GateChecker
+from fleet.gpu_checks import FROM_TELEMETRY
+from fleet.health import Finding, Verdict, verdict_of
+from fleet.node import NodeKey, Readiness
 from fleet.observation import NodeSeen, Observation, TelemetrySeen
+from fleet.plan import NodeFacts
 from fleet.policy import Policy
 from fleet.ports import TelemetryRead
 from fleet.severity import Severity, concerns
@@ -319,3 +324,50 @@ async def test_samples_are_as_old_as_they_say_and_old_ones_are_unknown(path: Pat
     await feed.one_round(report)
     assert store.rows_by_key[NodeKey("lab", OLD)].telemetry is None
     assert store.rows_by_key[NodeKey("lab", COUNTED)].telemetry is not None
+
+
+async def judged(path: Path, name: str, gpus: int) -> tuple[Verdict, Mapping[str, Finding]]:
+    """What a gate makes of a node of so many GPUs by what its exporter says."""
+    feed = TelemetryFeed(path.source, lambda: NODES, WallClock())
+    node = replace(
+        builders.node(name),
+        key=NodeKey("lab", name),
+        readiness=Readiness.READY,
+        gpus_capacity=gpus,
+        gpus_allocatable=gpus,
+    )
+    checker = GateChecker(Policy(), WallClock(), feed.readings)
+    found = await checker.findings(NodeFacts(node), Category(node.category, expected_gpus=gpus))
+    of_gpus = [finding for finding in found if finding.check in FROM_TELEMETRY]
+    return verdict_of(of_gpus), {finding.check: finding for finding in of_gpus}
+
+
+async def test_a_gate_takes_no_lie_for_a_healthy_gpu(path: Path) -> None:
+    await path.until(lambda read: {LIES, TWICE, RENAMED, SWAPPED, OLD, REPLACED} <= read.nodes.keys())
+    verdicts = {
+        name: (await judged(path, name, gpus))[0]
+        for name, gpus in ((LIES, 8), (TWICE, 1), (RENAMED, 2), (SWAPPED, 2), (OLD, 1), (REPLACED, 1))
+    }
+    assert verdicts == {
+        LIES: Verdict.UNKNOWN,
+        TWICE: Verdict.FAIL,
+        RENAMED: Verdict.PASS,
+        SWAPPED: Verdict.FAIL,
+        OLD: Verdict.UNKNOWN,
+        REPLACED: Verdict.PASS,
+    }
+    lies = (await judged(path, LIES, 8))[1]
+    assert (lies["telemetry"].verdict, lies["telemetry"].value) == (Verdict.UNKNOWN, "1 GPU reporting")
+    assert lies["temperature"].verdict is Verdict.UNKNOWN
+
+
+async def test_a_gate_of_a_node_whose_exporter_vanished_is_unknown_and_says_so(path: Path) -> None:
+    await path.until(lambda read: GONE in read.nodes)
+    assert (await judged(path, GONE, 1))[0] is Verdict.PASS
+    path.serve({"/gone": None})
+    if path.keeps_what_ended:
+        return  # it is as old as that series by then, which grows old in its own time
+    await path.until(lambda read: GONE not in read.nodes)
+    verdict, found = await judged(path, GONE, 1)
+    assert verdict is Verdict.UNKNOWN
+    assert found["telemetry"].value in ("no series joins this node", "none")
