@@ -10,11 +10,12 @@ import asyncio
 import contextlib
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import fields
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import aiohttp
@@ -22,6 +23,7 @@ import pytest
 
 from backends.dcgm_exporter.scrape import DcgmExporterSource
 from backends.prometheus import queries
+from backends.prometheus.answers import Answer, Series
 from backends.prometheus.client import PrometheusSettings, PrometheusSource
 from backends.simulated.exporter import page
 from backends.simulated.fleet_plan import plan_fleet
@@ -184,3 +186,70 @@ async def together(session: aiohttp.ClientSession, url: str, asked: list[str]) -
             await answer.read()
 
     await asyncio.gather(*map(one, asked))
+
+
+class Skipping(WallClock):
+    """The wall's clock, `ahead` of it by some seconds as far as spans are measured."""
+
+    ahead = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead
+
+
+class Counted(PrometheusSource):
+    """Keeps the questions that it asks."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.asked: list[str] = []
+        self.ranges: list[str] = []
+
+    async def ask(self, query: str) -> Answer:
+        self.asked.append(query)
+        return await super().ask(query)
+
+    async def ask_range(
+        self, query: str, start: datetime, end: datetime, step: timedelta
+    ) -> Sequence[Series]:
+        self.ranges.append(query)
+        return await super().ask_range(query, start, end, step)
+
+    def counted(self) -> tuple[int, int]:
+        """How many questions of now and of the past there were since this was last asked."""
+        told = len(self.asked), len(self.ranges)
+        self.asked.clear()
+        self.ranges.clear()
+        return told
+
+
+async def test_the_ages_of_xids_cost_a_few_questions_however_large_the_fleet_is(tmp_path: Path) -> None:
+    pages, keys = Pages(), [NodeKey("lab", f"big-{number}") for number in range(1000)]
+    pages.pages["/fleet"] = "".join(
+        f'DCGM_FI_DEV_FB_USED{{Hostname="{key.name}",gpu="{gpu}",UUID="GPU-{n}-{gpu}"}} 8\n'
+        f'DCGM_FI_DEV_XID_ERRORS{{Hostname="{key.name}",gpu="{gpu}",UUID="GPU-{n}-{gpu}"}} {79 if n < 60 and gpu < 2 else 0}\n'
+        for n, key in enumerate(keys)
+        for gpu in range(8)
+    )
+    async with contextlib.AsyncExitStack() as stack:
+        stack.callback(pages.close)
+        url = await stack.enter_async_context(scraping(tmp_path, ONE_PAGE.format(target=pages.target)))
+        clock = Skipping()
+        source = Counted(PrometheusSettings(url), clock, lambda: keys)
+        stack.push_async_callback(source.close)
+        await read_until(source, lambda read: len(read.nodes) == len(keys))
+        source.counted()
+        await source.by_node()
+        now, past = source.counted()
+        assert (now <= 20, past) == (True, 0), "a reading asks for no past"
+        costs = []
+        for _ in range(5):
+            clock.ahead += 120  # longer than it rests between two rounds
+            await source.date_xids()
+            costs.append(source.counted())
+        assert costs == [(1, 1)] * 3 + [(0, 0)] * 2, "60 nodes, 25 at a time, and none of them twice"
+        await source.by_node()
+        clock.ahead += 120
+        source.counted()
+        await source.date_xids()
+        assert source.counted() == (0, 0), "what did not change is not asked for again"
