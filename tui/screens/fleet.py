@@ -16,12 +16,10 @@ from fleet.groups import GroupKey
 from fleet.node import NodeKey
 from fleet.plan import Options, Verb
 from fleet.runner import OperationRun
-from fleet.selection_completion import values_in
-from fleet.selection_typing import unfinished
 from fleet.sorting import WORST_FIRST, Sort
 from fleet.summary import summarise
 from fleet.view import FleetView, LineKey
-from tui import commands, keymap, proposals, themes
+from tui import commands, proposals, themes
 from tui.command import Command, Place, Standing
 from tui.commands import BY_VERB
 from tui.messages import Asked, FleetChanged, RunsChanged
@@ -30,6 +28,7 @@ from tui.screens.base import DeckScreen, bindings_of
 from tui.screens.beside import Beside
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.emptiness import why_empty
+from tui.screens.filtering import Filtering
 from tui.screens.leaving import Leaving, ask_to_leave
 from tui.screens.leftovers import Leftovers
 from tui.screens.node import NodeScreen
@@ -43,7 +42,7 @@ from widgets.fleet_header import FleetHeader, HeaderFacts
 from widgets.fleet_lines import FleetLines
 from widgets.fleet_table import FleetTable
 from widgets.group_cells import group_name
-from widgets.key_footer import KeyFooter, KeyHint
+from widgets.key_footer import KeyFooter
 from widgets.node_pane import NodePane
 from widgets.sheet import TextSheet
 from widgets.tones import Tone
@@ -78,12 +77,13 @@ class FleetScreen(DeckScreen[None]):
         self._meant: tuple[NodeKey, ...] = ()
         self._leaving = Leaving(self, session)
         self._leftovers = Leftovers(self, session, self.repaint)
+        self._filtering = Filtering(self)
         beside = Beside(self)
         self.deeds = {
             **{command.id: partial(self.ask, verb) for verb, command in BY_VERB.items()},
             commands.PROVISION.id: self.ask_for_node,
             commands.UNDO.id: lambda: self.ask(Verb.UNCORDON),
-            commands.FILTER.id: self.start_filter,
+            commands.FILTER.id: self._filtering.start,
             commands.SORT.id: beside.sort,
             commands.GPUS.id: beside.gpus,
             commands.SHORTER.id: lambda: self.turn_span(-1),
@@ -288,8 +288,7 @@ class FleetScreen(DeckScreen[None]):
 
     def show_only(self, selection: str) -> None:
         """Filter the table by a selection that was made elsewhere."""
-        self.add_class("with-filter")
-        self.query_one(FilterBar).start(selection, values_in(self.session.deck.store.rows()))
+        self._filtering.start(selection)
         self.table.focus()
 
     def _asked_there(self, node: NodeKey, verb: Verb | None) -> None:
@@ -318,40 +317,21 @@ class FleetScreen(DeckScreen[None]):
         self.pane.turn_span(by)
         self.say(f"history: {self.session.span.name}", Tone.NOTE)
 
-    def start_filter(self) -> None:
-        self.add_class("with-filter")
-        bar = self.query_one(FilterBar)
-        bar.start(bar.text, values_in(self.session.deck.store.rows()))
-
     def on_descendant_focus(self) -> None:
         self.show_keys()
 
     def show_keys(self) -> None:
         """The keys that work here: while a filter is typed, those of its bar."""
-        if not self.query_one(FilterBar).has_focus_within:
+        if self._filtering.typing:
+            self.query_one(KeyFooter).show(self._filtering.hints())
+        else:
             super().show_keys()
-            return
-        keys = self.session.keys
-        hints = [
-            KeyHint("enter", "Keep it", command=commands.FILTER.id),
-            KeyHint(
-                keymap.spelled(keys[commands.FILTER_COMPLETE.id]), "Complete", command=commands.FILTER.id
-            ),
-            KeyHint(
-                keymap.spelled(keys[commands.FILTER_LEAVE.id]), "Clear the filter", command=commands.CLEAR.id
-            ),
-        ]
-        self.query_one(KeyFooter).show(hints)
 
     def on_filter_bar_filtered(self, message: FilterBar.Filtered) -> None:
-        """Show what is asked for, unless it is half typed and finds nobody yet: then what is shown stays."""
-        rows = (row for row in self.session.deck.store.rows() if row.shown)
-        if message.gone_on is not None and unfinished(message.selection, message.gone_on, rows):
-            self.query_one(FilterBar).hold(message.selection)
-            return
-        self.view.arrange(self.session.now, selection=message.selection)
-        self.show_table()
-        self.paint_header()
+        if not self._filtering.held(message):
+            self.view.arrange(self.session.now, selection=message.selection)
+            self.show_table()
+            self.paint_header()
 
     def on_filter_bar_accepted(self, message: FilterBar.Accepted) -> None:
         self.set_class(bool(self.view.selection), "with-filter")
