@@ -6,7 +6,7 @@ failed, in the journal too, with what is left and how a person removes it; the o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from fleet.diagnosis import Diagnose
@@ -36,13 +36,13 @@ class Leavings:
         self._owed[step.id] = step
 
     async def take_away(self, *, overdue: bool = False) -> Outcome | None:
-        """Take away all that is owed, or that alone which an earlier try could not. No stop cuts it off.
+        """Take away all that is owed, or that alone which an earlier program should have. No stop cuts it off.
 
         The outcome tells what is left; None where nothing is. Raises JournalFailed.
         """
         told = None
         for step in list(self._owed.values()):
-            if not overdue or self._was_left(step):
+            if not overdue or self._is_overdue(step):
                 del self._owed[step.id]
                 told = await self._taken(step) or told
         return told
@@ -79,13 +79,24 @@ class Leavings:
                 return None
             await self.performer.pause()
 
+    def _is_overdue(self, step: Step) -> bool:
+        return self._was_left(step) or self.known.get(step.id) in ENDED_WELL
+
     def _was_left(self, step: Step) -> bool:
         return self.known.get(f"{step.id}{_LEFT}") is StepState.FAILED
 
 
-def begun(steps: Iterable[Step], states: Mapping[str, StepState]) -> list[Step]:
-    """The active checks that may have something on their node: cut off, or ended and not seen taken away."""
-    return [step for step in steps if isinstance(step.action, Diagnose) and _may_have_left(step, states)]
+def begun(steps: Sequence[Step], states: Mapping[str, StepState]) -> list[Step]:
+    """The active checks that may have something on their node: cut off, or ended and not seen taken away.
+
+    What one left is taken away before the next step begins, so that one whose next step has begun left nothing.
+    """
+    thens = [states.get(step.id, StepState.PENDING) for step in steps[1:]]
+    return [
+        step
+        for step, then in zip(steps, [*thens, StepState.PENDING], strict=True)
+        if isinstance(step.action, Diagnose) and _may_have_left(step, states, then)
+    ]
 
 
 def left_behind(node: NodePlan, states: Mapping[str, StepState]) -> list[str]:
@@ -94,9 +105,10 @@ def left_behind(node: NodePlan, states: Mapping[str, StepState]) -> list[str]:
     return [each for each in ids if states.get(each) is StepState.FAILED]
 
 
-def _may_have_left(step: Step, states: Mapping[str, StepState]) -> bool:
-    cut_off = states.get(step.id, StepState.PENDING) not in (StepState.PENDING, *ENDED_WELL)
-    return cut_off or states.get(f"{step.id}{_LEFT}") is StepState.FAILED
+def _may_have_left(step: Step, states: Mapping[str, StepState], then: StepState) -> bool:
+    state = states.get(step.id, StepState.PENDING)
+    unseen = then is StepState.PENDING if state in ENDED_WELL else state is not StepState.PENDING
+    return unseen or states.get(f"{step.id}{_LEFT}") is StepState.FAILED
 
 
 def _check(step: Step) -> str:

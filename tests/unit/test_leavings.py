@@ -11,7 +11,7 @@ from fleet.health import Verdict
 from fleet.node import Admission, NodeKey, Software, Stage
 from fleet.operation import Operation, OperationState, StepState
 from fleet.plan import Step, Verb
-from tests.desk import Desk
+from tests.desk import Desk, Killed
 from tests.fakes import SOURCE, key, node
 from tests.unit.test_diagnosing import Judge, Runner, policy
 
@@ -217,3 +217,57 @@ async def test_what_nothing_can_be_run_on_any_more_is_named_too(desk: Desk, runn
     assert (
         "left behind: what dcgm-diag started on gpu-1: nothing can be run on nodes of lab" in operation.says
     )
+
+
+async def killed_before_it_is_taken_away(desk: Desk, runner: Sweeper, *names: str) -> Operation:
+    """An operation killed once its check's outcome is journalled; the next program is the desk's."""
+    runner.waits = False
+    clean_up = runner.clean_up
+
+    async def dies(step: Step) -> None:
+        raise Killed
+
+    runner.clean_up = dies  # type: ignore[method-assign]
+    await desk.start(Verb.GATE, *names)
+    with pytest.raises(Killed):
+        await desk.ended()
+    runner.clean_up = clean_up  # type: ignore[method-assign]
+    desk.dispatcher = desk.another(policy())
+    (left,) = await desk.journal.operations()
+    assert left.step_state(check_of(left)) is StepState.DONE
+    return left
+
+
+async def test_killed_between_its_outcome_and_its_taking_away_a_resume_takes_it_away_before_the_verdict(
+    desk: Desk, runner: Sweeper
+) -> None:
+    left = await killed_before_it_is_taken_away(desk, runner)
+    runner.stays = Denied("you may not delete jobs")
+    await desk.dispatcher.resume(left)
+    operation = await desk.ended()
+    assert "left behind: job of" in operation.says
+    assert desk.lab.node().gate is None
+    runner.stays = None
+    desk.dispatcher = desk.another(policy())
+    await desk.dispatcher.resume(operation)
+    assert (await desk.ended()).state is OperationState.DONE
+    assert (runner.swept, len(runner.ran)) == ([check_of(left)], 1)
+
+
+async def test_killed_between_its_outcome_and_its_taking_away_a_cancel_takes_it_away(
+    desk: Desk, runner: Sweeper
+) -> None:
+    left = await killed_before_it_is_taken_away(desk, runner)
+    await desk.dispatcher.resume(left)
+    desk.dispatcher.cancel(left.id)
+    assert (await desk.ended()).state is OperationState.CANCELLED
+    assert runner.swept == [check_of(left)]
+
+
+async def test_what_was_seen_taken_away_is_not_looked_for_again(desk: Desk, runner: Sweeper) -> None:
+    runner.waits, runner.verdict = False, Verdict.UNKNOWN
+    operation = await desk.run(Verb.GATE)
+    desk.dispatcher = desk.another(policy())
+    await desk.dispatcher.resume(operation)
+    await desk.ended()
+    assert runner.tried == 1
