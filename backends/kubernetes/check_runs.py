@@ -154,7 +154,7 @@ class JobRunner:
         job = await self._job(step, action)
         if job is None:
             return Ran(why="its Job was taken away", where=where, at=self._clock.now())
-        pod = await self._pod(job.metadata.name)
+        pod = await self._pod(job)
         late = f"it did not end in {minutes(action.deadline)}" if job.out_of_time else ""
         if pod is not None and pod.phase in ("Succeeded", "Failed"):
             ran = await self._ended(pod, where)
@@ -178,11 +178,15 @@ class JobRunner:
             return Ran(why=why, clears=clears, where=where, at=self._clock.now())
         return None
 
-    async def _pod(self, job: str) -> RunPod | None:
-        """The pod of a Job, the newest where there were several. Raises FleetError."""
-        query = (("labelSelector", f"job-name={job}"),)
+    async def _pod(self, job: JobShape) -> RunPod | None:
+        """The pod of this very Job, the newest where there were several. Raises FleetError.
+
+        By its uid: the pods of an earlier Job of the name outlive it for a while.
+        """
+        name, uid = job.metadata.name, job.metadata.uid
+        query = (("labelSelector", f"job-name={name}"),)
         body = await self._api.get(f"/api/v1/namespaces/{self._site.namespace}/pods", query)
-        found = RUNS.page(body, about=job).items
+        found = [pod for pod in RUNS.page(body, about=name).items if uid and pod.of_job == uid]
         return max(found, key=lambda pod: pod.metadata.creation_timestamp or "", default=None)
 
     async def _ended(self, pod: RunPod, where: str) -> Ran:

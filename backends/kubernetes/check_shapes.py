@@ -105,6 +105,12 @@ class RunPod(KubeObject, gc=False):
     status: RunStatus | None = None
 
     @property
+    def of_job(self) -> str | None:
+        """The uid of the Job that made it (Kubernetes 1.27 and later write the long label, and the short one still)."""
+        labels = self.metadata.labels or {}
+        return labels.get("batch.kubernetes.io/controller-uid", labels.get("controller-uid"))
+
+    @property
     def phase(self) -> str:
         return (self.status.phase if self.status is not None else None) or "Pending"
 

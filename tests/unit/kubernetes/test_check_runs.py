@@ -41,6 +41,7 @@ class Server:
         self.ended: Json | None = None
         self.away: list[FleetError] = []
         self.made = 0
+        self.strangers: list[Json] = []
 
     async def get(self, path: str, query: Sequence[tuple[str, str]] = (), **_: object) -> bytes:
         if self.away:
@@ -50,7 +51,9 @@ class Server:
                 raise self.log
             return self.log[: int(dict(query)["limitBytes"])]
         if path.endswith("/pods"):
-            items = [{"metadata": {"name": "p"}, "status": self.pod}] if self.pod is not None else []
+            items = [*self.strangers]
+            if self.pod is not None and self.job is not None:
+                items.append(pod_of(self.job["metadata"]["uid"], self.pod))
             return json.dumps({"metadata": {}, "items": items}).encode()
         if self.job is None:
             raise Missing("not found", about=path)
@@ -65,8 +68,19 @@ class Server:
             return b"{}"
         if self.job is not None:
             raise AlreadyThere("it exists", about=path)
-        self.job, self.made = json.loads(body), self.made + 1
+        self.made += 1
+        self.job = founded(json.loads(body), f"job-{self.made}")
         return body
+
+
+def founded(job: Json, uid: str) -> Json:
+    """A Job as the API shows it once it is made."""
+    return {**job, "metadata": {**job["metadata"], "uid": uid}}
+
+
+def pod_of(job: str, status: Json) -> Json:
+    """A pod of the Job of that uid."""
+    return {"metadata": {"name": "p", "labels": {"controller-uid": job}}, "status": status}
 
 
 def ended(code: int, reason: str = "Completed") -> Json:
@@ -193,9 +207,25 @@ async def test_output_that_may_not_be_read_is_no_pass() -> None:
 
 async def test_a_job_that_is_there_is_gone_on_with() -> None:
     server = Server(ended(0))
-    server.job = check_job(STEP, ACTION, SITE, OurKeys())
+    server.job = founded(check_job(STEP, ACTION, SITE, OurKeys()), "job-0")
     assert (await run(server)).exit_code == 0
     assert server.made == 0
+
+
+async def test_the_pod_of_an_earlier_job_of_that_name_tells_nothing_of_this_one() -> None:
+    """A Job that is deleted is gone at once, and its pods some time later."""
+    server = Server()
+    server.strangers = [pod_of("job-before", ended(0))]
+    assert (await run(server)).why == "it did not start in 5 min and waits to start: its pod is being made"
+
+
+async def test_a_pod_that_only_bears_its_jobs_name_tells_nothing_of_it() -> None:
+    """Anybody who may make pods there can give one that label."""
+    server = Server({"phase": "Running"})
+    server.strangers = [
+        {"metadata": {"name": "z", "creationTimestamp": "2030-01-01T00:00:00Z"}, "status": ended(0)}
+    ]
+    assert (await run(server)).why.startswith("it did not end in 17 min: running as p")
 
 
 async def test_somebody_elses_job_of_that_name_is_not_followed() -> None:
