@@ -308,14 +308,18 @@ def slurm_lab(
     folder: Path,
     nodes: int = 8,
     *,
-    slurmd_timeout: int = 6,
+    slurmd_timeout: int = 120,
     resume_timeout: int = 60,
     health_interval: int = 2,
     message_timeout: int = 4,
     extra: str = "",
     ready: bool = True,
 ) -> Iterator[SlurmLab]:
-    """A cluster of `nodes`, gpu1 to gpuN, each idle with 8 GPUs unless `ready` is false. `extra` are lines for slurm.conf."""
+    """A cluster of `nodes`, gpu1 to gpuN, each idle with 8 GPUs unless `ready` is false. `extra` are lines for slurm.conf.
+
+    A slurmd that is late by a good part of `slurmd_timeout` makes its node NOT_RESPONDING, and on a busy machine they are late by
+    seconds: it is short only where a test waits for a node that goes down.
+    """
     for program in ("munged", "slurmctld", "slurmd", "scontrol", "srun"):
         require(program)
     with short_folder(folder) as run, free_ports(nodes + 1) as ports:

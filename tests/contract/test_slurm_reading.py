@@ -35,7 +35,7 @@ DEADLINE = timedelta(seconds=15)
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmLab]:
-    with slurm_lab(tmp_path_factory.mktemp("slurm")) as lab:
+    with slurm_lab(tmp_path_factory.mktemp("slurm"), slurmd_timeout=6) as lab:
         yield lab
 
 

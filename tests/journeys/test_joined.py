@@ -97,8 +97,7 @@ class Site:
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SlurmLab, Served]]:
     folder = tmp_path_factory.mktemp("joined")
-    # On a busy machine slurmd answers late: by the short times of a lab such a node is NOT_RESPONDING, then DOWN.
-    patient = slurm_lab(folder, 8, slurmd_timeout=300, health_interval=300)
+    patient = slurm_lab(folder, 8, health_interval=300)
     with patient as lab, serve(folder, "--nodes", "12", "--seed", "3", "--speed", "20") as sim:
         yield lab, sim
 

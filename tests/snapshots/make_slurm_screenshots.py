@@ -72,7 +72,10 @@ async def drain(at: Driver) -> None:
 async def make(folder: Path = FOLDER) -> None:
     """Draw them anew."""
     programs = "SuspendProgram=/bin/true\nResumeProgram=/bin/true\nSuspendTime=36000\nSuspendTimeout=2\n"
-    with tempfile.TemporaryDirectory() as own, slurm_lab(Path(own), NODES, extra=programs) as lab:
+    with (
+        tempfile.TemporaryDirectory() as own,
+        slurm_lab(Path(own), NODES, slurmd_timeout=6, extra=programs) as lab,
+    ):
         trouble(lab)
         os.environ |= lab.environ | {"XDG_STATE_HOME": own}
         file = Path(own) / "config.toml"
