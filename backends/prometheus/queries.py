@@ -74,7 +74,7 @@ def by_node(shape: Shape, matchers: Mapping[str, str]) -> Mapping[str, str]:
     present = f"{_any(shape.presence, _inside(matchers))} >= 0 < {sentinels.INT32_BLANK}"
     return {
         "at": _oldest(shape, by, _inside(matchers)),
-        "gpus_seen": f"count by ({by}) (group by ({gpu}) ({present}))",
+        "gpus_seen": _counted(shape, by, present),
         "gpu_util": f"avg by ({by}) ({util})",
         "gpu_util_min": f"min by ({by}) ({util})",
         "gpu_util_max": f"max by ({by}) ({util})",
@@ -117,6 +117,21 @@ def _inside(matchers: Mapping[str, str]) -> str:
 def _any(metrics: Collection[str], inside: str) -> str:
     names = f'__name__=~"{"|".join(metrics)}"'
     return f"{{{names},{inside}}}" if inside else f"{{{names}}}"
+
+
+def _counted(shape: Shape, by: str, present: str) -> str:
+    """How many GPUs there are: as many as have a number or a UUID of their own, whichever are more.
+
+    GPUs that got other numbers in a reboot are not twice as many while what told of them before still stands, nor are those fewer
+    that an exporter calls alike, or two exporters number from 0.
+    """
+    each = {"number": GPU_LABELS[:1], "uuid": GPU_LABELS[1:]}
+    ways = [
+        f"label_replace(count by ({by}) (group by ({','.join((*shape.labels, *labels))}) ({present})), "
+        f'"quarterdeck_by", "{way}", "", "")'
+        for way, labels in each.items()
+    ]
+    return f"max by ({by}) ({' or '.join(ways)})"
 
 
 def _plausible(metric: str, matchers: Mapping[str, str]) -> str:

@@ -72,7 +72,7 @@ class Told(PrometheusSource):
         told, raw = self._counts()
         if "quarterdeck:node_gpus_seen" in query:
             return Answer(told)
-        if query.startswith("count by (Hostname)"):
+        if "quarterdeck_by" in query:
             return Answer(raw)
         if query.startswith("min by") and ("timestamp" in query or "quarterdeck:node_at" in query):
             return Answer([Row({"Hostname": key.name}, (1000.0, "999")) for key in KEYS])
