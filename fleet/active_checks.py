@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
 from fleet.category import Category, CheckPolicy, OnNode
-from fleet.check_catalogue import CATALOGUE, default_policy
+from fleet.check_catalogue import CATALOGUE, LEVELS, default_policy
 from fleet.diagnosis import DCGM_DIAG, NCCL, SITE, Diagnose
 from fleet.health import Finding, Verdict
 from fleet.node import Admission
@@ -18,24 +18,10 @@ from fleet.policy import Policy
 from fleet.text import clean
 from fleet.verbs.common import Question, block
 
-LEVELS: Mapping[int, tuple[str, timedelta]] = {
-    1: ("seconds", timedelta(minutes=5)),
-    2: ("about 2 min", timedelta(minutes=15)),
-    3: ("about 15 min", timedelta(hours=1)),
-    4: ("1 to 2 hours", timedelta(hours=4)),
-}
-"""By level of `dcgmi diag`: how long it takes (NVIDIA DCGM, "DCGM Diagnostics"), and after how long it is given up."""
-
 _ALLREDUCE = ("all_reduce_perf", "-b", "8G", "-e", "16G", "-f", "2", "-g", "{gpus}")
 _DEADLINE = timedelta(minutes=15)
 _WORDS = 80
 """How much of a site's own words, its command and its image, is told in a step."""
-
-
-def is_active(check: str) -> bool:
-    """Whether a check of that name runs something on the node."""
-    spec = CATALOGUE.get(check)
-    return check.startswith(SITE) if spec is None else spec.active
 
 
 def asked(category: Category) -> Mapping[str, CheckPolicy]:

@@ -8,14 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 from fleet.category import HOT_CELSIUS, CheckPolicy
 from fleet.clock_reasons import SLOWED
-from fleet.diagnosis import DCGM_DIAG, NCCL
+from fleet.diagnosis import DCGM_DIAG, NCCL, SITE
 from fleet.health import Verdict
 
 EVIDENCE = "evidence"
 REPLAYS_LIMIT = 5.0
+LEVELS: Mapping[int, tuple[str, timedelta]] = {
+    1: ("seconds", timedelta(minutes=5)),
+    2: ("about 2 min", timedelta(minutes=15)),
+    3: ("about 15 min", timedelta(hours=1)),
+    4: ("1 to 2 hours", timedelta(hours=4)),
+}
+"""By level of `dcgmi diag`: how long it takes (NVIDIA DCGM, "DCGM Diagnostics"), and after how long it is given up."""
 
 _NODE = "the orchestrator"
 _DCGM = "telemetry"
@@ -389,3 +397,9 @@ def table() -> str:
         cells = (f"`{spec.name}`", spec.about, spec.reads, spec.wants, spec.after, needed, bad, spec.clears)
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def is_active(check: str) -> bool:
+    """Whether a check of that name runs something on the node."""
+    spec = CATALOGUE.get(check)
+    return check.startswith(SITE) if spec is None else spec.active

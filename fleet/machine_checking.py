@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from fleet.active_checks import is_active
+from fleet.check_catalogue import is_active
 from fleet.checking import Checking, verdict_step
 from fleet.errors import Missing
 from fleet.gpu_checks import FROM_TELEMETRY

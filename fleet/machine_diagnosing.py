@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from fleet.active_checks import asked, is_active
+from fleet.active_checks import asked
 from fleet.category import Category
+from fleet.check_catalogue import is_active
 from fleet.diagnosing import Diagnosing
 from fleet.node import Admission, NodeKey
 from fleet.plan import NodeFacts, Step

@@ -26,12 +26,12 @@ from tui.messages import Asked, FleetChanged, RunsChanged
 from tui.pump import Pump
 from tui.screens.starting import StartingScreen
 from tui.settings import BadSettings, Settings
-from widgets.columns import DEFAULT_COLUMNS, Column
 
 if TYPE_CHECKING:
     from tui.deck import Deck
     from tui.screens.base import DeckScreen
     from tui.session import Session
+    from widgets.columns import Column
 
 SETTLED = timedelta(minutes=1)
 """After which what was made at the start is there for good, heard of or not."""
@@ -103,11 +103,12 @@ class QuarterdeckApp(App[None]):
         await screens
         from tui.screens.fleet import FleetScreen
         from tui.session import Session
+        from widgets.columns import DEFAULT_COLUMNS
 
         self._deck = deck
         deck.on_fleet(self._fleet_pump.hear)
         deck.on_run(lambda run: self._runs_pump.hear())
-        self.session = Session(deck, self._keys, self.theme, self._columns)
+        self.session = Session(deck, self._keys, self.theme, self._columns or DEFAULT_COLUMNS)
         await self.switch_screen((self._home or FleetScreen)(self.session))
         self.run_worker(tidy_once_known(deck), group="tidying")
         await deck.follow()
@@ -189,10 +190,14 @@ async def tidy_once_known(deck: Deck) -> None:
 
 
 def columns_of(settings: Settings) -> tuple[Column, ...]:
-    """The columns that the settings name. Raises BadSettings for one that is not there."""
+    """The columns that the settings name, empty for the usual ones. Raises BadSettings for one that is not there."""
+    if not settings.columns:
+        return ()
+    from widgets.columns import Column  # the table's own modules, which the first frame does not wait for
+
     known = {column.value: column for column in Column}
     for name in settings.columns:
         if name not in known:
             says = f"there is no column {name!r}; known are {', '.join(known)}"
             raise BadSettings(settings.file or Path("settings"), "columns", says)
-    return tuple(known[name] for name in settings.columns) or DEFAULT_COLUMNS
+    return tuple(known[name] for name in settings.columns)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from fleet.active_checks import LEVELS
 from fleet.category import CheckPolicy, OnNode
+from fleet.check_catalogue import LEVELS
 from fleet.diagnosis import DCGM_DIAG, NCCL, SITE, CheckSite
 from tui.toml_section import Section
 

@@ -16,9 +16,8 @@ from typing import TypedDict
 
 import platformdirs
 
-from fleet.active_checks import is_active
 from fleet.category import IMAGERS, Category, CheckPolicy
-from fleet.check_catalogue import CATALOGUE, default_policy
+from fleet.check_catalogue import CATALOGUE, default_policy, is_active
 from fleet.diagnosis import CheckSite
 from fleet.gate_checks import CHECKS
 from fleet.health import Verdict
