@@ -14,7 +14,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from backends.slurm.check_reservations import PREFIX, ask_reserved, by_hand, reserve_argv
-from backends.slurm.closing import Change, close, reason_of
+from backends.slurm.closing import Change, close, drain_again
 from backends.slurm.commands import SlurmCommands
 from backends.slurm.editing import Look, expect_name
 from backends.slurm.errors import Completed
@@ -34,6 +34,11 @@ _SETTLE = timedelta(seconds=1)
 _SETTLES = 20
 _RAN = re.compile(r"^srun: error: \S+: tasks? [\d,-]+: ", re.MULTILINE)
 _ERROR = re.compile(r"^srun: error: (.+)$", re.MULTILINE)
+_CUT_OFF = re.compile(
+    r"^(?:srun: error: |srun: (?=Job step aborted|Force Terminated)|slurmstepd\S*: error: \*\*\* )(.+)$",
+    re.MULTILINE,
+)
+"""What stands beside an exit that is not the command's own: srun exits 0 where the node fails under it (22.05.8)."""
 _PARTITIONS = re.compile(r"\bPartitions=([^\s,]+)")
 
 
@@ -191,7 +196,7 @@ def _check_of(step: Step) -> Diagnose:
 def _closed_again(seen: Seen, found: str, action: Diagnose, now: datetime) -> Change:
     """DRAIN for whoever holds it, else as it was `found`; else under a hold of its own, which a gate or an uncordon lifts."""
     if seen.note.holds or found:
-        return Change(seen, seen.note, "DRAIN", found or reason_of(seen.note))
+        return drain_again(seen, found)
     says = (
         f"closed before a check of {action.operation}, and nobody's hold is left on it: gate or uncordon it"
     )
@@ -213,14 +218,18 @@ def _unfit(seen: Seen, facts: NodeFacts, *, reserved: bool) -> str:
 
 
 def _ran(done: Completed, where: str, clock: Clock) -> Ran:
-    """What srun's end says of the command's. One that Slurm never started has no exit of its own."""
+    """What srun's end says of the command's. One that Slurm never started, or cut off, has no exit of its own."""
     output = "".join(
         line for line in done.err.splitlines(keepends=True) if not line.startswith(("srun:", "slurmstepd"))
     )
     text = f"{output}{done.out}"
     cut = len(text) > OUTPUT_LIMIT
+    why = ""
     if done.rc and _RAN.search(done.err) is None:
         errors = _ERROR.findall(done.err)
-        why = clean(errors[-1] if errors else f"srun exited with {done.rc}", 200)
-        return Ran(text[-OUTPUT_LIMIT:], None, clock.now(), where, cut, f"Slurm did not run it: {why}")
+        why = f"Slurm did not run it: {errors[-1] if errors else f'srun exited with {done.rc}'}"
+    elif not done.rc and (cut_off := _CUT_OFF.search(done.err)):
+        why = f"Slurm cut it off: {cut_off[1]}"
+    if why:
+        return Ran(text[-OUTPUT_LIMIT:], None, clock.now(), where, cut, clean(why, 220))
     return Ran(text[:OUTPUT_LIMIT], done.rc, clock.now(), where, cut)

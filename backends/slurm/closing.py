@@ -208,6 +208,14 @@ def shut_again(seen: Seen) -> Change:
     )
 
 
+def drain_again(seen: Seen, found: str) -> Change:
+    """Drain a node that was undrained for a while, under the Reason `found` then, else ours; somebody else's of since stays."""
+    if not seen.held_by_reason:
+        return Change(seen, seen.note, "DRAIN", found or reason_of(seen.note), "drained again")
+    note = msgspec.structs.replace(seen.note, saved=_saved(seen))
+    return Change(seen, note, "DRAIN", seen.reason, "drained again", evidence=saved(seen))
+
+
 def lost_reason(seen: Seen) -> bool:
     """Whether it is drained by us and Slurm forgot the Reason, as it does when it wakes a node."""
     return seen.drain and not seen.reason and bool(seen.note.holds)

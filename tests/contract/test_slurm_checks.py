@@ -281,3 +281,23 @@ async def test_a_controller_that_is_away_is_no_reason_to_think_that_nothing_was_
     runner = SrunRunner(away, floor.reader.seen, RealClock(), "root")
     with pytest.raises(Unreachable):
         await runner.clean_up(floor.step("site.wait", "/bin/true"))
+
+
+async def test_a_node_that_somebody_takes_down_during_a_check_passes_nothing_and_keeps_their_reason(
+    floor: Floor,
+) -> None:
+    """srun exits 0 where the node fails under it."""
+    running = asyncio.ensure_future(floor.run(floor.step("site.wait", "/bin/sleep", "60")))
+    await floor.lab.settles(lambda: "ALLOCATED" in floor.lab.states("gpu1"), "the check runs")
+    floor.lab.update("gpu1", "State=DOWN", "Reason=smoke from its power supply")
+    finding = (await running).finding
+    try:
+        assert (finding.verdict, finding.value) == (
+            Verdict.UNKNOWN,
+            "Slurm cut it off: Node failure on gpu1",
+        )
+        assert floor.lab.states("gpu1") == {"DOWN", "DRAIN"}
+        assert "Reason=smoke from its power supply [" in floor.lab.line("gpu1")
+        assert list(await leftovers(floor.commands, "lab")) == []
+    finally:
+        floor.lab.update("gpu1", "State=RESUME")
