@@ -36,11 +36,12 @@ class Endings:
         """
         if step.id == self.node.steps[0].id:
             return
-        if isinstance(step.action, Check) and outcome.evidence in {verdict.value for verdict in Verdict}:
-            return
-        stage = self._stage_of_a_failure(step)
+        judged = isinstance(step.action, Check) and outcome.evidence in {verdict.value for verdict in Verdict}
         try:
-            await self._named_or_off(step, outcome.says, stage)
+            if judged:
+                await self._off_if_opened(step)
+            else:
+                await self._named_or_off(step, outcome.says, self._stage_of_a_failure(step))
         except FleetError as error:
             says = f"{outcome.says}; and it could not be named on the node: {error}"
             self.performer.progress(Progress(step.id, step.node, says))
@@ -123,6 +124,11 @@ class Endings:
         except Conflict:
             if await self._held(step) is not None:
                 await (self._name(step, says, stage) if opened else self._take_off(step))
+
+    async def _off_if_opened(self, step: Step) -> None:
+        node = await self._held(step)
+        if node is not None and node.admission is Admission.OPEN:
+            await self._take_off(step)
 
     async def _take_off(self, step: Step) -> None:
         """Take what is ours off a node that somebody else opened, and leave it open. Raises Conflict where it is closed by then."""

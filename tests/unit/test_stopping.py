@@ -142,6 +142,22 @@ async def test_a_quarantine_is_written_back_on_a_node_that_somebody_opened_under
     assert (desk.lab.node().admission, desk.lab.node().stage) == (Admission.OPEN, Stage.QUARANTINED)
 
 
+@pytest.mark.parametrize("verdict", list(Verdict))
+async def test_what_is_ours_comes_off_a_node_that_was_opened_before_its_gate_judged_it(
+    desk: Desk, verdict: Verdict
+) -> None:
+    await desk.start_and_hold(Verb.REIMAGE, "AwaitBoot")
+    desk.lab.change(key("gpu-1"), admission=Admission.OPEN)
+    desk.lab.verdict = verdict
+    desk.lab.holds["AwaitBoot"].set()
+    ended = await desk.ended()
+    found = desk.lab.node()
+    assert (found.admission, found.holds) == (Admission.OPEN, ())
+    assert found.gate is not None
+    assert found.gate.verdict is verdict
+    assert ended.state is (OperationState.DONE if verdict.admits else OperationState.FAILED)
+
+
 async def test_a_cancel_takes_what_is_ours_off_a_node_that_somebody_opened(desk: Desk) -> None:
     await desk.start_and_hold(Verb.RETIRE, "MoveWork")
     desk.lab.change(key("gpu-1"), admission=Admission.OPEN)
