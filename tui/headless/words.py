@@ -101,7 +101,7 @@ def plan_lines(plan: Plan) -> list[str]:
         lines += [f"    already {line}" for line in node.already]
         lines += [f"    note: {line}" for line in node.warnings]
         lines += [f"    {number}. {step.says}" for number, step in enumerate(node.steps, start=1)]
-    return [clean(line) for line in lines]
+    return [_printable(line) for line in lines]
 
 
 def _cost(radius: Radius) -> Iterator[str]:
@@ -132,7 +132,7 @@ def operation_lines(operation: Operation) -> list[str]:
         for outcome in operation.outcomes
         if outcome.state.value not in ("done", "skipped") and outcome.evidence not in _VERDICTS
     ]
-    return [clean(line) for line in lines]
+    return [_printable(line) for line in lines]
 
 
 def verdict_lines(name: str, record: GateRecord, *, runs: bool = False) -> list[str]:
@@ -158,7 +158,7 @@ def verdict_lines(name: str, record: GateRecord, *, runs: bool = False) -> list[
         lines += [f"    | {line}" for line in finding.tail]
     if absent:
         lines.append(f"  not judged, for nobody tells it or gave a limit: {', '.join(absent)}")
-    return [clean(line) for line in lines]
+    return [_printable(line) for line in lines]
 
 
 def _source(finding: Finding, judged: datetime | None) -> str:
@@ -167,6 +167,12 @@ def _source(finding: Finding, judged: datetime | None) -> str:
         return f"{finding.source}, age unknown"
     seconds = max(0, int((judged - finding.at).total_seconds()))
     return f"{finding.source}, {seconds} s old"
+
+
+def _printable(line: str) -> str:
+    """A line as it may be printed, its indent kept: `clean` takes the ends off whatever is not plain ASCII."""
+    told = line.lstrip(" ")
+    return line[: len(line) - len(told)] + clean(told)
 
 
 def of_node(name: str, says: str) -> str:

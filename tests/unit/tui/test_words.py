@@ -98,3 +98,18 @@ def test_a_verdict_is_told_with_each_finding_that_did_not_pass() -> None:
         "    would be cleared by: the exporter reporting",
         "  xid FAIL: XID 79, wants none (dcgm, 9 s old)",
     ]
+
+
+def test_a_line_keeps_its_indent_whatever_letters_stand_in_it() -> None:
+    findings = (
+        Finding(
+            "temperature", Verdict.FAIL, "93 °C", "below 90 °C", "dcgm", NOW, clears="80 °C", tail=("93 °C",)
+        ),
+    )
+    said = verdict_lines("gpu-1", GateRecord(Verdict.FAIL, findings, NOW))
+    assert said[1:] == [
+        "  temperature FAIL: 93 °C, wants below 90 °C (dcgm, 0 s old)",
+        "    would be cleared by: 80 °C",
+        "    | 93 °C",
+    ]
+    assert "  note: Straße\u2026" in plan_lines(replace(plan(), warnings=("\x1b[2JStraße\u2026",)))
