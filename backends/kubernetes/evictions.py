@@ -18,6 +18,7 @@ from backends.kubernetes.connection import Api
 from backends.kubernetes.errors import BudgetHolds
 from backends.kubernetes.guarded import NodeEditor, denial_may_pass, to_its_end
 from backends.kubernetes.last_writer import written_since
+from backends.kubernetes.node_edit import NodeObject
 from fleet.errors import Blocked, Conflict, Denied, FleetError, Missing, Rejected, Throttled, TimedOut
 from fleet.node import Admission, Readiness
 from fleet.operation import Outcome, Progress, StepState, Waiting
@@ -126,16 +127,20 @@ class Move:
                 "another machine has this name now than the one that was planned for", about=key.name
             )
         if facts.node.admission is Admission.OPEN:
-            says = f"somebody opened it{await self._who()}, so its work is not moved any further"
-            raise Conflict(says, about=key.name)
+            raise self._opened(await self._node())
         return facts
 
-    async def _who(self) -> str:
-        """Who wrote to the node since we closed it, in words; empty where that can't be told."""
+    async def _node(self) -> NodeObject | None:
+        """The Node now; None where it can't be read, which the next look says."""
         try:
-            return written_since(await self._editor.read(self._step.node.name))
+            return await self._editor.read(self._step.node.name)
         except FleetError:
-            return ""
+            return None
+
+    def _opened(self, node: NodeObject | None) -> Conflict:
+        who = "" if node is None else written_since(node)
+        says = f"somebody opened it{who}, so its work is not moved any further"
+        return Conflict(says, about=self._step.node.name)
 
     def _follow(self, must_go: Iterable[Placement]) -> None:
         """Keep count of every pod that had to go; one that appears or goes means that something moves."""
@@ -148,36 +153,40 @@ class Move:
             self._tries[uid].gone = True
 
     async def _ask(self, evict: Iterable[Placement]) -> None:
-        now, limit = self._clock.monotonic(), asyncio.Semaphore(AT_ONCE)
+        """Ask for those that are due, a few at once, each few only while the node is seen closed. Raises Conflict."""
+        now = self._clock.monotonic()
         due = [placement for placement in evict if self._tries[placement.uid].due <= now]
-        async with asyncio.TaskGroup() as group:
-            for placement in due:
-                group.create_task(self._evict(placement, limit))
+        for at in range(0, len(due), AT_ONCE):
+            node = await self._node()
+            if node is None or self._refused is not None:
+                return
+            if not self._editor.closed(node):
+                raise self._opened(node)
+            async with asyncio.TaskGroup() as group:
+                for placement in due[at : at + AT_ONCE]:
+                    group.create_task(self._evict(placement))
 
-    async def _evict(self, placement: Placement, limit: asyncio.Semaphore) -> None:
+    async def _evict(self, placement: Placement) -> None:
         attempt = self._tries[placement.uid]
         path = (
             f"/api/v1/namespaces/{quote(placement.namespace, safe='')}"
             f"/pods/{quote(placement.name, safe='')}/eviction"
         )
-        async with limit:
-            try:
-                await to_its_end(
-                    self._api.send("POST", path, eviction(placement, self._action.options.grace))
-                )
-            except BudgetHolds as error:
-                self._hold_back(attempt, placement, error)
-            except (Missing, Conflict):
-                attempt.due = self._in(LOOK_PAUSES[0])
-            except Throttled as error:
-                self._later(attempt, "the API server asks us to slow down", error.retry_after or BUDGET_PAUSE)
-            except (Denied, Rejected) as error:
-                self._refused = error
-            except FleetError as error:
-                self._later(attempt, f"the API server: {error.message}", BUDGET_PAUSE)
-            else:
-                attempt.asked, attempt.on, attempt.owner, attempt.since = True, "", "", None
-                attempt.due = self._in(BUDGET_PAUSE.total_seconds())
+        try:
+            await to_its_end(self._api.send("POST", path, eviction(placement, self._action.options.grace)))
+        except BudgetHolds as error:
+            self._hold_back(attempt, placement, error)
+        except (Missing, Conflict):
+            attempt.due = self._in(LOOK_PAUSES[0])
+        except Throttled as error:
+            self._later(attempt, "the API server asks us to slow down", error.retry_after or BUDGET_PAUSE)
+        except (Denied, Rejected) as error:
+            self._refused = error
+        except FleetError as error:
+            self._later(attempt, f"the API server: {error.message}", BUDGET_PAUSE)
+        else:
+            attempt.asked, attempt.on, attempt.owner, attempt.since = True, "", "", None
+            attempt.due = self._in(BUDGET_PAUSE.total_seconds())
 
     def _hold_back(self, attempt: _Try, placement: Placement, error: BudgetHolds) -> None:
         names = ", ".join(f"{budget.namespace}/{budget.name}" for budget in placement.budgets)

@@ -94,6 +94,10 @@ class NodeEditor:
         """The Node now, not from a cache. Raises Missing and other FleetErrors."""
         return read_node(await self._api.get(node_path(name)), about=name)
 
+    def closed(self, node: NodeObject) -> bool:
+        """Whether the scheduler is kept away from it."""
+        return node.closed(self._keys)
+
     async def change(
         self, step: Step, edit: Callable[[NodeObject], Change], *, query: Query = MANAGED
     ) -> Outcome:

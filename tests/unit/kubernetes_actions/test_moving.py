@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from backends.kubernetes.errors import BudgetHolds
+from backends.kubernetes.evictions import AT_ONCE
 from fleet.errors import (
     Conflict,
     Denied,
@@ -44,6 +45,8 @@ class Moving:
     ) -> None:
         self.lab = lab
         self.told: list[Progress] = []
+        if lab.api.node is not None:
+            lab.api.node["spec"]["unschedulable"] = True
         action = MoveWork(options or DrainOptions(), deadline)
         self.task = asyncio.create_task(lab.writer.perform(lab.step(action), self.told.append))
 
@@ -234,6 +237,23 @@ async def test_a_node_that_somebody_opened_is_not_drained_further() -> None:
     with pytest.raises(Conflict, match="somebody opened it"):
         await Moving(lab).ended()
     assert lab.api.sent == []
+
+
+async def test_a_node_that_somebody_opens_among_many_evictions_loses_only_the_few_under_way() -> None:
+    lab = Lab()
+    lab.reader.turns = [tuple(replace(WEB, name=f"web-{n}", uid=f"p{n}") for n in range(35))]
+    send = lab.api.send
+
+    async def opened_after_ten(method: str, path: str, body: bytes = b"", **more: object) -> bytes:
+        answer = await send(method, path, body, **more)
+        if len(lab.api.evicted) == AT_ONCE and lab.api.node is not None:
+            lab.api.node["spec"].clear()
+        return answer
+
+    lab.api.send = opened_after_ten  # type: ignore[method-assign]
+    with pytest.raises(Conflict, match="somebody opened it"):
+        await Moving(lab).ended()
+    assert len(lab.api.evicted) == AT_ONCE
 
 
 def wrote(manager: str, minute: int, **more: str) -> dict[str, str]:
