@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import msgspec
+
 from backends.kubernetes.node_edit import NodeObject
 from backends.kubernetes.our_keys import FIELD_MANAGER
 from backends.kubernetes.stamps import read_stamp
@@ -18,11 +20,24 @@ _OF_THE_CLUSTER = frozenset({FIELD_MANAGER, "kubelet", "kube-controller-manager"
 _NAME = 60
 
 
+class _Entry(msgspec.Struct, frozen=True):
+    manager: str = ""
+    time: str | None = None
+    subresource: str | None = None
+
+
+_entries = msgspec.json.Decoder(list[_Entry] | None).decode
+
+
 def written_since(node: NodeObject) -> str:
     """The last of the others, as ` (last written to by NAME at TIME)`, where they wrote after us; else nothing."""
+    try:
+        entries = _entries(node.metadata.managed_fields) or ()
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
     written: list[tuple[datetime, str]] = []
     ours: datetime | None = None
-    for entry in node.metadata.managed_fields or ():
+    for entry in entries:
         at = read_stamp(entry.time or "")
         if at is None or entry.subresource:
             continue

@@ -31,16 +31,8 @@ class OwnerShape(msgspec.Struct, frozen=True):
     name: str = ""
 
 
-class ManagedShape(msgspec.Struct, frozen=True):
-    """Who wrote fields of an object, and when last."""
-
-    manager: str = ""
-    time: str | None = None
-    subresource: str | None = None
-
-
 class MetaShape(msgspec.Struct, frozen=True, rename="camel"):
-    """The metadata that a change needs."""
+    """The metadata that a change needs. `managed_fields` stay as they came: they are a hint, and may not hinder a change."""
 
     name: str = ""
     uid: str = ""
@@ -49,7 +41,7 @@ class MetaShape(msgspec.Struct, frozen=True, rename="camel"):
     annotations: dict[str, str] | None = None
     deletion_timestamp: str | None = None
     owner_references: list[OwnerShape] | None = None
-    managed_fields: list[ManagedShape] | None = None
+    managed_fields: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class SpecShape(msgspec.Struct, frozen=True, rename="camel"):

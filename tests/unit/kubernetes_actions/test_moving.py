@@ -20,9 +20,10 @@ from fleet.errors import (
     TimedOut,
     Unreachable,
 )
+from fleet.holder import Hold
 from fleet.node import Admission, Readiness
 from fleet.operation import Outcome, Progress, StepState
-from fleet.plan import DrainOptions, MoveWork
+from fleet.plan import Close, DrainOptions, MoveWork
 from fleet.workload import Budget, Keeper, Placement, WorkloadId
 from tests.unit.kubernetes_actions.fakes import KEY, Lab
 
@@ -272,10 +273,17 @@ def wrote(manager: str, minute: int, **more: str) -> dict[str, str]:
         ([wrote("agent", 9, subresource="status"), wrote("quarterdeck", 5)], "opened it, so"),
         ([wrote("lens", 9)], "opened it, so"),
         ([{"manager": "lens", "time": "noon"}, {"manager": "quarterdeck"}], "opened it, so"),
+        ([None, wrote("quarterdeck", 5)], "opened it, so"),
+        ([{"manager": None, "time": 5}], "opened it, so"),
+        ("none", "opened it, so"),
+        (
+            [wrote("\x1b[2J[red]" + "x" * 40_000, 9), wrote("quarterdeck", 5)],
+            r"opened it \(last written to by \[red\]x{0,60}\S{0,3} at 03:09:00 UTC\), so",
+        ),
     ],
 )
 async def test_whoever_wrote_to_an_opened_node_since_we_did_is_named_where_that_can_be_read(
-    fields: list[dict[str, str]], says: str
+    fields: object, says: str
 ) -> None:
     lab = Lab()
     assert lab.api.node is not None
@@ -284,6 +292,15 @@ async def test_whoever_wrote_to_an_opened_node_since_we_did_is_named_where_that_
     lab.reader.turns = [(WEB,)]
     with pytest.raises(Conflict, match=says):
         await Moving(lab).ended()
+
+
+async def test_a_node_whose_history_nobody_can_read_is_changed_all_the_same() -> None:
+    lab = Lab()
+    assert lab.api.node is not None
+    lab.api.node["metadata"]["managedFields"] = [{"manager": None}]
+    hold = Hold("oncall@desk", "maintenance", verb="drain", operation="op-3")
+    outcome = await lab.writer.perform(lab.step(Close(hold)), lambda progress: None)
+    assert outcome.state is StepState.DONE
 
 
 async def test_another_machine_of_that_name_is_not_drained() -> None:
