@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from fleet.diagnosis import from_evidence
 from fleet.health import GateRecord, Verdict
@@ -29,10 +29,13 @@ _VERDICTS = {
 }
 
 
-def told_by_journal(records: Iterable[Record], node: NodeKey) -> Iterator[Entry]:
+def told_by_journal(
+    records: Iterable[Record], node: NodeKey, running: Collection[str] = ()
+) -> Iterator[Entry]:
     """The entries of a node from records, oldest first, of the operations that touched it.
 
-    A step is told by its outcome; one that has none is told by its intent, as of unknown outcome.
+    A step is told by its outcome; one that has none is told by its intent: as under way in an operation of `running`, which
+    somebody runs now, else as of unknown outcome.
     """
     kept = tuple(records)
     ended = {(record.operation, record.step_id) for record in kept if record.kind is Kind.OUTCOME}
@@ -40,7 +43,7 @@ def told_by_journal(records: Iterable[Record], node: NodeKey) -> Iterator[Entry]
         if record.kind is Kind.INTENT and (record.operation, record.step_id) in ended:
             continue
         if record.node in ("", node.name) and record.source in ("", node.source):
-            yield _entry(record)
+            yield _entry(record, under_way=record.operation in running)
 
 
 def last_verdict(records: Iterable[Record]) -> GateRecord | None:
@@ -49,12 +52,14 @@ def last_verdict(records: Iterable[Record]) -> GateRecord | None:
     return next((action.record for action in reversed(actions) if isinstance(action, ApplyVerdict)), None)
 
 
-def _entry(record: Record) -> Entry:
+def _entry(record: Record, *, under_way: bool) -> Entry:
     kind, weight = EntryKind.OPERATION, _STATES.get(record.state, Weight.PLAIN)
     says = record.says
     match record.kind:
         case Kind.STARTED:
             says, weight = _started(record), Weight.NOTE
+        case Kind.INTENT if under_way:
+            says, weight = f"{record.verb}, under way: {record.says}", Weight.NOTE
         case Kind.INTENT:
             says, weight = f"{record.verb}, meant to: {record.says}; its outcome is not known", Weight.BAD
         case Kind.OUTCOME if record.evidence in _VERDICTS:

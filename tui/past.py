@@ -13,6 +13,7 @@ from fleet.journal_past import last_verdict, told_by_journal
 from fleet.node import Node, NodeKey
 from fleet.node_past import NODE, told_by_row
 from fleet.offenders import Trail, trail_of
+from fleet.operation import OperationState
 from fleet.ports import Chronicler
 from fleet.sightings import SEEN
 from fleet.timeline import Entry, Timeline, timeline
@@ -37,7 +38,7 @@ async def read_timeline(deck: Deck, node: NodeKey, span: timedelta = WEEK) -> Ti
     sides = _sides(deck, node)
     for side in sides:
         try:
-            entries += told_by_journal(await deck.journal.of_node(side, since), side)
+            entries += told_by_journal(await deck.journal.of_node(side, since), side, await _running(deck))
         except FleetError as error:
             silent[f"journal: {error}"] = None
         row = deck.store.record(side)
@@ -71,6 +72,13 @@ def _here(deck: Deck, node: NodeKey) -> Iterator[Entry]:
             yield replace(entry, source=f"{entry.source}, {side.source}") if named else entry
 
 
+async def _running(deck: Deck) -> set[str]:
+    """The operations that this program runs, or another one of this journal."""
+    here = {run.operation.id for run in deck.dispatcher.running()}
+    left = await deck.journal.unfinished()
+    return here | {each.id for each in left if each.state is OperationState.RUNNING}
+
+
 async def _told(
     chronicler: Chronicler, node: Node, since: datetime, until: datetime
 ) -> tuple[Sequence[Entry], str]:
@@ -96,7 +104,7 @@ async def read_lately(deck: Deck, node: NodeKey, most: int = LATEST) -> Lately:
     try:
         for side in _sides(deck, node):
             records = await deck.journal.of_node(side, now - MONTH)
-            told += told_by_journal(records, side)
+            told += told_by_journal(records, side, await _running(deck))
             trail = trail_of(records) if side == node else trail
             judged = last_verdict(records) if side == node else judged
     except FleetError:

@@ -21,7 +21,8 @@ from tests.driver import Driver, at_the_desk, driving
 from tests.fakes import SOURCE, key
 from tui.choice import Choice, DemoChoice
 from tui.chosen import CHECKED
-from tui.commands import BACK, CANCEL, GATE, OPEN, OPERATIONS, SHOW_OPERATION
+from tui.commands import BACK, CANCEL, GATE, OPEN, OPERATIONS, SHOW_OPERATION, TIMELINE
+from tui.past import read_lately
 from tui.settings import Settings
 from tui.wiring import open_deck
 
@@ -155,3 +156,17 @@ async def test_cancelled_half_way_it_leaves_nothing_on_the_cluster_and_no_verdic
         assert await left(at) == []
         assert (shown(at).admission, shown(at).stage) == (Admission.GATED, Stage.PROVISIONING)
         assert shown(at).gate is None
+
+
+async def test_while_it_runs_the_nodes_past_says_that_it_is_under_way() -> None:
+    async with at_the_demo(long(), speed=1.0) as at:
+        await at.press(GATE)
+        await at.sees("dcgmi diag level 2, about 2 min, at most 15 min")
+        await at.confirm()
+        await at.press(OPERATIONS, SHOW_OPERATION)
+        await at.sees("of at most 15 min, running as quarterdeck-check-")
+        await at.press(BACK, BACK, TIMELINE)
+        await at.sees("gate, under way: run dcgm-diag on gpu-l40s-005")
+        assert "outcome is not known" not in at.text()
+        lately = await read_lately(at.deck, NodeKey(at.deck.sources[0], NEW))
+        assert any(entry.says.startswith("gate, under way: ") for entry in lately.entries)

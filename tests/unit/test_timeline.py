@@ -148,6 +148,13 @@ def test_the_journal_tells_an_operation_with_its_plan_its_steps_and_its_end() ->
     ]
 
 
+def test_a_step_that_somebody_is_doing_now_is_no_step_of_unknown_outcome() -> None:
+    begun = [record(Kind.INTENT, step_id="1", says="evict", node="gpu-001", source="demo")]
+    (now,), (left,) = told_by_journal(begun, KEY, {"op-1"}), told_by_journal(begun, KEY, {"op-2"})
+    assert (now.says, now.weight) == ("drain, under way: evict", Weight.NOTE)
+    assert (left.says, left.weight) == ("drain, meant to: evict; its outcome is not known", Weight.BAD)
+
+
 @pytest.mark.parametrize(
     ("verdict", "weight"),
     [(Verdict.PASS, Weight.GOOD), (Verdict.FAIL, Weight.BAD), (Verdict.UNKNOWN, Weight.NOTE)],
