@@ -29,7 +29,9 @@ from fleet.ports import Clock
 from fleet.text import clean
 
 JOB = "quarterdeck-check"
-SLACK = timedelta(minutes=1)
+SLACK = timedelta(minutes=2)
+"""How much longer than its own deadlines srun is waited for: Slurm counts whole minutes, and kills with patience."""
+_DRAINING = "draining it with Quarterdeck"
 _SETTLE = timedelta(seconds=1)
 _SETTLES = 20
 _RAN = re.compile(r"^srun: error: \S+: tasks? [\d,-]+: ", re.MULTILINE)
@@ -74,9 +76,8 @@ class SrunRunner:
             await self._end_jobs(name)
             await self._until(step.node, lambda now: not now.busy, "what was left running there does not end")
         seen = await self._see(step.node)
-        why = _unfit(seen, facts, reserved=there is not None)
-        if why:
-            return Ran(why=why, clears="draining it with Quarterdeck", where=where, at=self._clock.now())
+        if why := _unfit(seen, facts, reserved=there is not None):
+            return Ran(why=why, clears=_DRAINING, where=where, at=self._clock.now())
         mine = there is not None
         try:
             if not mine:
@@ -85,7 +86,11 @@ class SrunRunner:
             progress(
                 Progress(step.id, step.node, f"{action.check}: in maintenance reservation {PREFIX}{name}")
             )
-            await self._until(step.node, lambda now: "MAINT" in now.flags, "its reservation does not show")
+            seen = await self._until(
+                step.node, lambda now: "MAINT" in now.flags, "its reservation does not show"
+            )
+            if why := _unfit(seen, facts, reserved=True):
+                return Ran(why=why, clears=_DRAINING, where=where, at=self._clock.now())
             if seen.drain:
                 await self._commands.change(
                     "scontrol", "update", f"NodeName={name}", "State=UNDRAIN", about=name
@@ -181,7 +186,7 @@ class SrunRunner:
             f"--reservation={PREFIX}{name}",
             f"--job-name={JOB}",
             f"--comment={clean(f'{action.operation} {action.check}', 100)}",
-            f"--time={max(1, round(action.deadline.total_seconds() / 60))}",
+            f"--time={max(1, -(-action.deadline // timedelta(minutes=1)))}",  # never less than it may take
             f"--immediate={max(1, round(action.starts_in.total_seconds()))}",
             # Nothing else of the operator's environment: a token in it could end in what the check prints, and so in the journal.
             *("--export=PATH,LANG", "--chdir=/", "--kill-on-bad-exit=1", "--", *action.command),
@@ -205,8 +210,9 @@ def _closed_again(seen: Seen, found: str, action: Diagnose, now: datetime) -> Ch
 
 def _unfit(seen: Seen, facts: NodeFacts, *, reserved: bool) -> str:
     """Why nothing may be run on the node as it is; empty where it may. `reserved`: by an earlier run of this very kind."""
-    held = [item for item in facts.placements if not item.finished]
-    if held and not reserved:
+    # What Slurm had there is ended by now; a pod is the other side's of a machine of two sources.
+    held = [item for item in facts.placements if not item.finished and (item.namespace or not reserved)]
+    if held:
         return f"work is on it: {', '.join(clean(item.name, 60) for item in held[:3])}"
     if seen.base != "IDLE" or seen.rebooting or seen.power_moves or not seen.responds:
         return f"it is {seen.state}, not idle and drained"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from fleet.node import Admission, NodeKey
 from fleet.operation import Progress
 from fleet.plan import Step
 from tests.contract.real_clock import RealClock
+from tests.fakes import pod
 from tests.slurm_lab import SlurmLab, slurm_lab
 
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("slurm-trouble")]
@@ -213,6 +214,31 @@ async def test_a_hold_that_was_lifted_meanwhile_leaves_it_drained_saying_how_to_
     assert f"Reason=quarterdeck: {told} (oncall@desk, gate) [" in floor.lab.line("gpu1")
 
 
+async def test_one_that_was_cut_off_is_not_run_again_over_a_pod_that_holds_gpus_by_now(floor: Floor) -> None:
+    """Of a machine of two sources, Kubernetes' side may have got work meanwhile."""
+    floor.cut_off()
+    facts = (await floor.reader.read([floor.key]))[floor.key]
+    facts = replace(facts, placements=(*facts.placements, pod("web-1", gpus=1)))
+    diagnosed = await floor.runner.run(floor.step("site.links", "/bin/true"), facts, floor.told.append)
+    assert (diagnosed.finding.verdict, diagnosed.finding.value) == (
+        Verdict.UNKNOWN,
+        "work is on it: web-1",
+    )
+
+
+async def test_it_may_take_all_of_its_deadline(floor: Floor) -> None:
+    """Slurm knows whole minutes alone."""
+    step = floor.step("site.wait", "/bin/sleep", "60")
+    assert isinstance(step.action, Diagnose)
+    step = replace(step, action=replace(step.action, deadline=timedelta(seconds=150)))
+    running = asyncio.ensure_future(floor.run(step))
+    await floor.lab.settles(lambda: "ALLOCATED" in floor.lab.states("gpu1"), "the check runs")
+    assert floor.lab.command("squeue", "-h", "-o", "%l").split() == ["3:00"]
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
 @pytest.mark.parametrize("operation", ["op-2", ""])
 async def test_what_another_operation_reserved_is_neither_used_nor_taken_away(
     floor: Floor, operation: str
@@ -254,6 +280,18 @@ async def test_a_node_with_somebody_elses_reason_is_left_alone(floor: Floor) -> 
     assert "NHC: disk full" in floor.lab.line("gpu1")
 
 
+async def test_a_reason_that_somebody_gives_while_it_is_being_reserved_is_not_erased(floor: Floor) -> None:
+    facts = (await floor.reader.read([floor.key]))[floor.key]
+    step = floor.step("site.links", "/bin/true")
+    diagnosed = await floor.runner.run(
+        step, facts, lambda told: floor.lab.update("gpu1", "State=DRAIN", "Reason=NHC: disk full")
+    )
+    assert diagnosed.finding.verdict is Verdict.UNKNOWN
+    assert "somebody else's Reason stands on it" in diagnosed.finding.value
+    assert "Reason=NHC: disk full [" in floor.lab.line("gpu1")
+    assert list(await leftovers(floor.commands, "lab")) == []
+
+
 async def test_a_node_in_somebody_elses_maintenance_is_never_undrained_for_their_jobs(floor: Floor) -> None:
     """A job of theirs may land wherever nothing but maintenance closes the node."""
     floor.lab.scontrol(
@@ -287,8 +325,10 @@ async def test_a_node_that_somebody_takes_down_during_a_check_passes_nothing_and
     floor: Floor,
 ) -> None:
     """srun exits 0 where the node fails under it."""
-    running = asyncio.ensure_future(floor.run(floor.step("site.wait", "/bin/sleep", "60")))
-    await floor.lab.settles(lambda: "ALLOCATED" in floor.lab.states("gpu1"), "the check runs")
+    begun = floor.folder / "begun"
+    step = floor.step("site.wait", "/bin/sh", "-c", f"touch {begun}; sleep 60")
+    running = asyncio.ensure_future(floor.run(step))
+    await floor.lab.settles(begun.exists, "the check runs")
     floor.lab.update("gpu1", "State=DOWN", "Reason=smoke from its power supply")
     finding = (await running).finding
     try:
