@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from random import Random
 from typing import Any, Generic, Protocol, TypeVar
@@ -30,6 +31,7 @@ OF_DRIVER = f"spec.driver={DRIVER}"
 LOOK_AGAIN = timedelta(minutes=10)
 """Between two looks at whether the group is served: an upgrade of the cluster brings it."""
 TRY_AGAIN = timedelta(minutes=1)
+"""Between two looks where the server was away, and at whether what can't be followed any more is still served."""
 _WELL = (FeedHealth.STARTING, FeedHealth.LIVE)
 
 Shape = TypeVar("Shape", bound=KubeObject)
@@ -63,13 +65,20 @@ Kept = TypeVar("Kept", bound=Index)
 
 
 class KeptIntake(Generic[Shape, Kept]):
-    """One kind, kept in an index. `told` makes the observations of what was touched, None for everything."""
+    """One kind, kept in an index. `told` makes the observations of what was touched, None for everything.
+
+    `turned` is set where all of it became known, or unknown, between two lists: that is too much to tell at once.
+    """
 
     def __init__(
-        self, make: Callable[[], Kept], told: Callable[[set[str] | None], Iterable[Observation]]
+        self,
+        make: Callable[[], Kept],
+        told: Callable[[set[str] | None], Iterable[Observation]],
+        turned: asyncio.Event,
     ) -> None:
         self._make = make
         self._told = told
+        self._turned = turned
         self._next = make()
         self._unreadable: set[str] = set()
         self.index: Kept | None = None
@@ -98,16 +107,21 @@ class KeptIntake(Generic[Shape, Kept]):
         return self._told(None)
 
     def event(self, event: WatchEvent[Shape]) -> Sequence[Observation]:
+        known = self.known
         if event.unreadable is not None:
             self._unreadable.add(event.unreadable[0])
-            return tuple(self._told(None))
         if event.shape is None or self.index is None:
+            self._note_turn(known)
             return ()
-        mended = event.shape.metadata.name in self._unreadable
         self._unreadable.discard(event.shape.metadata.name)
         deleted = event.type == "DELETED"
         touched = self.index.drop(event.shape) if deleted else self.index.put([event.shape])
-        return tuple(self._told(None if mended else touched))
+        self._note_turn(known)
+        return tuple(self._told(touched))
+
+    def _note_turn(self, known: bool) -> None:
+        if known != self.known:
+            self._turned.set()
 
 
 class ClaimsFeed:
@@ -129,22 +143,47 @@ class ClaimsFeed:
         self._chance = chance
         self._after = after
         self._silence = silence
-        self._slices = KeptIntake[SliceShape, Slices](Slices, self._of_slices)
-        self._claims = KeptIntake[ClaimShape, Claims](Claims, self._of_claims)
-        self._about: set[str] = set()  # every node that anything was told of
         self._turned = asyncio.Event()
+        self._begin()
+        self._about: set[str] = set()  # every node that anything was told of
 
     async def follow(self, report: Report) -> None:
         """Report until cancelled. Where the group is not served it is looked for now and then, and nothing is told."""
         await self._after.wait()
-        version = await self._version()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._tell_turns(report))
+            while True:
+                await self._follow(await self._version(), report)
+
+    def _begin(self) -> None:
+        """Know nothing yet."""
+        self._slices = KeptIntake[SliceShape, Slices](Slices, self._of_slices, self._turned)
+        self._claims = KeptIntake[ClaimShape, Claims](Claims, self._of_claims, self._turned)
+
+    async def _follow(self, version: str, report: Report) -> None:
+        """Report until that version is not served any more."""
+        self._begin()
         group = f"/apis/{GROUP}/{version}"
         slices = self._watch(f"{group}/resourceslices", SLICES, self._slices, (("fieldSelector", OF_DRIVER),))
         claims = self._watch(f"{group}/resourceclaims", CLAIMS, self._claims, ())
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(slices.follow(self._heard(self._slices, report)))
-            tasks.create_task(claims.follow(self._heard(self._claims, report)))
-            tasks.create_task(self._tell_turns(report))
+            following = (
+                tasks.create_task(slices.follow(self._heard(self._slices, report))),
+                tasks.create_task(claims.follow(self._heard(self._claims, report))),
+            )
+            await self._not_served(version)
+            for each in following:
+                each.cancel()
+
+    async def _not_served(self, version: str) -> None:
+        """Return once the cluster serves another version, or none. It is asked only while something can't be followed."""
+        while True:
+            await self._clock.sleep(TRY_AGAIN)
+            if not (self._slices.broken or self._claims.broken):
+                continue
+            with suppress(FleetError):
+                if await served(self._api) != version:
+                    return
 
     async def _tell_turns(self, report: Report) -> None:
         """Tell of every node each time that what claims give out became unknown, or known again."""

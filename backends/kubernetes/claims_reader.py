@@ -11,11 +11,11 @@ from typing import Any
 
 from backends.kubernetes.claim_shapes import CLAIMS, GROUP, SLICES
 from backends.kubernetes.claims import Claims, Slices
-from backends.kubernetes.claims_feed import OF_DRIVER, served
+from backends.kubernetes.claims_feed import LOOK_AGAIN, OF_DRIVER, served
 from backends.kubernetes.connection import Api, Query
 from backends.kubernetes.pods import PodShape
 from backends.kubernetes.work import counts_none, with_offer
-from fleet.errors import Denied, Missing
+from fleet.errors import Denied, Garbled, Missing, Rejected
 from fleet.node import NodeKey
 from fleet.plan import NodeFacts
 
@@ -26,42 +26,59 @@ Lists = Callable[[Any, str, Query], Awaitable[list[Any]]]
 class ClaimsReader:
     """What a cluster's reader asks beside nodes and pods. `lists` is the reader's own way to list.
 
-    Whether the group is served is asked once: a cluster that is upgraded meanwhile has such GPUs unknown here until the next start.
+    Which version of the group is served is asked once, again where it is gone, and now and then where none was.
     """
 
     def __init__(self, api: Api, lists: Lists) -> None:
         self._api = api
         self._lists = lists
         self._group: str | None = None
+        self._asked = 0.0
 
     async def with_claims(
         self, facts: Mapping[NodeKey, NodeFacts], pods: Mapping[NodeKey, Sequence[PodShape]]
     ) -> Mapping[NodeKey, NodeFacts]:
-        """The facts, with what claims tell of those nodes whose agents count no GPUs. Raises FleetError."""
+        """The facts, with what claims tell of those nodes whose agents count no GPUs.
+
+        What can't be read keeps nobody from reading the nodes. Raises FleetError where the server is away, or asks us to slow down.
+        """
         asking = [key for key, found in facts.items() if counts_none(found.node)]
-        if not asking:
-            return facts
-        try:
-            group = await self._served()
-            if not group:
-                return facts
-            slices = await self._slices(group, asking)
-            offered = [key for key in asking if slices.offer(key.name) is not None]
-            using = {
-                pod.metadata.namespace or ""
-                for key in offered
-                for pod in pods[key]
-                if pod.spec is not None and pod.spec.resource_claims
-            }
-            claims = await self._claims(group, using)
-        except (Denied, Missing):
-            return facts
-        return {**facts, **{key: _told(facts[key], slices, claims) for key in offered}}
+        for _ in range(2 if asking else 0):
+            try:
+                return {**facts, **await self._by_claims(asking, facts, pods)}
+            except Missing:
+                self._group = None  # the version that was served is not any more
+            except (Denied, Garbled, Rejected):
+                break
+        return facts
+
+    async def _by_claims(
+        self,
+        asking: Sequence[NodeKey],
+        facts: Mapping[NodeKey, NodeFacts],
+        pods: Mapping[NodeKey, Sequence[PodShape]],
+    ) -> Mapping[NodeKey, NodeFacts]:
+        """The facts of those nodes that slices tell of. Raises FleetError."""
+        group = await self._served()
+        if not group:
+            return {}
+        slices = await self._slices(group, asking)
+        offered = [key for key in asking if slices.offer(key.name) is not None]
+        using = {
+            pod.metadata.namespace or ""
+            for key in offered
+            for pod in pods[key]
+            if pod.spec is not None and pod.spec.resource_claims
+        }
+        claims = await self._claims(group, using)
+        return {key: _told(facts[key], slices, claims) for key in offered}
 
     async def _served(self) -> str:
-        if self._group is None:
+        now = self._api.clock.monotonic()
+        look_again = self._group == "" and now - self._asked >= LOOK_AGAIN.total_seconds()
+        if self._group is None or look_again:
             version = await served(self._api)
-            self._group = f"/apis/{GROUP}/{version}" if version else ""
+            self._group, self._asked = f"/apis/{GROUP}/{version}" if version else "", now
         return self._group
 
     async def _slices(self, group: str, nodes: Sequence[NodeKey]) -> Slices:

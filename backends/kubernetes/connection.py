@@ -58,6 +58,7 @@ class Api:
         self.source = source
         self.server = access.server
         self.context = access.context
+        self.clock = clock
         self._access = access
         self._environ = environ
         self._credentials = Credentials(access, clock, environ)

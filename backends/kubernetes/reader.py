@@ -64,7 +64,7 @@ class KubernetesReader:
         return SourceIdentity(self.source, uid or self._api.server, self._api.server)
 
     async def read(self, nodes: Sequence[NodeKey], *, work: bool = True) -> Mapping[NodeKey, NodeFacts]:
-        """Facts of the nodes that are there; without `work` no pod and no budget is asked for. Raises FleetError."""
+        """Facts of the nodes that are there; without `work` no pod, budget or claim is asked for. Raises FleetError."""
         wanted = tuple(dict.fromkeys(key for key in nodes if key.source == self.source))
         if not wanted:
             return {}
@@ -85,6 +85,8 @@ class KubernetesReader:
             facts = self._facts_of(there, covers)
         else:
             facts = await asyncio.to_thread(self._facts_of, there, covers)
+        if not work:
+            return facts
         return await self._claims.with_claims(facts, {key: pods for key, (_, pods) in there.items()})
 
     async def allowed(self, verbs: Sequence[Verb]) -> Mapping[Verb, Permission]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from backends.simulated.resources import NAMESPACES, Resource, find
+from backends.simulated.resources import BY_CLAIMS, NAMESPACES, Resource, find
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,12 @@ def place(path: str) -> Place | None:
             return Place(group, version, rest)
         case _:
             return None
+
+
+def as_kept(at: Place) -> Place:
+    """The place where objects are kept that may be served in another version."""
+    kept = BY_CLAIMS[0]
+    return replace(at, version=kept.version) if at.group == kept.group else at
 
 
 def target(at: Place) -> Target | None:

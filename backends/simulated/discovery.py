@@ -29,12 +29,12 @@ VERSION: Json = {
 }
 
 
-def document(path: str, host: str, *, claims: bool = False) -> Json | None:
+def document(path: str, host: str, *, claims: str = "") -> Json | None:
     """The discovery document at `path`, or None where there is none; `host` is the server's own address.
 
-    `claims`: the group of resource claims is served too.
+    `claims` is the version in which the group of resource claims is served, where it is.
     """
-    groups = _groups(claims=claims)
+    groups = _groups(claims)
     match path.strip("/").split("/"):
         case ["version"]:
             return VERSION
@@ -58,14 +58,14 @@ def document(path: str, host: str, *, claims: bool = False) -> Json | None:
             return None
 
 
-def serves(group: str, version: str, *, claims: bool = False) -> bool:
+def serves(group: str, version: str, *, claims: str = "") -> bool:
     """Whether that group and version exist here."""
-    return (group, version) == ("", "v1") or (group, version) in _groups(claims=claims)
+    return (group, version) == ("", "v1") or (group, version) in _groups(claims)
 
 
-def _groups(*, claims: bool) -> list[tuple[str, str]]:
+def _groups(claims: str) -> list[tuple[str, str]]:
     found = [each for each in group_versions() if each[0]] + [(each, "v1") for each in _REVIEWS]
-    return [*found, (BY_CLAIMS[0].group, BY_CLAIMS[0].version)] if claims else found
+    return [*found, (BY_CLAIMS[0].group, claims)] if claims else found
 
 
 def _group(name: str, version: str) -> Json:
@@ -78,7 +78,7 @@ def _resources(group: str, version: str) -> Json:
     rows = [
         row
         for each in (*RESOURCES, *BY_CLAIMS)
-        if (each.group, each.version) == (group, version)
+        if each.group == group and (each.version == version or each in BY_CLAIMS)
         for row in _rows(each)
     ]
     rows += [_review(kind) for kind in _REVIEWS.get(group, ())]

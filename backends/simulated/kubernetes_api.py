@@ -17,7 +17,7 @@ from aiohttp import web
 
 from backends.simulated import protobuf_reviews
 from backends.simulated.answers import json_answer, page_not_found, refusal
-from backends.simulated.api_routes import Place, place, target, verb
+from backends.simulated.api_routes import Place, as_kept, place, target, verb
 from backends.simulated.bodies import decoded, typed
 from backends.simulated.discovery import document, serves
 from backends.simulated.objects import Json, ObjectStore
@@ -57,8 +57,8 @@ class KubernetesApi:
         self.anonymous = anonymous
         self.requests: deque[tuple[str, str]] = deque(maxlen=10_000)
         """Method and path with query of the latest requests, oldest first."""
-        self.serves_claims = False
-        """Whether resource claims and slices are served, as a cluster that gives devices out by them does."""
+        self.serves_claims = ""
+        """The version in which resource claims and slices are served, as a cluster that gives devices out by them does."""
         self._clock = clock
         self._resources = ResourceRequests(store, clock, random or Random(0))  # noqa: S311  no secret is drawn
         self._routes: list[tuple[str, str, Handler]] = []
@@ -240,7 +240,7 @@ class KubernetesApi:
             return page_not_found()
         if at.group.startswith("auth") and len(at.rest) == 1:
             return await self._review(request, at.rest[0])
-        return await self._resource(request, at)
+        return await self._resource(request, as_kept(at))
 
     def _document(self, path: str) -> Json | None:
         return document(path, f"{_HOST}:{self._port}", claims=self.serves_claims)

@@ -10,7 +10,9 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
-from backends.kubernetes.claims_feed import LOOK_AGAIN
+import pytest
+
+from backends.kubernetes.claims_feed import LOOK_AGAIN, TRY_AGAIN
 from backends.kubernetes.connection import Api
 from backends.kubernetes.feeds import feeds_of
 from backends.kubernetes.kubeconfig import Access, User
@@ -112,7 +114,7 @@ class Given:
 
 
 @asynccontextmanager
-async def given(*, serves: bool = True) -> AsyncIterator[Given]:
+async def given(*, serves: str = "v1") -> AsyncIterator[Given]:
     async with served() as cluster:
         cluster.api.serves_claims = serves
         cluster.store.create(NODES, node_json("dra-1", gpus=None, labels=LABELS))
@@ -151,7 +153,7 @@ async def test_gpus_that_slices_offer_and_claims_hold_are_counted_and_followed()
 
 
 async def test_a_cluster_that_does_not_serve_claims_is_asked_once_and_leaves_them_unknown() -> None:
-    async with given(serves=False) as here:
+    async with given(serves="") as here:
         here.bind("a")
         await here.shows(None, None, None)
         await here.until(lambda: bool(here.asked()), "the group was looked for")
@@ -159,10 +161,85 @@ async def test_a_cluster_that_does_not_serve_claims_is_asked_once_and_leaves_the
         facts = await here.facts()
         assert facts.node.gpus_allocatable is None
         assert here.asked() == ["/apis/resource.k8s.io", "/apis/resource.k8s.io"], "the feed, and the reader"
-        here.cluster.api.serves_claims = True
+        here.cluster.api.serves_claims = "v1"
         here.store.create(RESOURCESLICES, slice_of(GPUS))
         await here.cluster.clock.advance(LOOK_AGAIN)
         await here.shows(8, 8, 0)
+
+
+async def test_a_version_that_goes_away_is_found_again_by_the_feed_and_by_the_reader() -> None:
+    async with given(serves="v1beta1") as here:
+        (uid,) = here.bind("a")
+        here.store.create(RESOURCESLICES, slice_of(GPUS))
+        await here.shows(8, 8, 0)
+        reader = KubernetesReader(here.api, NodeKeys())
+        assert (await reader.read([AT]))[AT].node.gpus_allocatable == 8
+        here.cluster.api.serves_claims = "v1"
+        here.cluster.api.cut_watches()
+        await here.shows(None, None, None)
+        here.store.create(RESOURCECLAIMS, claim("c", ["gpu-0"], uid))
+        seen: list[object] = []
+        await here.until(lambda: seen.append(here.told()) or here.told() == (8, 8, 1), "the new version")  # type: ignore[func-returns-value]
+        assert set(seen) == {(None, None, None), (8, 8, 1)}, "what was known before is not shown again"
+        facts = (await reader.read([AT]))[AT]
+        assert (facts.node.gpus_allocatable, facts.placements[0].gpus) == (8, 1)
+
+
+async def test_a_group_that_is_gone_is_looked_for_now_and_then_until_it_is_there_again() -> None:
+    async with given() as here:
+        here.bind("a")
+        here.store.create(RESOURCESLICES, slice_of(GPUS))
+        await here.shows(8, 8, 0)
+        reader = KubernetesReader(here.api, NodeKeys())
+        await reader.read([AT])
+        here.cluster.api.serves_claims = ""
+        here.cluster.api.cut_watches()
+        await here.shows(None, None, None)
+        await here.until(lambda: here.cluster.api.open_watches == 2, "it is given up")
+        await here.cluster.clock.advance(TRY_AGAIN)
+        before = len(here.asked())
+        for _ in range(50):
+            assert (await reader.read([AT]))[AT].node.gpus_allocatable is None
+            await here.cluster.clock.advance(LOOK_AGAIN / 50)
+        assert len(here.asked()) - before <= 5
+        here.cluster.api.serves_claims = "v1"
+        await here.cluster.clock.advance(LOOK_AGAIN)
+        await here.shows(8, 8, 0)
+        assert (await reader.read([AT]))[AT].node.gpus_allocatable == 8
+
+
+HOSTILE: list[Json] = [
+    {"devices": [{"name": None}]},
+    {"devices": [None]},
+    {"pool": {"name": 5, "generation": "x"}},
+    {"devices": [{"name": "\x1b[2J[red]" + "g" * 40_000, "attributes": []}]},
+]
+
+
+@pytest.mark.parametrize("spec", HOSTILE)
+async def test_a_slice_that_nobody_can_read_keeps_nobody_from_planning_and_is_no_zero(spec: Json) -> None:
+    async with given() as here:
+        here.bind("a")
+        here.store.create(RESOURCESLICES, slice_of(GPUS))
+        await here.shows(8, 8, 0)
+        bad = {"driver": DRIVER, "nodeName": "dra-1", **spec}
+        here.store.create(RESOURCESLICES, {"metadata": {"name": "bad"}, "spec": bad})
+        await here.shows(None, None, None)
+        facts = await here.facts()
+        assert (facts.node.gpus_allocatable, len(facts.placements)) == (None, 1)
+        here.store.update(
+            RESOURCESLICES, "bad", lambda it: it.update(spec={"driver": DRIVER, "devices": None})
+        )
+        await here.shows(8, 8, 0)
+
+
+async def test_a_look_at_a_node_alone_asks_for_no_claims() -> None:
+    async with given() as here:
+        here.store.create(RESOURCESLICES, slice_of(GPUS))
+        await here.shows(8, 8, 0)
+        before = len(here.asked())
+        await KubernetesReader(here.api, NodeKeys()).read([AT], work=False)
+        assert len(here.asked()) == before
 
 
 async def test_claims_that_may_not_be_read_are_unknown_until_they_may_and_again_when_not() -> None:
@@ -229,6 +306,6 @@ async def test_the_doctor_says_what_may_not_be_read_of_claims() -> None:
         (_, remark) = await examine(here.api)
         assert (remark.about, remark.ok) == ("sim claims", None)
         assert "you may not watch resourceclaims: GPUs that claims give out (DRA) are unknown" in remark.says
-    async with given(serves=False) as here:
+    async with given(serves="") as here:
         here.cluster.api.permissions.deny("*", "resourceclaims")
         assert len(await examine(here.api)) == 1
