@@ -16,7 +16,7 @@ _TEXT = 200
 
 
 class FindingNote(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One finding that did not pass, its texts trimmed."""
+    """One finding that did not pass, its texts trimmed. `needed` is written where it is not."""
 
     check: str = ""
     verdict: str = ""
@@ -25,6 +25,7 @@ class FindingNote(msgspec.Struct, frozen=True, omit_defaults=True):
     source: str = ""
     at: str = ""
     clears: str = ""
+    needed: bool = True
 
 
 class GateNote(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -47,7 +48,7 @@ def write_gate(record: GateRecord) -> str:
         for finding in record.findings
         if finding.verdict is not Verdict.PASS and not counts_for_nothing(finding)
     ]
-    failing.sort(key=lambda finding: finding.verdict is not Verdict.FAIL)
+    failing.sort(key=lambda finding: (finding.verdict is not Verdict.FAIL, not finding.needed))
     notes = [_note(finding) for finding in failing]
     kept = len(notes)
     while len(text := _text_of(record, notes, kept)) > LIMIT and kept:
@@ -115,6 +116,7 @@ def _note(finding: Finding) -> FindingNote:
         source=_fit(finding.source),
         at=stamp(finding.at),
         clears=_fit(finding.clears),
+        needed=finding.needed,
     )
 
 
@@ -128,6 +130,7 @@ def _finding(note: FindingNote) -> Finding:
         source=clean(note.source, _TEXT),
         at=read_stamp(note.at),
         clears=clean(note.clears, _TEXT),
+        needed=note.needed,
     )
 
 

@@ -76,13 +76,14 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
 
 
 class FindingNote(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One finding that did not pass, its texts trimmed."""
+    """One finding that did not pass, its texts trimmed. `needed` is written where it is not."""
 
     check: str = ""
     verdict: str = ""
     value: str = ""
     threshold: str = ""
     clears: str = ""
+    needed: bool = True
 
 
 class GateNote(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -246,7 +247,7 @@ def write_gate(record: GateRecord) -> GateNote:
         for finding in record.findings
         if finding.verdict is not Verdict.PASS and not counts_for_nothing(finding)
     ]
-    failing.sort(key=lambda finding: finding.verdict is not Verdict.FAIL)
+    failing.sort(key=lambda finding: (finding.verdict is not Verdict.FAIL, not finding.needed))
     count = len(failing)
     while count and len(msgspec.json.encode(_gate_note(record, failing, count))) > GATE_LIMIT:
         count -= 1
@@ -305,6 +306,7 @@ def _finding_note(finding: Finding) -> FindingNote:
         value=_fit(finding.value),
         threshold=_fit(finding.threshold),
         clears=_fit(finding.clears),
+        needed=finding.needed,
     )
 
 
@@ -316,6 +318,7 @@ def _finding(note: FindingNote) -> Finding:
         value=_fit(note.value),
         threshold=_fit(note.threshold),
         clears=_fit(note.clears),
+        needed=note.needed,
     )
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from backends.kubernetes.gate_note import LIMIT, read_gate, same_finding, write_gate
-from fleet.health import Finding, GateRecord, Verdict
+from fleet.health import Finding, GateRecord, Verdict, failing
 
 AT = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
 BAD = Finding("gpus", Verdict.FAIL, "7", "8", "the node's allocatable", AT, "a reset")
@@ -19,6 +19,17 @@ RECORD = GateRecord(Verdict.FAIL, (GOOD, BAD), AT, "oncall", "d1", "boot-1")
 def test_only_what_did_not_pass_is_kept() -> None:
     read = read_gate(write_gate(RECORD))
     assert read == replace(RECORD, findings=(BAD,))
+
+
+def test_a_colleague_reads_which_unknown_checks_did_not_keep_it_closed() -> None:
+    unknown = Finding("temperature", Verdict.UNKNOWN, "told by 7 of 8 GPUs", needed=False)
+    needed = Finding("telemetry", Verdict.UNKNOWN, "7 GPUs reporting")
+    text = write_gate(replace(RECORD, findings=(unknown, needed, BAD)))
+    read = read_gate(text)
+    assert read is not None
+    assert read.findings == (BAD, needed, unknown)
+    assert failing(read.findings) == "gpus FAIL (7, wants 8); telemetry UNKNOWN (7 GPUs reporting)"
+    assert '"needed":true' not in text
 
 
 def test_what_a_check_printed_is_not_kept_on_the_node() -> None:

@@ -6,9 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backends.slurm.our_note import GATE_LIMIT, UNREADABLE, Entry, Note, ours, read_note, split, write_gate
+from backends.slurm.our_note import (
+    GATE_LIMIT,
+    UNREADABLE,
+    Entry,
+    Note,
+    ours,
+    read_gate,
+    read_note,
+    split,
+    write_gate,
+)
 from fleet.errors import Rejected
-from fleet.health import Finding, GateRecord, Verdict
+from fleet.health import Finding, GateRecord, Verdict, failing
 from fleet.holder import Hold, HolderKind
 from fleet.node import Stage
 from tests.clocks import START
@@ -92,6 +102,16 @@ def test_the_gates_record_keeps_what_failed_and_stays_small() -> None:
     assert record is not None
     assert (record.verdict, record.findings[0].check, record.boot_id) == (Verdict.FAIL, "xid", "boot-1")
     assert note.more > 0
+
+
+def test_a_colleague_reads_which_unknown_checks_did_not_keep_it_closed() -> None:
+    unknown = Finding("temperature", Verdict.UNKNOWN, "told by 7 of 8 GPUs", needed=False)
+    needed = Finding("telemetry", Verdict.UNKNOWN, "7 GPUs reporting")
+    failed = Finding("gpus", Verdict.FAIL, "7", "8")
+    read = read_gate(write_gate(GateRecord(Verdict.FAIL, (unknown, needed, failed), START)))
+    assert read is not None
+    assert read.findings == (failed, needed, unknown)
+    assert failing(read.findings) == "gpus FAIL (7, wants 8); telemetry UNKNOWN (7 GPUs reporting)"
 
 
 def test_a_stage_of_nobodys_is_no_stage() -> None:
