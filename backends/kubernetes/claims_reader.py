@@ -5,6 +5,7 @@ Where the group is not served, or may not be read, such nodes are left as they a
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -71,7 +72,7 @@ class ClaimsReader:
             if pod.spec is not None and pod.spec.resource_claims
         }
         claims = await self._claims(group, using)
-        return {key: _told(facts[key], slices, claims) for key in offered}
+        return await asyncio.to_thread(lambda: {key: _told(facts[key], slices, claims) for key in offered})
 
     async def _served(self) -> str:
         now = self._api.clock.monotonic()
@@ -85,13 +86,15 @@ class ClaimsReader:
         slices = Slices()
         of_node = f",spec.nodeName={nodes[0].name}" if len(nodes) == 1 else ""
         selector = (("fieldSelector", OF_DRIVER + of_node),)
-        slices.put(await self._lists(SLICES, f"{group}/resourceslices", selector))
+        listed = await self._lists(SLICES, f"{group}/resourceslices", selector)
+        await asyncio.to_thread(slices.put, listed)
         return slices
 
     async def _claims(self, group: str, namespaces: set[str]) -> Claims:
         claims = Claims()
         for namespace in sorted(namespaces):
-            claims.put(await self._lists(CLAIMS, f"{group}/namespaces/{namespace}/resourceclaims", ()))
+            listed = await self._lists(CLAIMS, f"{group}/namespaces/{namespace}/resourceclaims", ())
+            await asyncio.to_thread(claims.put, listed)
         return claims
 
 
