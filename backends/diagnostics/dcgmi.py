@@ -6,13 +6,12 @@ import re
 from collections.abc import Mapping
 
 from backends.diagnostics.dcgmi_report import Report, Result, begins, reports
-from backends.diagnostics.reading import Reading
+from backends.diagnostics.reading import Reading, said_around
 from fleet.health import Verdict
 from fleet.text import clean
 
 _NO_ENGINE = re.compile(
-    r"(unable to (?:establish a connection|connect)[^\n]{0,120}|host ?engine[^\n]{0,80}(?:not|invalid|disconnect)[^\n]{0,60}"
-    r"|[^\n]{0,60}(?:Error:|error while loading)[^\n]{0,120})",
+    r"unable to (?:establish a connection|connect)|host ?engine[^\n]{0,80}(?:not|invalid|disconnect)|Error:|error while loading",
     re.IGNORECASE,
 )
 _SHOWN = 3
@@ -134,9 +133,9 @@ def _no_report(output: str, exit_code: int | None, *, cut: bool) -> str:
     ended = "" if exit_code in (0, None) else f", exit {exit_code}"
     if begins(output):
         return f"its report breaks off{ended}"
-    said = _NO_ENGINE.search(output)
-    if said is not None:
-        return clean(said[0].strip(), 200) + ended
+    said = said_around(_NO_ENGINE, output, 120)
+    if said:
+        return clean(said, 200) + ended
     if cut:
         return "its output is longer than what is read"
     last = next((line for line in reversed(output[-2000:].splitlines()) if line.strip()), "")

@@ -20,7 +20,7 @@ _KEY = re.compile(r'"DCGM[^"\n]{0,40}"\s*:')
 _START = re.compile(r'\{\s*"DCGM[^"\n]{0,40}"\s*:')
 _LINE_START = re.compile(r"^[ \t]{0,200}\{", re.MULTILINE)
 _TRIES = 64
-"""How many lines that begin with a brace are tried, where the report's own key is not the first of its object."""
+"""How many places where a report may begin are tried in vain, or lines with a brace where its key is not the first."""
 
 _WORDS = {
     "pass": Verdict.PASS,
@@ -75,11 +75,12 @@ def reports(output: str) -> Iterator[Report | None]:
     if _START.search(output) is None and begins(output):
         yield from _of_other_order(output)
         return
-    while (start := _START.search(output, at)) is not None:
+    broken = 0
+    while broken < _TRIES and (start := _START.search(output, at)) is not None:
         try:
             value, at = decoder.raw_decode(output, start.start())
         except (ValueError, RecursionError):
-            at = start.end()
+            at, broken = start.end(), broken + 1
             yield None
             continue
         yield from _in_document(value)
@@ -115,23 +116,32 @@ def _in_document(value: object) -> Iterator[Report]:
 def _report(document: dict[str, Any], body: dict[str, Any]) -> Report:
     told = (where[key] for where in (body, document) for key in _RUNTIME if where.get(key))
     error = next((clean(str(each), 200) for each in told), "")
-    results = tuple(
-        result
-        for category in _dicts(body.get("test_categories"))
-        for test in _dicts(category.get("tests"))
-        for result in _results(test, deployment=str(category.get("category", "")).lower() == "deployment")
-    )
+    results = tuple(_in_categories(body.get("test_categories")))
     listed = _listed(body)
     return Report(results, _listed(document) if listed is None else listed, error)
 
 
+def _in_categories(categories: object) -> Iterator[Result]:
+    """Every result, with one that is UNKNOWN for each place that has another shape: a failure may stand there."""
+    if categories is not None and _is_odd(categories):
+        yield Result("test_categories", None, Verdict.UNKNOWN)
+    for category in _dicts(categories):
+        name, tests = str(category.get("category") or "a category"), category.get("tests")
+        if _is_odd(tests):
+            yield Result(clean(name, 60), None, Verdict.UNKNOWN)
+        for test in _dicts(tests):
+            yield from _results(test, deployment=name.lower() == "deployment")
+
+
 def _results(test: dict[str, Any], *, deployment: bool) -> Iterator[Result]:
     name = clean(str(test.get("name") or "a test"), 60)
-    for row in _dicts(test.get("results")):
+    rows, summary = test.get("results"), test.get("test_summary")
+    for row in _dicts(rows):
         yield from _rows(name, row, of_node=deployment and "gpu_id" in row)
-    summary = test.get("test_summary")
     if isinstance(summary, dict) and _verdict_of(summary) not in (Verdict.PASS, None):
         yield Result(name, None, _verdict_of(summary), _says(summary), _severities(summary))
+    if _is_odd(rows) or not (_dicts(rows) or isinstance(summary, dict)):
+        yield Result(name, None, Verdict.UNKNOWN)
 
 
 def _rows(name: str, row: dict[str, Any], *, of_node: bool) -> Iterator[Result]:
@@ -147,8 +157,8 @@ def _verdict_of(row: dict[str, Any]) -> Verdict | None:
 
 
 def _verdict(status: object) -> Verdict | None:
-    """None for a word that says so of a test that was not run. A word that nobody knows is UNKNOWN."""
-    word = str(status if status is not None else "").strip().lower().removesuffix(" - all")
+    """None for a word that says so of a test that was not run. A word that nobody knows is UNKNOWN, and so is none at all."""
+    word = str(status).strip().lower().removesuffix(" - all")
     return None if word in _NOT_RUN else _WORDS.get(word, Verdict.UNKNOWN)
 
 
@@ -175,6 +185,8 @@ def _listed(where: dict[str, Any]) -> frozenset[int] | None:
     """
     for group in _dicts(where.get("entity_groups")):
         if str(group.get("entity_group", "")).upper() == "GPU":
+            if _is_odd(group.get("entities")):
+                return None
             entities = _dicts(group.get("entities"))
             return frozenset(number for each in entities for number in _numbers(each.get("entity_id")))
     serials, ids = where.get("GPU Device Serials"), where.get("GPU Device IDs")
@@ -220,6 +232,11 @@ def _severities(row: dict[str, Any]) -> frozenset[int]:
     found = (_dicts(row.get(key)) for key in ("warnings", "errors"))
     told = (each.get("error_severity", each.get("severity")) for errors in found for each in errors)
     return frozenset(number for number in told if isinstance(number, int))
+
+
+def _is_odd(value: object) -> bool:
+    """Whether it is no list of objects, of which DCGM 3 leaves some null."""
+    return not isinstance(value, list) or any(not isinstance(item, dict | None) for item in value)
 
 
 def _dicts(value: object) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from backends.diagnostics.reading import Reading
+from backends.diagnostics.reading import Reading, said_around
 from fleet.health import Verdict
 from fleet.text import clean
 
@@ -44,11 +44,11 @@ _LARGEST = re.compile(r"maxBytes:?\s+(\d+)", re.IGNORECASE)
 _BAD_VALUES = re.compile(r"Out of bounds values\s*:\s*(\d+)\s*(\w*)", re.IGNORECASE)
 _AVERAGE = re.compile(rf"Avg bus bandwidth\s*:\s*({_NUMBER}|N/A)[ \t]*(\w*)", re.IGNORECASE)
 _BROKE = re.compile(
-    r"[^\n]{0,200}(?:Test (?:NCCL|CUDA) failure|Invalid number of GPUs|NCCL WARN|CUDA failure|Test failure)[^\n]{0,200}",
-    re.IGNORECASE,
+    r"Test (?:NCCL|CUDA) failure|Invalid number of GPUs|NCCL WARN|CUDA failure|Test failure", re.IGNORECASE
 )
+_AROUND = 200
 _FASTER = "finding the slow GPU, link or setting (NVLink, PCIe ACS, clocks), then a run that reaches it"
-_FAILURE = re.compile(r"[^\n]{0,200}Test (?:(?:NCCL|CUDA) )?failure[^\n]{0,200}", re.IGNORECASE)
+_FAILURE = re.compile(r"Test (?:(?:NCCL|CUDA) )?failure", re.IGNORECASE)
 """What the program says when it gives up: a wrapper may have lost its exit. A warning of NCCL is not that."""
 
 
@@ -120,15 +120,15 @@ def read_allreduce(
 
 def _doubt(table: _Table, output: str, exit_code: int | None, gpus: int) -> str:
     """Why the table can't be believed; empty where it can."""
-    broke = _BROKE.search(output)
+    broke = said_around(_BROKE, output, _AROUND)
     ended = "" if exit_code in (0, None) else f"exit {exit_code}"
     if ended:
-        return "; ".join(part for part in (ended, broke[0].strip() if broke else "") if part)
+        return "; ".join(part for part in (ended, broke) if part)
     if not table.rows:
-        return broke[0].strip() if broke else "it printed no result"
-    failure = _FAILURE.search(output)
-    if failure is not None:
-        return failure[0].strip()
+        return broke or "it printed no result"
+    failure = said_around(_FAILURE, output, _AROUND)
+    if failure:
+        return failure
     if any(not math.isfinite(value) for row in table.top for value in row.bandwidths):
         return f"the bandwidth at {_size(table.top[0].size)} is no number"
     if table.largest is not None and table.top[0].size < table.largest:

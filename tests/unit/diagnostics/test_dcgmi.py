@@ -292,6 +292,7 @@ def test_a_report_that_breaks_off_is_unknown(keep: int) -> None:
         ("{", "no report: {"),
         ('{"DCGM GPU Diagnostic": ' * 3000, "its report breaks off"),
     ],
+    ids=["no engine", "no library", "no command", "nothing", "a brace", "nested beginnings"],
 )
 @pytest.mark.parametrize("exit_code", [0, 1, 127])
 def test_no_report_is_unknown_and_says_why(output: str, says: str, exit_code: int) -> None:
@@ -322,6 +323,47 @@ def test_an_error_that_stands_beside_the_report_counts_too() -> None:
 )
 def test_a_report_of_another_shape_is_unknown(body: object) -> None:
     assert read_diag(json.dumps(body), exit_code=0, gpus=2).verdict is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        {"name": "pcie", "results": [{"gpu_id": "0", "state": "Fail"}]},
+        {"name": "pcie", "results": [{"gpu_id": "0", "status": None}]},
+        {"name": "pcie", "results": ["Fail"]},
+        {"name": "pcie", "results": {"0": "Fail"}},
+        {"name": "pcie", "results": []},
+        {"name": "pcie", "results": [], "test_summary": {}},
+        {"name": "pcie", "status": "Fail"},
+        "pcie: Fail",
+    ],
+)
+def test_a_test_of_another_shape_is_unknown_though_all_others_pass(test: object) -> None:
+    document = json.loads(third())
+    document["DCGM GPU Diagnostic"]["test_categories"][2]["tests"].append(test)
+    read = read_diag(json.dumps(document), exit_code=0, gpus=2)
+    assert read.verdict is Verdict.UNKNOWN
+    assert "a result that is not known" in read.value
+
+
+@pytest.mark.parametrize("category", ["Hardware: Fail", {"category": "Hardware", "tests": {"name": "pcie"}}])
+def test_a_category_of_another_shape_is_unknown_though_all_others_pass(category: object) -> None:
+    document = json.loads(third())
+    document["DCGM GPU Diagnostic"]["test_categories"].append(category)
+    assert read_diag(json.dumps(document), exit_code=0, gpus=2).verdict is Verdict.UNKNOWN
+
+
+def test_gpus_that_are_listed_in_another_shape_are_not_said_to_be_lost() -> None:
+    document = json.loads(fourth())
+    document["entity_groups"][0]["entities"] = "0,1"
+    assert read_diag(json.dumps(document), exit_code=0, gpus=2).verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize("unit", ['{"DCGM": [', '{"DCGM": {"a":"', "x"])
+def test_a_megabyte_of_beginnings_is_unknown(unit: str) -> None:
+    read = read_diag(unit * (2**20 // len(unit)), exit_code=0, gpus=2)
+    assert read.verdict is Verdict.UNKNOWN
+    assert len(read.value) <= 200
 
 
 def test_hostile_texts_are_cleaned_and_bounded() -> None:

@@ -208,3 +208,11 @@ def test_a_whole_table_beside_a_failure_that_was_told_is_unknown_whatever_the_ex
     told = "node-7: Test NCCL failure common.cu:958 'unhandled system error / '\n"
     read = read_allreduce(f"{output()}{told}", exit_code=0, gpus=8)
     assert (read.verdict, read.value) == (Verdict.UNKNOWN, told.strip())
+
+
+def test_a_failure_in_the_middle_of_a_line_of_a_megabyte_is_told_with_what_stands_around_it() -> None:
+    output = f"{'x' * 2**19} Test NCCL failure {'y' * 2**19}\n"
+    read = read_allreduce(output, exit_code=0, gpus=8)
+    assert read.verdict is Verdict.UNKNOWN
+    assert "x Test NCCL failure y" in read.value
+    assert len(read.value) <= 300
