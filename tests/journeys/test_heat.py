@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fleet.errors import Unreachable
+from fleet.node import NodeKey, Topology
+from fleet.observation import NodeSeen
+from tests.builders import node
 from tests.driver import at_the_desk
+from tests.lab_fleet import lab_fleet
 from tui.commands import FILTER, HEAT, HEAT_BACK, HEAT_BY, HEAT_IN, HEAT_MEASURE, HEAT_OUT
 from tui.screens.heat import HeatScreen
 
@@ -78,3 +84,20 @@ async def test_another_arrangement_keeps_the_node_under_the_cursor() -> None:
         assert before is not None
         assert after is not None
         assert after.node == before.node
+
+
+async def test_opened_before_the_fleet_is_listed_it_begins_anew_with_the_racks_and_the_room_there_is() -> (
+    None
+):
+    async with at_the_desk((120, 40), fleet=lab_fleet(empty=True)) as at:
+        await at.press(HEAT)
+        await at.sees("Heat map", "0 nodes")
+        rack = Topology(rack="r1")
+        many = [replace(node(f"gpu-{number:04d}"), topology=rack) for number in range(600)]
+        at.deck.report([NodeSeen(each) for each in many])
+        await at.sees("a cell a node", "by rack", "600 nodes")
+        await at.press(HEAT_IN)
+        await at.sees("a cell a GPU")
+        others = (replace(each, key=NodeKey("demo", f"new-{each.key.name}")) for each in many)
+        at.deck.report([NodeSeen(each) for each in others])
+        await at.sees("a cell a GPU", "1,200 nodes")

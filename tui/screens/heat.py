@@ -67,6 +67,7 @@ class HeatScreen(DeckScreen[NodeKey | None]):
         self._heats: dict[NodeKey, Heat] = {}
         self._gpus: dict[NodeKey, tuple[float, tuple[GpuTelemetry, ...]]] = {}
         self._gpus_why = ""
+        self._begun_with, self._chosen = 0, False  # of how many nodes; whether somebody chose what is seen
         self.deeds = {
             commands.HEAT_MEASURE.id: self.next_measure,
             commands.HEAT_BY.id: self.next_arrangement,
@@ -100,7 +101,11 @@ class HeatScreen(DeckScreen[NodeKey | None]):
         changes = self.session.deck.store.changes_since(self._painted)
         self._painted = changes.revision
         if changes.everything or changes.structure_changed:
-            self._rearrange()
+            # A fleet that is still being listed tells neither its racks nor how much room it takes.
+            if not self._chosen and len(self._rows()) > 2 * self._begun_with:
+                self._start()
+            else:
+                self._rearrange()
         elif changes.keys:
             self._reheat(changes.keys)
         self.show()
@@ -120,7 +125,7 @@ class HeatScreen(DeckScreen[NodeKey | None]):
         if len(self._choices) == 1:
             self.say("nothing tells where these nodes stand: no rack, switch or clique is known", Tone.NOTE)
             return
-        self._by = self._choices[(self._choices.index(self._by) + 1) % len(self._choices)]
+        self._by, self._chosen = self._choices[(self._choices.index(self._by) + 1) % len(self._choices)], True
         self._rearrange()
         self.show()
 
@@ -134,7 +139,7 @@ class HeatScreen(DeckScreen[NodeKey | None]):
             if spot is not None and spot.node is not None:
                 self.dismiss(spot.node)
         else:
-            self._zoom = _ZOOMS[level]
+            self._zoom, self._chosen = _ZOOMS[level], True
             self.grid.put(self._scene(), self._seen_as(spot))
             self.show()
             self._read_gpus()
@@ -145,7 +150,8 @@ class HeatScreen(DeckScreen[NodeKey | None]):
 
     def _start(self) -> None:
         """Begin where the racks are known, as deep as the screen has room for."""
-        self._choices = heat_map.choices(self._rows())
+        rows = self._rows()
+        self._choices, self._begun_with = heat_map.choices(rows), len(rows)
         self._by = self._choices[0]
         self._rearrange()
         width, height = self.grid.size
