@@ -69,6 +69,16 @@ def test_a_host_without_a_driver_is_unreachable_and_says_why(
     assert "nvml/nodes is unreachable: NVML: there is no NVIDIA driver on this host" in said.err
 
 
+def test_the_doctor_of_a_host_without_a_driver_sends_nobody_to_a_server(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(host, "CHILD", (sys.executable, "-m", "tests.unit.nvml.stand_in", "missing"))
+    assert run(parser().parse_args(["doctor", "--nvml", "--json"])) == 4
+    reach = json.loads(capsys.readouterr().out)[0]
+    assert "there is no NVIDIA driver on this host" in reach["says"]
+    assert reach["mend"] == "look at this host's driver with nvidia-smi; see docs/nvml.md"
+
+
 @pytest.mark.parametrize(
     "beside",
     [("nodes", "--dcgm", "http://127.0.0.1:9"), ("nodes", "--context", "a"), ("demo",), ("nodes", "--slurm")],

@@ -22,6 +22,8 @@ from tui.headless.metrics import of_metrics
 from tui.headless.shapes import put
 
 KNOWN_WITHIN = timedelta(seconds=60)
+_AFAR = "check the server, the network and the credentials"
+_ON_THIS_HOST = "look at this host's driver with nvidia-smi; see docs/nvml.md"
 
 
 async def doctor(deck: Deck, asked: argparse.Namespace) -> int:
@@ -47,7 +49,7 @@ async def _sources(deck: Deck) -> AsyncIterator[Examined]:
             identity = await reader.identity()
         except FleetError as error:
             yield Examined(
-                f"{source} reach", False, str(error), "check the server, the network and the credentials"
+                f"{source} reach", False, str(error), _ON_THIS_HOST if deck.settings.nvml else _AFAR
             )
             continue
         said = f"{identity.server or 'server not named'}, identity {identity.identity or 'unknown'}"
