@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from textual import events
 from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
@@ -111,5 +110,6 @@ class NodePane(VerticalScroll):
         if other:
             self.scroll_home(animate=False)
 
-    def on_resize(self, event: events.Resize) -> None:
-        self.set_class(event.size.width < _WIDE, "narrow")
+    def watch_virtual_size(self) -> None:
+        """Fold to one column by the size that it has, not by a Resize: Textual sends none where its map was asked for meanwhile."""
+        self.set_class(self.size.width < _WIDE, "narrow")

@@ -102,8 +102,14 @@ async def verdict(at: Driver) -> None:
     await at.press(BACK, BACK, OPEN)
     await at.sees("gate FAIL: dcgm-diag")
     pane = at.app.screen.query_one(NodePane)
+    await at.until(lambda: is_read(pane), "the node's readings")
     while "isolating the GPU" not in at.text() and pane.scroll_y < pane.max_scroll_y:
         pane.scroll_to(y=pane.scroll_y + 4, animate=False)
         await at.pilot.pause()
     pane.scroll_to(y=pane.scroll_y + 6, animate=False)
     await at.pilot.pause(0.05)
+
+
+def is_read(pane: NodePane) -> bool:
+    """Whether what the pane asks others for has come: it moves what stands below."""
+    return pane.view is not None and pane.view.gpus is not None and bool(pane.view.latest)

@@ -184,3 +184,22 @@ async def test_the_same_view_again_lays_nothing_out_anew() -> None:
 )
 def test_the_head_says_what_is_wrong_once_and_the_stage_beside_it(wrong: Node, says: str) -> None:
     assert says in said(node_facts.head(view(wrong)))
+
+
+async def test_a_pane_that_opens_narrow_has_one_column_though_somebody_asked_where_it_is_meanwhile() -> None:
+    class Beside(App[None]):
+        def compose(self) -> ComposeResult:
+            yield NodePane()
+
+        def on_mount(self) -> None:
+            self.query_one(NodePane).display = False
+
+    async with Beside().run_test(size=(60, 30)) as pilot:
+        pane = pilot.app.query_one(NodePane)
+        pane.display = True
+        pane.show(view())
+        # Textual's map is made before the layout makes it, which then finds nothing that was resized.
+        pilot.app.screen._compositor.update_widgets({pane})
+        assert pane.region.width == 60
+        await pilot.pause()
+        assert pane.has_class("narrow")
