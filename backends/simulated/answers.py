@@ -1,9 +1,13 @@
-"""Putting answers on the wire: small ones whole, long lists in pieces, gzip from 128 KiB on where it is accepted."""
+"""Putting answers on the wire: small ones whole, long lists in pieces, gzip from 128 KiB on where it is accepted.
+
+A reader that goes away in the middle of an answer, as one that is killed does, is no error of ours.
+"""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from aiohttp import web
 
@@ -22,6 +26,14 @@ async def send(request: web.Request, status: int, pieces: Sequence[bytes]) -> we
     if size < GZIP_FROM:
         return web.Response(status=status, body=b"".join(pieces), headers=_JSON)
     response = web.StreamResponse(status=status, headers=_JSON)
+    with suppress(ConnectionResetError):
+        await _send_pieces(request, response, pieces, size)
+    return response
+
+
+async def _send_pieces(
+    request: web.Request, response: web.StreamResponse, pieces: Sequence[bytes], size: int
+) -> None:
     if "gzip" not in request.headers.get("Accept-Encoding", ""):
         response.content_length = size
         await response.prepare(request)
@@ -38,7 +50,6 @@ async def send(request: web.Request, status: int, pieces: Sequence[bytes]) -> we
             await response.write(packer.compress(piece))
         await response.write(packer.flush())
     await response.write_eof()
-    return response
 
 
 def json_answer(status: int, value: Json, headers: Mapping[str, str] | None = None) -> web.Response:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
+from itertools import islice
 
 from aiohttp import web
 
@@ -37,16 +39,13 @@ class ExporterPages:
             if turn % _MACHINES_A_TURN == 0:
                 await asyncio.sleep(0)
         response = web.StreamResponse(headers={"Content-Type": CONTENT_TYPE})
-        await response.prepare(request)
-        waiting: list[str] = []
-        for piece in render(known, fields=fields):
-            waiting.append(piece)
-            if len(waiting) == _PIECES_A_WRITE:
-                await response.write("".join(waiting).encode())
+        with suppress(ConnectionResetError):  # its reader may go away in the middle
+            await response.prepare(request)
+            pieces = render(known, fields=fields)
+            while waiting := "".join(islice(pieces, _PIECES_A_WRITE)):
+                await response.write(waiting.encode())
                 await asyncio.sleep(0)
-                waiting = []
-        await response.write("".join(waiting).encode())
-        await response.write_eof()
+            await response.write_eof()
         return response
 
     async def _one(self, request: web.Request) -> web.Response:

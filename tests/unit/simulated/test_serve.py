@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 
+from backends.simulated import answers
 from backends.simulated.kubeconfig_file import NotOurs
 from backends.simulated.objects import NODES
 from backends.simulated.serve import Simulation, serve
@@ -239,6 +241,25 @@ async def test_a_taken_port_is_an_error_and_leaves_nothing_running() -> None:
         with pytest.raises(OSError, match=str(port)):
             async with served(2, port=port):
                 pass
+
+
+async def test_a_reader_that_goes_away_in_the_middle_is_no_error(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    gone: list[bytes] = []
+
+    async def nobody_reads(_: web.StreamResponse, content: bytes) -> None:
+        gone.append(content)
+        raise aiohttp.ClientConnectionResetError("Cannot write to closing transport")
+
+    async with served() as (simulation, session):
+        monkeypatch.setattr(answers, "GZIP_FROM", 0)
+        monkeypatch.setattr(web.StreamResponse, "write", nobody_reads)
+        for url in (simulation.metrics_url, f"{simulation.kubernetes_url}/api/v1/nodes"):
+            with suppress(aiohttp.ClientPayloadError):
+                await _text(session, url)
+    assert len(gone) == 2
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 async def test_closing_twice_is_closing_once() -> None:
