@@ -26,7 +26,7 @@ async def send(request: web.Request, status: int, pieces: Sequence[bytes]) -> we
     if size < GZIP_FROM:
         return web.Response(status=status, body=b"".join(pieces), headers=_JSON)
     response = web.StreamResponse(status=status, headers=_JSON)
-    with suppress(ConnectionResetError):
+    with suppress(ConnectionError):
         await _send_pieces(request, response, pieces, size)
     return response
 

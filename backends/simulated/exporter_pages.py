@@ -39,7 +39,7 @@ class ExporterPages:
             if turn % _MACHINES_A_TURN == 0:
                 await asyncio.sleep(0)
         response = web.StreamResponse(headers={"Content-Type": CONTENT_TYPE})
-        with suppress(ConnectionResetError):  # its reader may go away in the middle
+        with suppress(ConnectionError):  # its reader may go away in the middle
             await response.prepare(request)
             pieces = render(known, fields=fields)
             while waiting := "".join(islice(pieces, _PIECES_A_WRITE)):

@@ -53,7 +53,7 @@ class Watch:
             await response.prepare(request)
             await self._deliver(response)
             await response.write_eof()
-        except ConnectionResetError:
+        except ConnectionError:
             pass
         finally:
             timekeeper.cancel()

@@ -243,22 +243,31 @@ async def test_a_taken_port_is_an_error_and_leaves_nothing_running() -> None:
                 pass
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        aiohttp.ClientConnectionResetError("Cannot write to closing transport"),
+        ConnectionError("Connection lost"),
+    ],
+)
 async def test_a_reader_that_goes_away_in_the_middle_is_no_error(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
     gone: list[bytes] = []
 
     async def nobody_reads(_: web.StreamResponse, content: bytes) -> None:
         gone.append(content)
-        raise aiohttp.ClientConnectionResetError("Cannot write to closing transport")
+        raise error
 
     async with served() as (simulation, session):
+        simulation.store.create(NODES, {"metadata": {"name": "late"}})
         monkeypatch.setattr(answers, "GZIP_FROM", 0)
         monkeypatch.setattr(web.StreamResponse, "write", nobody_reads)
-        for url in (simulation.metrics_url, f"{simulation.kubernetes_url}/api/v1/nodes"):
+        nodes = f"{simulation.kubernetes_url}/api/v1/nodes"
+        for url in (simulation.metrics_url, nodes, f"{nodes}?watch=1"):
             with suppress(aiohttp.ClientPayloadError):
                 await _text(session, url)
-    assert len(gone) == 2
+    assert len(gone) == 3
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
 
 
