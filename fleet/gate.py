@@ -71,6 +71,9 @@ def ruled(finding: Finding, policy: CheckPolicy) -> Finding:
     if policy.severity is not None and not decides and verdict in (Verdict.FAIL, Verdict.WARN):
         verdict = policy.severity
     needed = finding.needed and policy.needed
+    if verdict is Verdict.WARN and needed and finding.unread:
+        value, clears = f"{finding.value}; {finding.unread}", f"every GPU telling it; {finding.clears}"
+        return replace(finding, verdict=Verdict.UNKNOWN, value=value, clears=clears, needed=needed)
     if (verdict, needed) == (finding.verdict, finding.needed):
         return finding
     return replace(finding, verdict=verdict, needed=needed)

@@ -7,6 +7,7 @@ node's becoming ready.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from fleet import replays, xid
@@ -41,13 +42,13 @@ def xids(scene: Scene) -> Finding:
     With a window, a forbidden code that is known to be older than it only warns; one of unknown age counts.
     """
     threshold = "no forbidden XID" + (f" within {_span(scene.window)}" if scene.window else "")
-    forbidden = _forbidden(scene)
+    forbidden, codes = _forbidden(scene), _codes(scene)
     if forbidden:
         code, verdict = _hardest(scene, forbidden)
         says = f"{xid.lookup(code).label}{on_gpus(forbidden[code])}, {_age(scene, forbidden[code])}"
         clears = f"{xid.lookup(code).asks}; then a boot, or a reset and a restart of the exporter"
-        return read(scene, "xid", verdict, says, threshold, clears)
-    codes = _codes(scene)
+        finding = read(scene, "xid", verdict, says, threshold, clears)
+        return finding if codes is not None else replace(finding, unread="not read of every GPU")
     if codes is None:
         clears = source_or(
             "xid", scene, "DCGM_FI_DEV_XID_ERRORS of every GPU, or the category not needing this check"

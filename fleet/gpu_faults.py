@@ -9,7 +9,7 @@ from fleet.category import HOT_CELSIUS
 from fleet.checks import Check, Scene
 from fleet.clock_reasons import named
 from fleet.gpu_rows import devices
-from fleet.gpu_scene import expected, on_gpus, read, silent
+from fleet.gpu_scene import expected, of_some, on_gpus, read, silent
 from fleet.health import Finding, Verdict
 from fleet.measures import Measure, judge
 from fleet.telemetry import GpuTelemetry
@@ -216,9 +216,10 @@ def vbios(scene: Scene) -> Finding:
     if not declared:
         return read(scene, "vbios", Verdict.PASS, value, "no VBIOS declared")
     other = [gpu for gpu in scene.readings.gpus if gpu.vbios and gpu.vbios != declared]
-    if other:
-        return read(scene, "vbios", Verdict.FAIL, f"{value}{on_gpus(other)}", declared)
     telling = sum(any(gpu.vbios for gpu in instances) for instances in devices(scene.readings.gpus))
+    if other:
+        found = read(scene, "vbios", Verdict.FAIL, f"{value}{on_gpus(other)}", declared)
+        return of_some(scene, found, telling)
     if telling < max(1, expected(scene)):
         return silent(scene, "vbios", declared, told=telling, ever=False)
     return read(scene, "vbios", Verdict.PASS, value, declared)

@@ -37,6 +37,14 @@ def silent(scene: Scene, check: str, threshold: str, *, told: int, ever: bool) -
     return replace(finding, absent=not (told or ever))
 
 
+def of_some(scene: Scene, finding: Finding, told: int) -> Finding:
+    """A fault that was found while only `told` of the GPUs tell lately: what the others would say is not known."""
+    every = expected(scene)
+    if told >= max(1, every):
+        return finding
+    return replace(finding, unread=f"told by {told} of {every} GPUs")
+
+
 def no_limit(scene: Scene, check: str, value: str) -> Finding:
     """UNKNOWN, which says nothing: there is a value, and no threshold for it."""
     clears = f'a limit under [category."{scene.node.category or "*"}".checks.{check}]'

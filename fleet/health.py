@@ -62,8 +62,9 @@ class Finding:
     `value` and `threshold` are texts as shown to people; `source` says where the value came from; `at` when it was
     observed; `clears` says what would clear it. `absent`: nobody reports what it reads, and the category does not need it,
     so that it says nothing for or against the node. `final`: waiting changes nothing of it. `accepted` is the word of a person
-    by which an UNKNOWN keeps nothing closed. `tail` is what an active check printed last, cleaned: kept in the journal, not on the
-    node.
+    by which an UNKNOWN keeps nothing closed. `unread` says of whom nothing is known beside a fault that was found: a needed check
+    that would only warn of that fault is UNKNOWN all the same. `tail` is what an active check printed last, cleaned: kept in the
+    journal, not on the node.
     """
 
     check: str
@@ -78,6 +79,7 @@ class Finding:
     final: bool = False
     accepted: Acceptance | None = None
     tail: tuple[str, ...] = ()
+    unread: str = ""
 
 
 @dataclass(frozen=True, slots=True)

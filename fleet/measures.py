@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fleet.check_catalogue import CATALOGUE
 from fleet.checks import Scene
 from fleet.gpu_rows import devices
-from fleet.gpu_scene import expected, is_current, no_limit, on_gpus, read, silent
+from fleet.gpu_scene import expected, is_current, no_limit, of_some, on_gpus, read, silent
 from fleet.health import Finding, Verdict
 from fleet.telemetry import GpuTelemetry, NodeTelemetry
 
@@ -72,17 +72,19 @@ def judge(scene: Scene, measure: Measure) -> Finding:
         for each in told
         if each.limit is not None and (measure.lasts or each.lately) and measure.bad(each.value, each.limit)
     ]
+    fresh = [each for each in told if each.lately]
+    speaking = {each.device for each in fresh}
     if bad:
         worst = measure.worst([each.value for each in bad])
         on = on_gpus([each.gpu for each in bad])
-        return read(scene, measure.check, _verdict(measure, worst), f"{measure.says(worst)}{on}", wants)
+        found = read(scene, measure.check, _verdict(measure, worst), f"{measure.says(worst)}{on}", wants)
+        return of_some(scene, found, len(speaking))
     summed = _sum(scene, measure)
     if summed is not None and not told and measure.bad(summed, declared(scene, measure.check) or 0.0):
-        return read(scene, measure.check, _verdict(measure, summed), measure.says(summed), wants)
+        found = read(scene, measure.check, _verdict(measure, summed), measure.says(summed), wants)
+        return of_some(scene, found, 0)
     if told and all(each.limit is None for each in told):
         return no_limit(scene, measure.check, measure.says(measure.worst([each.value for each in told])))
-    fresh = [each for each in told if each.lately]
-    speaking = {each.device for each in fresh}
     if len(speaking) < max(1, expected(scene)):
         return silent(scene, measure.check, wants, told=len(speaking), ever=bool(told))
     worst = measure.worst([each.value for each in fresh])

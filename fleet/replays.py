@@ -14,7 +14,7 @@ from itertools import pairwise
 from fleet.check_catalogue import CATALOGUE
 from fleet.checks import Scene
 from fleet.gpu_rows import devices
-from fleet.gpu_scene import expected, is_current, on_gpus, read, silent
+from fleet.gpu_scene import expected, is_current, of_some, on_gpus, read, silent
 from fleet.health import Finding, Verdict
 from fleet.measures import declared
 from fleet.telemetry import REPLAYS_OVER, GpuTelemetry, Samples
@@ -64,11 +64,13 @@ def pcie_replays(scene: Scene) -> Finding:
     limit = declared(scene, CHECK) or 0.0
     wants = f"at most {limit:,.0f} {_IN_WINDOW}"
     links = list(_links(scene))
+    fresh = [link for link in links if link.lately]
     if bad := [link for link in links if link.is_bad(limit)]:
         worst = max(link.gained or 0.0 for link in bad)
         value = f"{worst:,.0f} replays {_IN_WINDOW}{on_gpus([link.gpu for link in bad])}"
-        return read(scene, CHECK, CATALOGUE[CHECK].severity or Verdict.FAIL, value, wants)
-    fresh = [link for link in links if link.lately]
+        found = read(scene, CHECK, CATALOGUE[CHECK].severity or Verdict.FAIL, value, wants)
+        known = [link for link in fresh if link in bad or link.is_fine(limit)]
+        return of_some(scene, found, len(known))
     if len(fresh) < max(1, expected(scene)):
         return silent(scene, CHECK, wants, told=len(fresh), ever=bool(links))
     if open_ := [link for link in fresh if not link.is_fine(limit)]:

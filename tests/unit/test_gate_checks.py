@@ -484,3 +484,48 @@ def test_without_a_limit_it_makes_no_difference_how_many_tell() -> None:
     plain = replace(CATEGORY, checks={})
     for seen in (gpu(pcie_gen=None), both(at=OLD)):
         assert found("pcie-gen", seen, plain).absent
+
+
+AN_HOUR = timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("check", "rule", "seen"),
+    [
+        (
+            "xid",
+            CheckPolicy(window=AN_HOUR),
+            {"both": {"xid": 79, "xid_at": START - 2 * AN_HOUR}, "gpu": {"xid": None}},
+        ),
+        ("temperature", CheckPolicy(limit=90), {"both": {"temp": 95.0}, "gpu": {"temp": None}}),
+        ("ecc-sbe", CheckPolicy(), {"both": {"ecc_sbe_volatile": 3e7}, "gpu": {"ecc_sbe_volatile": None}}),
+        (
+            "recovery-action",
+            CheckPolicy(),
+            {"both": {"recovery_action": 3}, "gpu": {"recovery_action": None}},
+        ),
+        (
+            "ecc-dbe",
+            CheckPolicy(severity=Verdict.WARN),
+            {"both": {"ecc_dbe_volatile": 1.0}, "gpu": {"at": OLD}},
+        ),
+        ("vbios", CheckPolicy(severity=Verdict.WARN), {"both": {"vbios": "other"}, "gpu": {"vbios": ""}}),
+        (
+            "pcie-replays",
+            CheckPolicy(),
+            {"both": {"pcie_replays": None}, "gpu": {"pcie_replays": 40.0}, "replays": (0.0,) * 30 + (40.0,)},
+        ),
+    ],
+)
+def test_a_fault_that_only_warns_hides_no_gpu_that_a_needed_check_can_t_read(
+    check: str, rule: CheckPolicy, seen: Mapping[str, Any]
+) -> None:
+    def found(*, needed: bool) -> Finding:
+        checks = {**CATEGORY.checks, check: replace(rule, needed=needed)}
+        findings = check_all(Seen(**seen).scene(replace(CATEGORY, checks=checks)))
+        return next(finding for finding in findings if finding.check == check)
+
+    assert found(needed=False).verdict is Verdict.WARN
+    unknown = found(needed=True)
+    assert unknown.verdict is Verdict.UNKNOWN
+    assert "every GPU" in unknown.clears
