@@ -1,6 +1,7 @@
 """Cancelling an operation that another program runs: the request is written in the journal, where its owner looks every second.
 
 The owner alone stops it, at its next safe point and with the ending that its verb gives a cancel; whoever asked changes nothing.
+One whose program is gone has no owner, and is cancelled by whoever resumes it for that.
 """
 
 from __future__ import annotations
@@ -68,10 +69,18 @@ async def ask_to_cancel(journal: Journal, operation: str, by: str, clock: Clock)
     return owner
 
 
+async def cut_off(journal: Journal, operation: str) -> Operation | None:
+    """The operation, where it was interrupted and nobody runs it any more; else None. Raises JournalFailed."""
+    found = await journal.operation(operation)
+    if found is None or found.state is not OperationState.INTERRUPTED:
+        return None
+    return found if await journal.owner(operation) is None else None
+
+
 def _not_running(found: Operation) -> str:
     if found.state is not OperationState.INTERRUPTED:
         return f"it is {found.state.value}: there is nothing to cancel"
     return (
-        "nobody runs it: it was interrupted, and its nodes stay as they are. "
-        f"`quarterdeck resume {found.id}` goes on with it, and then it can be cancelled"
+        "nobody runs it any more: its program has just gone, and its nodes stay as they are. "
+        f"Cancel it again to end it from here; `quarterdeck resume {found.id}` goes on with it"
     )

@@ -204,9 +204,10 @@ class Dispatcher:
         """The operation of this program as it ended, once it has. Whoever stops waiting for it does not stop it."""
         return await asyncio.shield(self._tasks[operation])
 
-    async def resume(self, operation: Operation) -> OperationRun:
+    async def resume(self, operation: Operation, *, to_cancel: bool = False) -> OperationRun:
         """Go on with an operation that was interrupted, from what the journal says of it now.
 
+        With `to_cancel` nothing of it is gone on with: each node that was begun gets the ending that its verb gives a cancel.
         Raises Blocked where it may not be gone on with or is not the cluster it began on, Conflict where a live program runs it.
         """
         if self.read_only:
@@ -225,6 +226,8 @@ class Dispatcher:
             self._refuse_busy(written.plan)
             run = self._launch(replace(written, owner=self._owner), resumed=True)
             launched = True
+            if to_cancel:
+                run.request(Stop.CANCEL)
             return run
         finally:
             if not launched:

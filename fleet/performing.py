@@ -31,6 +31,9 @@ LONGEST_PAUSE = timedelta(minutes=1)
 AWAY = "away"
 """The evidence of a step that failed because its call could not be made for as long as it was worth making."""
 
+TOO_LATE = "cancelled too late: it took effect"
+"""What is said of a step that took effect though its operation was cancelled under it."""
+
 ENDED_WELL = (StepState.DONE, StepState.SKIPPED)
 
 
@@ -108,8 +111,8 @@ class Performer:
         try:
             return await self._answered(step, _Patience(self.clock, step, within), ending=ending)
         except Stopped:
-            if self.stop.why is Stop.CANCEL and await self._took(step):
-                return _outcome(step, StepState.DONE, "cancelled too late: it took effect")
+            if self.stop.why is Stop.CANCEL and await self.took(step):
+                return _outcome(step, StepState.DONE, TOO_LATE)
             raise
 
     async def read_back(
@@ -204,7 +207,7 @@ class Performer:
             self.progress(Progress(step.id, step.node, f"reading back whether it took effect: {error}"))
             return Effect.UNKNOWN
 
-    async def _took(self, step: Step) -> bool:
+    async def took(self, step: Step) -> bool:
         """Whether a step that was stopped under way took effect all the same. Waits are not asked: nothing hangs on it."""
         if isinstance(step.action, MoveWork | AwaitBoot):
             return False

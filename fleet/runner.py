@@ -105,10 +105,12 @@ class OperationRun:
             self._become(OperationState.FAILED, f"nothing was done: {error}")
             raise
         try:
+            done = [node for node in self.plan.nodes if node.steps and self._is_done(node)]
+            self.node_states |= {node.node: StepState.DONE for node in done}
             waiting = [
                 node
                 for node in self.plan.nodes
-                if node.steps and (not self._finishing or self._is_begun(node))
+                if node.steps and node not in done and (not self._finishing or self._is_begun(node))
             ]
             try:
                 await self._all(waiting)
@@ -158,8 +160,11 @@ class OperationRun:
 
     def _is_begun(self, node: NodePlan) -> bool:
         states = [self._states.get(step.id, StepState.PENDING) for step in node.steps]
-        under_way = any(state is not StepState.PENDING for state in states)
-        return under_way and any(state not in ENDED_WELL for state in states)
+        return not self._is_done(node) and any(state is not StepState.PENDING for state in states)
+
+    def _is_done(self, node: NodePlan) -> bool:
+        """Whether an earlier run brought the node to its end."""
+        return all(self._states.get(step.id) in ENDED_WELL for step in node.steps)
 
     def _has_room(self) -> bool:
         """Whether one more node may be under way. A node that failed stays out of service, so it takes up its place."""

@@ -20,7 +20,7 @@ from fleet.leavings import begun
 from fleet.lock import Locks
 from fleet.node import Admission
 from fleet.operation import Effect, Outcome, Progress, StepState
-from fleet.performing import ENDED_WELL, Performer
+from fleet.performing import ENDED_WELL, TOO_LATE, Performer
 from fleet.plan import AwaitBoot, Check, Close, Create, MoveWork, NodePlan, Plan, Step
 from fleet.ports import Reader
 from fleet.stopping import Stop, Stopped
@@ -76,8 +76,10 @@ class NodeSteps:
         step, looked = self.node.steps[0], False
         try:
             for step in left:
-                self.performer.stop.heed()
                 state = states.get(step.id, StepState.PENDING)
+                if await self._too_late_to_cancel(step, state):
+                    continue
+                self.performer.stop.heed()
                 outcome = await self._read_back(step, state)
                 if outcome is None:
                     outcome = await (self._turn_lost(step) if looked else self._refusal(step, state))
@@ -102,6 +104,16 @@ class NodeSteps:
     async def _overdue(self) -> Outcome | None:
         """The outcome that says what an earlier try could not take away, and this one can't: nothing goes on over that."""
         return await self.diagnosing.leavings.take_away(overdue=True)
+
+    async def _too_late_to_cancel(self, step: Step, state: StepState) -> bool:
+        """Whether a cancel finds that a step took effect which an earlier program had under way; that is journalled."""
+        cancelled = self.performer.stop.why is Stop.CANCEL
+        if not cancelled or state not in _UNDER_WAY or isinstance(step.action, _DONE_AGAIN):
+            return False
+        if not await self.performer.took(step):
+            return False
+        await self.performer.end(step, StepState.DONE, TOO_LATE)
+        return True
 
     async def _read_back(self, step: Step, state: StepState) -> Outcome | None:
         """The outcome of a step that was under way, where it took effect or can't be told. None where it is to be done."""

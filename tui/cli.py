@@ -235,7 +235,7 @@ def _operations(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     resume.add_argument("operation", metavar="OPERATION")
     resume.add_argument("--yes", action="store_true", help="confirmed: do not ask")
     resume.add_argument("--json", action="store_true")
-    cancel = _command(commands, "cancel", "have the program that runs an operation cancel it")
+    cancel = _command(commands, "cancel", "cancel an operation, by the program that runs it")
     cancel.add_argument("operation", metavar="OPERATION")
     cancel.add_argument("--json", action="store_true")
     audit = _command(commands, "audit", "who did what, when, and what came of it")

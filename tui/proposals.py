@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 
-from fleet.cancel_requests import ask_to_cancel
+from fleet.cancel_requests import ask_to_cancel, cut_off
 from fleet.errors import FleetError
 from fleet.operation import Operation
 from fleet.plan import Plan, Request
@@ -61,12 +61,14 @@ async def go_on(deck: Deck, operation: Operation) -> Begun:
 
 
 async def stop(deck: Deck, operation: str) -> str:
-    """Cancel an operation, or have the program that runs it do so; why not, or an empty text."""
+    """Cancel an operation, by the program that runs it, else from here; why not, or an empty text."""
     try:
         if operation in deck.dispatcher.runs:
             deck.dispatcher.cancel(operation)
         elif deck.dispatcher.read_only:
             return "this session is read-only: nothing can be changed"
+        elif (left := await cut_off(deck.journal, operation)) is not None:
+            await deck.dispatcher.resume(left, to_cancel=True)
         else:
             await ask_to_cancel(deck.journal, operation, deck.by, deck.clock)
     except FleetError as error:

@@ -189,6 +189,7 @@ def _command(name: str) -> Headless:
         "gate": verbs.gate,
         "provision": verbs.provision,
         "resume": verbs.resume,
+        "cancel": verbs.cancel,
         "timeline": past.timeline,
         "drift": drift.drift,
         "doctor": doctor.doctor,
@@ -211,6 +212,8 @@ async def _history(choice: Choice, asked: argparse.Namespace) -> int:
 
 
 async def _cancel(choice: Choice, asked: argparse.Namespace) -> int:
+    """Ask the program that runs the operation. Where that is gone there is nobody to ask, and it takes the clusters to end it."""
+    from fleet.cancel_requests import cut_off
     from tui.headless.cancelling import cancel
     from tui.who import owner
     from tui.wiring import SystemClock, open_journal
@@ -219,9 +222,11 @@ async def _cancel(choice: Choice, asked: argparse.Namespace) -> int:
     journal = open_journal(choice)
     try:
         read_only = choice.settings.policy.read_only
-        return await cancel(journal, asked, by=owner(), clock=SystemClock(), read_only=read_only)
+        if read_only or await cut_off(journal, asked.operation) is None:
+            return await cancel(journal, asked, by=owner(), clock=SystemClock(), read_only=read_only)
     finally:
         await journal.close()
+    return await _headless(choice, asked)
 
 
 def _sim(asked: argparse.Namespace) -> int:

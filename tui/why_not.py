@@ -114,7 +114,9 @@ def cancel(at: Standing) -> str | None:
         return "there is no operation here"
     if at.read_only:
         return "this session is read-only: nothing can be changed"
-    return None if at.chosen_state == "running" else f"it is {at.chosen_state}: there is nothing to cancel"
+    if at.chosen_state in ("running", "interrupted"):
+        return None
+    return f"it is {at.chosen_state}: there is nothing to cancel"
 
 
 def options(at: Standing) -> str | None:

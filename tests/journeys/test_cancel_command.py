@@ -74,15 +74,19 @@ def test_another_program_stops_a_drain_that_puts_back_what_it_found(fleet: Serve
     assert (again.code, "it is cancelled: there is nothing to cancel" in again.err) == (3, True)
 
 
-def test_what_nobody_runs_is_said_to_be_interrupted(fleet: Served) -> None:
+def test_one_whose_program_is_gone_is_cancelled_from_here_and_put_back(fleet: Served) -> None:
     with draining(fleet) as (process, name, operation):
         process.send_signal(signal.SIGKILL)
         process.wait(PATIENCE)
+        assert fleet.node(name)["spec"].get("unschedulable") is True
+        refused = fleet.run("--read-only", "cancel", operation)
+        assert (refused.code, "this session is read-only" in refused.err) == (3, True)
         said = fleet.run("cancel", operation)
-    assert said.code == 3
-    assert "nobody runs it: it was interrupted" in said.err
-    assert f"quarterdeck resume {operation}" in said.err
-    assert fleet.node(name)["spec"].get("unschedulable") is True, "and nothing was done"
+    assert said.code == 0, said.err
+    assert f"nobody runs {operation} any more: it is cancelled from here" in said.err
+    assert "unschedulable" not in fleet.node(name)["spec"]
+    again = fleet.run("cancel", operation)
+    assert (again.code, "it is cancelled: there is nothing to cancel" in again.err) == (3, True)
 
 
 def test_an_operation_that_this_journal_does_not_know_may_be_somebody_elses(fleet: Served) -> None:

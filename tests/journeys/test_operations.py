@@ -105,6 +105,27 @@ async def test_a_drain_that_was_left_is_offered_at_the_next_start_and_resumed() 
         assert again.lab.names() == ["MoveWork", "Mark"]
 
 
+async def test_a_drain_that_was_left_is_cancelled_without_going_on() -> None:
+    fleet = lab_fleet()
+    async with at_the_desk(fleet=fleet) as at:
+        await draining(at)
+        await at.press(QUIT, "l")
+        await at.until(lambda: at.app.return_code == 0, "the end")
+    again = lab_fleet()
+    again.lab.facts, again.journal.written = fleet.lab.facts, fleet.journal.written
+    async with at_the_desk(fleet=again) as at:
+        await at.press(OPERATIONS, CANCEL)
+        await at.sees(
+            "Cancel drain of 1 node?", "Nobody runs it any more", "The node is opened again", "Not now"
+        )
+        await at.press("enter")
+        await at.until(lambda: bool(at.deck.dispatcher.runs), "the cancel")
+        await at.ended()
+        assert [run.operation.state for run in at.deck.dispatcher.runs.values()] == [OperationState.CANCELLED]
+        assert again.lab.names() == ["Release"]
+        assert again.lab.node("h100-001").admission is Admission.OPEN
+
+
 async def test_a_journal_that_can_not_be_written_stops_the_operation_and_says_so() -> None:
     async with at_the_desk() as at:
         at.fleet.journal.fails = True

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from backends.journal_sqlite import SqliteJournal
-from fleet.cancel_requests import LOOKS_EVERY, CancelRequests, ask_to_cancel
+from fleet.cancel_requests import LOOKS_EVERY, CancelRequests, ask_to_cancel, cut_off
 from fleet.errors import Blocked, JournalFailed, Missing
 from fleet.journal import Kind, Record
 from fleet.node import Admission
@@ -66,6 +66,23 @@ async def test_what_nobody_runs_is_not_asked_for() -> None:
     await desk.run(Verb.CORDON, "gpu-1")
     with pytest.raises(Blocked, match="it is done: there is nothing to cancel"):
         await ask_to_cancel(desk.journal, "op-1", "colleague@desk", desk.clock)
+
+
+async def test_only_what_was_interrupted_and_nobody_runs_is_cut_off() -> None:
+    desk = Desk()
+    desk.lab.add(node("gpu-1"), pod("train-0"))
+    await desk.start_and_hold(Verb.DRAIN, "MoveWork", "gpu-1")
+    assert await cut_off(desk.journal, "op-1") is None
+    await desk.dispatcher.leave()
+    left = await cut_off(desk.journal, "op-1")
+    assert left is not None
+    with pytest.raises(Blocked, match="Cancel it again to end it from here"):
+        await ask_to_cancel(desk.journal, "op-1", "colleague@desk", desk.clock)
+    later = desk.another()
+    await later.resume(left, to_cancel=True)
+    assert (await desk.ended(by=later)).state is OperationState.CANCELLED
+    assert await cut_off(desk.journal, "op-1") is None
+    assert await cut_off(desk.journal, "op-9") is None
 
 
 async def test_a_request_of_before_a_resume_does_not_stop_what_was_resumed(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from fleet.errors import Conflict, Denied, FleetError, TimedOut, Unreachable
+from fleet.errors import Blocked, Conflict, Denied, FleetError, TimedOut, Unreachable
 from fleet.health import Verdict
 from fleet.node import Admission, NodeKey, Software, Stage
 from fleet.operation import Operation, OperationState, StepState
@@ -89,6 +89,19 @@ async def test_a_drain_that_is_resumed_and_cancelled_before_its_node_starts_is_p
     desk.dispatcher.cancel(left.id)
     assert (await desk.ended()).state is OperationState.CANCELLED
     assert desk.lab.node("gpu-3").admission is Admission.OPEN
+
+
+async def test_one_that_nobody_runs_is_cancelled_without_being_gone_on_with(
+    desk: Desk, runner: Sweeper
+) -> None:
+    left = await cut_off(desk, runner)
+    await desk.dispatcher.resume(left, to_cancel=True)
+    operation = await desk.ended()
+    assert (operation.state, operation.says) == (OperationState.CANCELLED, "cancelled")
+    assert (runner.swept, len(runner.ran)) == ([check_of(left)], 1)
+    assert desk.lab.node().gate is None
+    with pytest.raises(Blocked, match="it is cancelled: nothing is left to do"):
+        await desk.dispatcher.resume(left, to_cancel=True)
 
 
 async def test_a_cancel_starts_no_node_that_no_earlier_run_began(desk: Desk, runner: Sweeper) -> None:

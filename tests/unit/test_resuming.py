@@ -11,8 +11,8 @@ from fleet.errors import Conflict, TimedOut, Unreachable
 from fleet.health import Verdict
 from fleet.journal import Kind, Record
 from fleet.node import Admission, Stage
-from fleet.operation import OperationState, StepState
-from fleet.plan import Verb
+from fleet.operation import Operation, OperationState, StepState
+from fleet.plan import AwaitBoot, Check, MoveWork, Verb
 from fleet.policy import Policy
 from fleet.workload import WorkloadId
 from tests.desk import Desk, Killed
@@ -215,3 +215,54 @@ class _CountedReads(list[Record]):
         for record in super().__iter__():
             self.read += 1
             yield record
+
+
+async def cancelled_from_elsewhere(desk: Desk, verb: Verb, records: int) -> Operation:
+    """A verb on a node without work, killed at that record, as a later program cancels it."""
+    desk.dies_after(records)
+    await killed(desk, verb)
+    later = desk.another()
+    (found,) = await desk.journal.operations()
+    await later.resume(found, to_cancel=True)
+    return await desk.ended(by=later)
+
+
+@pytest.mark.parametrize("verb", [Verb.DRAIN, Verb.REIMAGE, Verb.RETIRE])
+@pytest.mark.parametrize("records", range(1, 8))
+async def test_wherever_it_was_killed_a_cancel_begins_nothing_and_calls_no_step_cancelled_that_took_effect(
+    verb: Verb, records: int
+) -> None:
+    desk = Desk()
+    desk.lab.add(node())
+    operation = await cancelled_from_elsewhere(desk, verb, records)
+    assert operation.state is OperationState.CANCELLED
+    planned = {step.id for step in operation.plan.steps}
+    waits = (MoveWork, AwaitBoot, Check)
+    took = {
+        step.id for step in desk.lab.performed if step.id in planned and not isinstance(step.action, waits)
+    }
+    assert {each for each in took if operation.step_state(each) is not StepState.DONE} == set()
+    assert (
+        "PutImage" not in desk.lab.names() or operation.step_state("lab/gpu-1/4-putimage") is StepState.DONE
+    )
+    if key("gpu-1") in desk.lab.facts and desk.lab.node().admission is not Admission.OPEN:
+        (hold,) = desk.lab.node().holds
+        assert "cancelled" in hold.reason or operation.says == "cancelled; 1 were done before"
+
+
+async def test_a_drain_that_was_killed_before_it_was_done_is_put_back_by_a_cancel() -> None:
+    for records in range(1, 6):
+        desk = Desk()
+        desk.lab.add(node())
+        await cancelled_from_elsewhere(desk, Verb.DRAIN, records)
+        assert (desk.lab.node().admission, desk.lab.node().holds) == (Admission.OPEN, ()), records
+
+
+@pytest.mark.parametrize(("verb", "records"), [(Verb.RETIRE, 6), (Verb.RETIRE, 7), (Verb.DRAIN, 7)])
+async def test_a_node_that_was_done_when_it_was_killed_is_said_to_be_done_by_a_cancel(
+    verb: Verb, records: int
+) -> None:
+    desk = Desk()
+    desk.lab.add(node())
+    operation = await cancelled_from_elsewhere(desk, verb, records)
+    assert operation.says == "cancelled; 1 were done before"

@@ -1,4 +1,7 @@
-"""plan, run, gate, provision, resume: one plan, shown, confirmed, run and told, with the exit code that says how it went."""
+"""plan, run, gate, provision, resume: one plan, shown, confirmed, run and told, with the exit code that says how it went.
+
+And cancel, of what nobody runs any more.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from fleet.cancel_requests import cut_off
 from fleet.errors import Blocked, Missing, Unreachable
 from fleet.node import NodeKey
 from fleet.observation import NodeSeen
-from fleet.operation import Operation, StepState
+from fleet.operation import Operation, OperationState, StepState
 from fleet.plan import DrainOptions, NodePlan, Options, Plan, Request, Verb
 from fleet.runner import OperationRun
 from fleet.store import FeedKey
@@ -91,14 +95,25 @@ def _vouching(asked: argparse.Namespace) -> Options:
 async def resume(deck: Deck, asked: argparse.Namespace) -> int:
     """`resume OPERATION`: go on where it was cut off."""
     _refuse_read_only(deck)
-    found = {operation.id: operation for operation in await deck.journal.operations()}
-    if asked.operation not in found:
+    operation = await deck.journal.operation(asked.operation)
+    if operation is None:
         raise Missing("there is no such operation in the journal", about=asked.operation)
-    operation = found[asked.operation]
     if not asked.yes and not await _agreed(operation.plan, f"resume {operation.id}"):
         return BLOCKED
     started = await deck.dispatcher.resume(operation)
     return _told(deck, await _follow(deck, started), json=asked.json)
+
+
+async def cancel(deck: Deck, asked: argparse.Namespace) -> int:
+    """`cancel OPERATION` of one whose program is gone: end it from here. Exit 0 once it is cancelled, else 1."""
+    _refuse_read_only(deck)
+    operation = await cut_off(deck.journal, asked.operation)
+    if operation is None:
+        raise Blocked("somebody goes on with it, or it has ended, by now: look again", about=asked.operation)
+    tell(f"nobody runs {operation.id} any more: it is cancelled from here")
+    ended = await _follow(deck, await deck.dispatcher.resume(operation, to_cancel=True))
+    _told(deck, ended, json=asked.json)
+    return DONE if ended.state is OperationState.CANCELLED else FAILED
 
 
 def _refuse_read_only(deck: Deck) -> None:

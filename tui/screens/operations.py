@@ -27,13 +27,13 @@ from widgets.wording import counted
 _ENDS_AFTER = 3.0
 """Seconds after which an operation of another program that was asked to stop has most often ended."""
 _AFTER_CANCEL = {
-    Verb.DRAIN: "It stops at the next safe point. The node is opened again where it was found open and no check of it "
+    Verb.DRAIN: "The node is opened again where it was found open and no check of it "
     "fails; evicted work does not come back by itself.",
-    Verb.CORDON: "It stops at the next safe point. What is closed by then stays closed, with your name on it.",
+    Verb.CORDON: "What is closed by then stays closed, with your name on it.",
 }
-_LEFT_CLOSED = (
-    "It stops at the next safe point. The node stays closed, with the step it stopped at written on it."
-)
+_LEFT_CLOSED = "The node stays closed, with the step it stopped at written on it."
+_STOPS = "It stops at the next safe point."
+_RUNS_NO_MORE = "Nobody runs it any more. Nothing new begins, and what its checks left is taken away."
 
 
 class OperationsScreen(DeckScreen[None]):
@@ -119,7 +119,9 @@ class OperationsScreen(DeckScreen[None]):
         if chosen is None:
             return
         verb = chosen.plan.verb
-        lines: list[LineOf] = [[plain(_AFTER_CANCEL.get(verb, _LEFT_CLOSED))]]
+        runs = chosen.state is OperationState.RUNNING
+        after = _AFTER_CANCEL.get(verb, _LEFT_CLOSED)
+        lines: list[LineOf] = [[plain(f"{_STOPS if runs else _RUNS_NO_MORE} {after}")]]
         title = f"Cancel {verb.value} of {counted(len(chosen.plan.nodes), 'node')}?"
         answers = (Answer("enter", "Cancel it", "cancel"),)
 
@@ -127,13 +129,18 @@ class OperationsScreen(DeckScreen[None]):
             if answer:
                 self.stop(chosen)
 
-        self.app.push_screen(AskScreen(title, lines, answers, "Let it run"), answered)
+        self.app.push_screen(AskScreen(title, lines, answers, "Let it run" if runs else "Not now"), answered)
 
     @work(group="stop")
     async def stop(self, operation: Operation) -> None:
         """Cancel it, wherever it runs, and look again for how one that runs elsewhere ended."""
         why = await proposals.stop(self.session.deck, operation.id)
-        self.say(why or f"{operation.id} stops at its next safe point", Tone.WARN if why else Tone.NOTE)
+        how = (
+            "stops at its next safe point"
+            if operation.state is OperationState.RUNNING
+            else "is being cancelled"
+        )
+        self.say(why or f"{operation.id} {how}", Tone.WARN if why else Tone.NOTE)
         if not why and self.session.run_of(operation.id) is None:
             self.set_timer(_ENDS_AFTER, self.read)
 

@@ -93,7 +93,7 @@ def test_undo_is_for_what_we_closed() -> None:
 
 @pytest.mark.parametrize(
     ("state", "resumes", "cancels"),
-    [("running", False, True), ("interrupted", True, False), ("failed", True, False), ("done", False, False)],
+    [("running", False, True), ("interrupted", True, True), ("failed", True, False), ("done", False, False)],
 )
 def test_an_operation_is_resumed_or_cancelled_as_its_state_allows(
     state: str, resumes: bool, cancels: bool
