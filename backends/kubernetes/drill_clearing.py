@@ -19,7 +19,7 @@ from backends.kubernetes.guarded import node_path
 from backends.kubernetes.node_edit import read_node
 from backends.kubernetes.our_keys import KWOK
 from backends.kubernetes.pods import keeper_of
-from fleet.errors import FleetError, Missing
+from fleet.errors import FleetError, Missing, Unreachable
 from fleet.ports import Clock
 from fleet.workload import Keeper
 
@@ -31,7 +31,7 @@ _NOW = msgspec.json.encode(
 
 
 class Clearing:
-    """Removes the ground of one drill. What fails is told, and the rest is removed all the same."""
+    """Removes the ground of one drill. What is refused is told, and the rest is removed all the same."""
 
     def __init__(self, api: Api, clock: Clock, namespace: str) -> None:
         self._api = api
@@ -41,7 +41,10 @@ class Clearing:
         self._left: list[str] = []
 
     async def clear(self) -> Sequence[str]:
-        """Gives what could not be removed, in words; empty where nothing is left."""
+        """Gives what could not be removed, in words; empty where nothing is left.
+
+        Raises Unreachable as soon as the server is away: what of it was ever made can't be told then.
+        """
         inside = f"/namespaces/{quote(self._namespace, safe='')}"
         await self._delete(f"/apis/policy/v1{inside}/poddisruptionbudgets/{BUDGET}", f"budget {BUDGET}")
         await self._delete(f"/apis/apps/v1{inside}/deployments/{WORK}", f"deployment {WORK}")
@@ -69,6 +72,8 @@ class Clearing:
                 await self._clock.sleep(PAUSE)
         except Missing:
             return
+        except Unreachable:
+            raise
         except FleetError as error:
             self._left.append(f"pods in {self._namespace}: {error}")
 
@@ -81,6 +86,8 @@ class Clearing:
             bound = await self._foreign()
         except Missing:
             return
+        except Unreachable:
+            raise
         except FleetError as error:
             self._left.append(f"node {self._node}: {error}")
             return
@@ -114,6 +121,8 @@ class Clearing:
                 self._left.append(f"{what}: it is on its way out, but not gone yet")
         except Missing:
             return
+        except Unreachable:
+            raise
         except FleetError as error:
             self._left.append(f"{what}: {error}")
 

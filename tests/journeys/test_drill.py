@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -218,6 +219,26 @@ async def test_the_node_is_named_once_it_was_begun_to_be_made(monkeypatch: pytes
         monkeypatch.setattr(walk.walker.ground, "clean_up", refused)
         report = await walk.leave()
         assert report.left == (f"namespace {report.namespace}, node {report.node}: sim: connection refused",)
+
+
+async def test_a_server_that_goes_away_while_it_is_cleaned_up_is_told_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with ground(stride=FAST) as here:
+        walk = here.walk(DRILL)
+        walking = await here.walked_to(walk, 1)
+        walking.cancel()
+        send = here.api.send
+
+        async def goes_away(method: str, path: str, body: bytes = b"", **more: Any) -> bytes:
+            answer = await send(method, path, body, **more)
+            if method == "DELETE":
+                await here.simulation.api.go_down()
+            return answer
+
+        monkeypatch.setattr(here.api, "send", goes_away)
+        (left,) = (await walk.leave()).left
+        assert left.startswith(f"namespace {walk.walker.ground.namespace}, node {walk.node.name}: ")
 
 
 async def test_what_can_not_be_removed_is_said_and_found_by_the_next_drill() -> None:
