@@ -31,7 +31,9 @@ class SimulatedFaults:
     async def mend(self, node: NodeKey) -> str:
         """Take every injected fault of `node` back, and say how many. Raises like `inject`."""
         done = await self._ask("DELETE", params={"node": node.name})
-        return f"{len(done.get('lifted', ()))} faults of {node.name} lifted"
+        lifted = done.get("lifted")
+        count = len(lifted) if isinstance(lifted, list) else 0
+        return f"{count} {'fault' if count == 1 else 'faults'} of {node.name} lifted"
 
     async def _ask(self, method: str, **words: Any) -> Mapping[str, Any]:
         try:

@@ -14,9 +14,11 @@ import pytest
 from aiohttp import web
 
 from backends.simulated import answers
+from backends.simulated.fault_client import SimulatedFaults
 from backends.simulated.kubeconfig_file import NotOurs
 from backends.simulated.objects import NODES
 from backends.simulated.serve import Simulation, serve
+from fleet.node import NodeKey
 from tests.clocks import ManualClock
 from tests.unit.simulated.worlds import GATE, status_of
 
@@ -269,6 +271,17 @@ async def test_a_reader_that_goes_away_in_the_middle_is_no_error(
                 await _text(session, url)
     assert len(gone) == 3
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+async def test_faults_that_are_taken_back_are_counted_in_words() -> None:
+    async with served() as (simulation, _):
+        faults, at = SimulatedFaults(simulation.kubernetes_url), NodeKey("sim", "gpu-h100-005")
+        told = []
+        for more in (("xid",), ("ecc", "exporter_gone"), ()):
+            for name in more:
+                await faults.inject(name, at)
+            told.append(await faults.mend(at))
+    assert told == [f"{count} of gpu-h100-005 lifted" for count in ("1 fault", "2 faults", "0 faults")]
 
 
 async def test_closing_twice_is_closing_once() -> None:
