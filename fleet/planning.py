@@ -115,7 +115,7 @@ def _as_the_orchestrator_lets(made: NodePlan, facts: NodeFacts) -> NodePlan:
                 found = [facts.no_open, facts.no_close]
             case _:
                 continue
-        blockers = tuple(blocker for blocker in found if blocker is not None)
+        blockers = dict.fromkeys(blocker for blocker in found if blocker is not None)
         return replace(made, blockers=(*made.blockers, *blockers))
     return made
 

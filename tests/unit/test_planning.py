@@ -457,11 +457,18 @@ REBOOT = Blocker(key("gpu-1"), "a colleague's reboot takes DRAIN away", "wait un
 MOVING = Blocker(key("gpu-1"), "a reboot is under way", "wait until it is back")
 
 
-def over(verb: Verb, *, closed: bool = False, check_only: bool = False, upgrade: str = "") -> Plan:
+def over(
+    verb: Verb,
+    *,
+    closed: bool = False,
+    check_only: bool = False,
+    upgrade: str = "",
+    no_close: Blocker = REBOOT,
+) -> Plan:
     """A plan over a node whose orchestrator would let no change of admission stand."""
     admission = Admission.CORDONED if closed else Admission.OPEN
     at = node(admission=admission, reboots=True, upgrade=upgrade)
-    facts = NodeFacts(at, "1", closed, no_close=REBOOT, no_open=MOVING)
+    facts = NodeFacts(at, "1", closed, no_close=no_close, no_open=MOVING)
     asked = request(verb, check_only=check_only)
     return plan(asked, Ground({at.key: facts}, identity={"lab": SourceIdentity("lab", "c")}), Policy(), START)
 
@@ -481,6 +488,10 @@ def test_a_gate_that_would_open_or_close_is_refused_and_one_that_only_looks_is_n
     assert found_blockers(over(Verb.GATE, closed=True)) == [MOVING, REBOOT]
     assert found_blockers(over(Verb.GATE, closed=True, check_only=True)) == []
     assert found_blockers(over(Verb.GATE)) == []
+
+
+def test_one_reason_against_opening_and_closing_is_told_once() -> None:
+    assert found_blockers(over(Verb.GATE, closed=True, no_close=MOVING)) == [MOVING]
 
 
 def test_a_reimage_names_a_colleagues_reboot_once() -> None:
