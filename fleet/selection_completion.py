@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from fleet.naming import natural
@@ -33,7 +33,7 @@ class Completion:
 def completions(
     text: str, cursor: int, known_values: Mapping[str, Collection[str]]
 ) -> tuple[Completion, ...]:
-    """What could stand at the cursor. `known_values` by field, as `values_in` gives them. Never raises."""
+    """What could stand at the cursor. `known_values` by field, as `KnownValues` tells them. Never raises."""
     cursor = min(max(cursor, 0), len(text))
     start = _term_start(text, cursor)
     if text.startswith("!", start) and not text.startswith("!=", start):
@@ -58,16 +58,31 @@ def completions(
     )
 
 
-def values_in(rows: Iterable[FleetRow], most: int = 200) -> dict[str, tuple[str, ...]]:
-    """The texts each field has in these rows, at most `most` a field. Walks the rows: for when a filter bar opens."""
-    found: dict[str, set[str]] = {}
-    for row in rows:
-        for field in FIELDS.values():
-            if isinstance(field, TextField | ListField):
-                values = found.setdefault(field.name, set())
-                if len(values) < most:
-                    values.update((field.read(row),) if isinstance(field, TextField) else field.read(row))
-    return {name: tuple(sorted(values - {""}, key=natural)[:most]) for name, values in found.items()}
+class KnownValues:
+    """The texts that each field has in the rows taken in, at most `most` a field: a fleet is taken in some rows at a time."""
+
+    def __init__(self, most: int = 200) -> None:
+        self._most = most
+        self._found: dict[str, set[str]] = {
+            field.name: set() for field in FIELDS.values() if isinstance(field, TextField | ListField)
+        }
+
+    def take(self, rows: Sequence[FleetRow]) -> None:
+        for name, values in self._found.items():
+            field = FIELDS[name]
+            if len(values) >= self._most:
+                continue
+            if isinstance(field, TextField):
+                values.update(map(field.read, rows))
+            elif isinstance(field, ListField):
+                values.update(*map(field.read, rows))
+
+    def told(self) -> dict[str, tuple[str, ...]]:
+        """The texts by field, in the order of names."""
+        return {
+            name: tuple(sorted(values - {""}, key=natural)[: self._most])
+            for name, values in self._found.items()
+        }
 
 
 def _fields(typed: str, start: int, cursor: int) -> tuple[Completion, ...]:

@@ -162,6 +162,10 @@ class FilterBar(Vertical):
         if isinstance(self._read, Selection) and (self._read or self._asked):
             self._ask(self._read)
 
+    def know(self, values: Mapping[str, Collection[str]]) -> None:
+        """Offer these values from now on."""
+        self._completer.known = values
+
     def matched(self, shown: int, total: int) -> None:
         """Say how many nodes the filter that is shown lets through."""
         self._line.matched(f"{shown:,} of {total:,} nodes" if self._asked else "")

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
+from fleet.row import FleetRow
+from fleet.selection_completion import KnownValues
 from tests.driver import Driver, at_the_desk
 from tests.fakes import key
 from tui.commands import FILTER
+from tui.screens import filtering
 from widgets.filter_bar import FilterBar
 
 
@@ -77,3 +82,21 @@ async def test_the_footer_has_the_bars_own_keys_while_a_filter_is_typed() -> Non
         )
         await at.press("escape")
         await at.until(lambda: "g Gate" in at.text().splitlines()[-1], "the table's keys")
+
+
+async def test_a_large_fleet_is_learnt_some_rows_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[int] = []
+    take = KnownValues.take
+
+    def counted(known: KnownValues, rows: Sequence[FleetRow]) -> None:
+        taken.append(len(rows))
+        take(known, rows)
+
+    monkeypatch.setattr(filtering, "_AT_ONCE", 10)
+    monkeypatch.setattr(KnownValues, "take", counted)
+    async with at_the_desk() as at:
+        await at.press(FILTER)
+        await at.until(lambda: sum(taken) == len(at.deck.store.rows_by_key), "the last of the fleet")
+        await at.type("name=l40s-00")
+        await at.sees("l40s-008")
+    assert taken == [10, 10, 8]

@@ -9,7 +9,7 @@ from fleet.node import Image, Node, NodeKey
 from fleet.policy import Policy
 from fleet.row import row_of
 from fleet.selection import parse
-from fleet.selection_completion import Completion, completions, values_in
+from fleet.selection_completion import Completion, KnownValues, completions
 
 KNOWN = {"category": ("h100", "a100", "two words", "none"), "name": ("gpu-10", "gpu-2")}
 
@@ -45,7 +45,14 @@ def test_the_values_of_a_fleet_come_in_the_order_people_count() -> None:
         row_of(Node(NodeKey("prod", name), category="h100", image=Image("v1")), None, None, Policy())
         for name in ("gpu-10", "gpu-2")
     ]
-    values = values_in(rows)
+    known = KnownValues(most=1)
+    known.take(rows[:1])
+    known.take(rows[1:])
+    assert known.told()["name"] == ("gpu-10",)  # as many as are offered are enough
+    known = KnownValues()
+    known.take(rows[:1])
+    known.take(rows[1:])
+    values = known.told()
     assert values["name"] == ("gpu-2", "gpu-10")
     assert values["image"] == ("v1",)
     assert values["rack"] == ()

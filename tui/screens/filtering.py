@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from fleet.selection_completion import values_in
+from fleet.selection_completion import KnownValues
 from fleet.selection_typing import unfinished
 from tui import commands, keymap
 from widgets.filter_bar import FilterBar
 from widgets.key_footer import KeyHint
 
 if TYPE_CHECKING:
+    from fleet.row import FleetRow
     from tui.screens.fleet import FleetScreen
+
+
+_AT_ONCE = 500
+"""Rows whose values are taken in between two breaths of the loop: a few milliseconds."""
 
 
 class Filtering:
@@ -33,7 +40,18 @@ class Filtering:
         """Open the bar with a selection that was made elsewhere, or with what it holds."""
         self._fleet.add_class("with-filter")
         text = self.bar.text if selection is None else selection
-        self.bar.start(text, values_in(self._fleet.session.deck.store.rows()))
+        rows, known = list(self._fleet.session.deck.store.rows()), KnownValues()
+        known.take(rows[:_AT_ONCE])
+        self.bar.start(text, known.told())
+        if len(rows) > _AT_ONCE:
+            self._fleet.run_worker(self._learn(known, rows), group="values", exclusive=True)
+
+    async def _learn(self, known: KnownValues, rows: Sequence[FleetRow]) -> None:
+        """Take in what a large fleet offers, while the first key may be typed already."""
+        for first in range(_AT_ONCE, len(rows), _AT_ONCE):
+            await asyncio.sleep(0)
+            known.take(rows[first : first + _AT_ONCE])
+        self.bar.know(known.told())
 
     def held(self, asked: FilterBar.Filtered) -> bool:
         """Whether what is asked for is half typed and finds nobody yet: what is shown stays, and the bar says so."""
