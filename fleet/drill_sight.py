@@ -25,7 +25,7 @@ class Sight:
     """One look: the node read fresh (None: not there), the pods, and the uid of the pod that ran at an earlier checkpoint.
 
     `waits` is what our operation on the node waits for now, as its screen says it; None where none of ours runs. `since` is
-    when the step began: a verdict from before is none of its doing.
+    when the step began, or the one whose doing it watches: a verdict from before is none of it.
     """
 
     node: str

@@ -48,6 +48,9 @@ class DrillWalk:
         self._arranged = 0
         self._by = ""
         self._began = self._started
+        self._since = (
+            self._started
+        )  # when the step began whose doing is looked at: this one, or the one that it watches
         self._run: OperationRun | None = None
         self._spent: OperationRun | None = None  # ended before the step began, and so no news to it
         self._ran = ""
@@ -237,6 +240,8 @@ class DrillWalk:
         self._arranged, self._by, self._spent = 0, "", self._over()
         now = self._began = self.walker.clock.now()
         self._set(Standing(number, Phase.ASKS, now))
+        if self.step.verb is not None or self.step.arrange:
+            self._since = now
         if self.step.verb is None:
             self._by = WATCHED
             self._wait()
@@ -300,7 +305,7 @@ class DrillWalk:
             self.walker.policy,
             self._ran,
             self._waits(),
-            since=self._began,
+            since=self._since,
         )
 
     def _waits(self) -> tuple[str, ...] | None:
