@@ -102,7 +102,7 @@ class Close:
 class Release:
     """Lift our holds of `operations` (all of ours where empty) and the `take_over` ones by name; open when none is left.
 
-    With `as_it_stands` somebody else opened it: ours goes, and nothing opens or closes it. Conflict where it is closed by then.
+    With `as_it_stands` somebody else opened it: ours goes, and nothing opens or closes it. Conflict where it is closed again.
     """
 
     operations: tuple[str, ...] = ()

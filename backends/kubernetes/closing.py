@@ -67,15 +67,13 @@ def close(node: NodeObject, action: Close, keys: OurKeys) -> Change:
 def release(node: NodeObject, action: Release, keys: OurKeys, foreign: ForeignHolds) -> Change:
     """Lift our holds (of `operations`; all of ours where neither those nor `take_over` are named), and open when none is left.
 
-    Raises Conflict where it was to be left open as it stands, and is closed.
+    Raises Conflict where it was to be left open as it stands, and is closed with ours on it.
     """
     everything = not action.operations and not action.take_over
 
     def lifted(entry: Entry) -> bool:
         return everything or entry.operation in action.operations or entry.by in action.take_over
 
-    if action.as_it_stands and node.closed(keys):
-        raise Conflict("somebody closed it again", about=node.name)
     draft = Draft(node, keys)
     held = _lift(draft, lifted, take_over=action.take_over)
     if action.as_it_stands:
@@ -98,6 +96,10 @@ def release(node: NodeObject, action: Release, keys: OurKeys, foreign: ForeignHo
 
 
 def _left_open(draft: Draft, held: HeldBy, stage: Stage | None) -> Change:
+    if draft.closed:
+        if draft.patch() is not None:
+            raise Conflict("somebody closed it again", about=draft.node.name)
+        return Change(None, "nothing of ours is on it")
     if stage is not None and not held.entries:
         draft.labels[draft.keys.lifecycle] = stage.value
     return _change(

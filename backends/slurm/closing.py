@@ -106,7 +106,7 @@ def close(seen: Seen, action: Close) -> Change:
 def release(seen: Seen, action: Release) -> Change:
     """Lift our holds (of `operations`; all of ours where neither those nor `take_over` are named), and open when none is left.
 
-    Raises Conflict during a reboot, and where it was to be left open as it stands and is closed.
+    Raises Conflict during a reboot, and where it was to be left open as it stands and is closed with ours on it.
     """
     everything = not action.operations and not action.take_over
 
@@ -279,7 +279,9 @@ def _stay(seen: Seen, note: Note, says: str, already: str, take_over: tuple[str,
 def _left_open(seen: Seen, note: Note, stage: Stage | None) -> Change:
     """Our hold off a node that somebody else opened, whose state and Reason stay theirs."""
     if seen.closed:
-        raise Conflict("somebody closed it again", about=seen.name)
+        if note != seen.note:
+            raise Conflict("somebody closed it again", about=seen.name)
+        return Change(seen, note, already="nothing of ours is on it")
     if stage is not None and not note.holds:
         note = _staged(note, stage)
     says = "left open: nothing of ours is on it any more"

@@ -120,3 +120,5 @@ async def test_what_is_ours_comes_off_a_node_that_somebody_resumed_and_it_stays_
     assert (found.admission, found.holds, found.stage) == (Admission.OPEN, (), Stage.IN_SERVICE)
     assert bench.note("gpu1").empty
     assert (await bench.do("gpu1", off)).state is StepState.SKIPPED
+    bench.lab.update("gpu1", "State=DRAIN", "Reason=theirs")
+    assert (await bench.do("gpu1", off)).state is StepState.SKIPPED, "nothing of ours is on it"
