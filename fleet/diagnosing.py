@@ -45,7 +45,7 @@ class Diagnoses:
             self._found[of] = diagnosed
 
     def findings(self, facts: NodeFacts, category: Category) -> tuple[Finding, ...]:
-        """One finding for each active check of the node's category, UNKNOWN where it was not run on this boot.
+        """One finding for each active check of the node's category, UNKNOWN where it was not run on this boot and as it is mended.
 
         Waiting changes none of them: what was run has said what it says.
         """
@@ -55,12 +55,13 @@ class Diagnoses:
         diagnosed = self._found.get((facts.node.key, check))
         if diagnosed is None:
             return not_run(facts, check, looks_only=self._looks_only)
+        finding, repair = diagnosed.finding, facts.node.repair
         if not same_boot(diagnosed.boot_id, facts.node.boot_id):
-            source = diagnosed.finding.source
-            return unknown(
-                check, "it ran before the node's last boot", source=source, at=diagnosed.finding.at
-            )
-        return replace(diagnosed.finding, tail=diagnosed.tail)
+            return unknown(check, "it ran before the node's last boot", source=finding.source, at=finding.at)
+        if repair is not None and (finding.at is None or finding.at < repair.at):
+            says = f"it ran before what was mended on {repair.at:%Y-%m-%d %H:%M} UTC"
+            return unknown(check, says, source=finding.source, at=finding.at)
+        return replace(finding, tail=diagnosed.tail)
 
 
 @dataclass(frozen=True, slots=True)

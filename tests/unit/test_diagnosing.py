@@ -13,7 +13,7 @@ import pytest
 from fleet.category import Category, CheckPolicy, OnNode
 from fleet.diagnosis import Diagnose, Diagnosed, Ran, from_evidence, unknown
 from fleet.errors import Denied, FleetError, Rejected, Unreachable
-from fleet.health import Finding, Verdict
+from fleet.health import Finding, Repair, Verdict
 from fleet.holder import Hold, HolderKind
 from fleet.node import Admission, Software, Stage
 from fleet.operation import OperationState, Progress
@@ -318,6 +318,28 @@ async def test_what_ran_before_the_last_boot_is_unknown(desk: Desk, runner: Runn
     operation = await desk.ended()
     assert operation.state is OperationState.FAILED
     assert "it ran before the node's last boot" in operation.outcomes[-1].says
+
+
+async def test_what_ran_before_a_repair_that_was_noted_since_is_unknown(desk: Desk, runner: Runner) -> None:
+    """The fault came after the pass, or what was mended did: a resume of the old operation must not open over it."""
+    desk.dies_after(3)
+    await desk.start(Verb.GATE)
+    with pytest.raises(Killed):
+        await desk.ended()
+    desk.lives_again()
+    (found,) = await desk.journal.operations()
+    desk.lab.change(key("gpu-1"), repair=Repair("oncall", "new riser", NOW + timedelta(hours=1), "gate abc"))
+    desk.dispatcher = desk.another(policy())
+    await desk.dispatcher.resume(found)
+    operation = await desk.ended()
+    assert operation.state is OperationState.FAILED
+    assert "it ran before what was mended on 2026-03-01 13:00 UTC" in operation.outcomes[-1].says
+    assert desk.lab.node().admission is Admission.GATED
+
+
+async def test_what_ran_after_a_repair_counts(desk: Desk) -> None:
+    desk.lab.change(key("gpu-1"), repair=Repair("oncall", "new riser", NOW - timedelta(hours=1), "gate abc"))
+    assert (await desk.run(Verb.GATE)).state is OperationState.DONE
 
 
 async def test_what_it_printed_last_is_in_the_journals_record_of_the_verdict(desk: Desk) -> None:
