@@ -237,7 +237,9 @@ async def leftovers(api: Api, site: CheckSite, prefix: str) -> Sequence[Remark]:
         body = await api.get(f"/apis/batch/v1/namespaces/{site.namespace}/jobs", query)
     except (Denied, Missing) as error:
         return (Remark(about, None, f"whether a check was left behind is not known: {error}"),)
-    return tuple(_left(about, job, site, keys) for job in JOBS.page(body, about=about).items)
+    page = JOBS.page(body, about=about)
+    odd = [_unread(about, clean(name, 80), clean(why, 120), site) for name, why in page.unreadable]
+    return (*(_left(about, job, site, keys) for job in page.items), *odd)
 
 
 def _left(about: str, job: JobShape, site: CheckSite, keys: OurKeys) -> Remark:
@@ -248,6 +250,12 @@ def _left(about: str, job: JobShape, site: CheckSite, keys: OurKeys) -> Remark:
     says = f"Job {job.metadata.name} on {on} of operation {operation} by {by}: {state}"
     go_on = f"resume or cancel {operation}; else kubectl delete job -n {site.namespace} {job.metadata.name}"
     return Remark(about, None, says, go_on)
+
+
+def _unread(about: str, name: str, why: str, site: CheckSite) -> Remark:
+    return Remark(
+        about, None, f"Job {name} can't be read: {why}", f"kubectl describe job -n {site.namespace} {name}"
+    )
 
 
 def _unfit(action: Diagnose, facts: NodeFacts) -> tuple[str, str] | None:

@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from backends.kubernetes.check_job import check_job, name_of
-from backends.kubernetes.check_runs import JobRunner
+from backends.kubernetes.check_runs import JobRunner, leftovers
 from backends.kubernetes.connection import Api
 from backends.kubernetes.errors import AlreadyThere
 from backends.kubernetes.our_keys import OurKeys
@@ -258,6 +258,19 @@ async def test_a_server_that_is_away_while_it_runs_is_waited_for() -> None:
     await clock.advance(timedelta(minutes=1))
     assert (await running).exit_code == 0
     assert any("can't be seen now: connection refused" in each.says for each in told)
+
+
+async def test_a_job_that_can_not_be_read_is_left_behind_all_the_same() -> None:
+    class Listing:
+        source = "lab"
+
+        async def get(self, path: str, query: Sequence[tuple[str, str]] = (), **_: object) -> bytes:
+            odd = {"metadata": {"name": "check-1\x1b[2J", "labels": ["node"]}}
+            return json.dumps({"metadata": {}, "items": [odd]}).encode()
+
+    (remark,) = await leftovers(cast("Api", Listing()), SITE, "node.lab/")
+    assert remark.says.startswith("Job check-1 can't be read: ")
+    assert remark.mend == "kubectl describe job -n checks check-1"
 
 
 def test_a_class_of_priority_is_named_and_names_are_stable() -> None:
