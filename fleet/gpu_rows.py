@@ -229,7 +229,7 @@ def node_from_gpus(
         fb_used_ratio=_used_ratio(rows),
         power_watts=_total(_most(row.power_watts for row in instances) for instances in grouped),
         xid=code,
-        xid_at=_since(rows, code) if code else None,
+        xid_at=xid.shown_since(code, _shown(rows), severity_of) if code else None,
         row_remap_failure=_any(row.row_remap_failure for row in rows),
         remap_pending=_any(row.remap_pending for row in rows),
         remapped_rows=_most(row.remapped_uncorrectable for row in rows),
@@ -363,11 +363,9 @@ def _xid(rows: Sequence[GpuTelemetry], severity_of: xid.SeverityOf) -> int | Non
     return None if code == 0 and any(row.xid is None for row in rows) else code
 
 
-def _since(rows: Iterable[GpuTelemetry], code: int) -> datetime | None:
-    """When the last of the GPUs that show the code began to; None where that of one of them is not known."""
-    times = [row.xid_at for row in rows if row.xid == code]
-    known = [at for at in times if at is not None]
-    return max(known) if known and len(known) == len(times) else None
+def _shown(rows: Iterable[GpuTelemetry]) -> Iterator[tuple[int, datetime | None]]:
+    """The XIDs that GPUs show, each with since when."""
+    return ((row.xid, row.xid_at) for row in rows if row.xid)
 
 
 def _any(flags: Iterable[bool | None]) -> bool | None:

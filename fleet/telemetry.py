@@ -22,7 +22,7 @@ class NodeTelemetry:
 
     `gpu_util` percent, mean over GPUs; `gpu_util_min`, `gpu_util_max` percent; `gpu_temp_max` degrees Celsius;
     `temp_margin_min` degrees Celsius to the nearest slowdown threshold of any GPU; `fb_used_ratio` 0 to 1 of framebuffer used
-    of all; `power_watts` summed; `gpus_seen` how many GPUs reported; `xid` the last nonzero XID of any GPU (its age unknown
+    of all; `power_watts` summed; `gpus_seen` how many GPUs reported; `xid` the gravest last XID of any GPU (its age unknown
     unless `xid_at`), 0 when every GPU reports none; `idle_held` GPUs that a pod or job has held for `fleet.idle.IDLE_AFTER`
     without using them, named in `idle_holder`, None where no holder is told; `at` when it was sampled. The worst of any GPU:
     `remapped_rows` for errors that could not be corrected, `ecc_dbe` volatile, `recovery_action` as NVML numbers it, `slowed`

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 from functools import cache
 
@@ -177,3 +178,20 @@ def worst(codes: Iterable[int], severity_of: SeverityOf = default_severity) -> i
         key=lambda code: (code != 0, severities.index(severity_of(code)) if code else 0, code),
         default=None,
     )
+
+
+def shown_since(
+    code: int, shown: Iterable[tuple[int, datetime | None]], severity_of: SeverityOf = default_severity
+) -> datetime | None:
+    """When the last of several GPUs turned to `code`, of the codes that each shows and since when.
+
+    None where that of one of them is not known, and where another shows as hard a code since later: who asks how old the fault
+    of a node is must not be told of the older one.
+    """
+    hard = severity_of(code)
+    alike = [(other, at) for other, at in shown if severity_of(other) is hard]
+    times = [at for _, at in alike if at is not None]
+    own = [at for other, at in alike if other == code and at is not None]
+    if not own or len(times) < len(alike) or max(times) > max(own):
+        return None
+    return max(own)

@@ -21,7 +21,7 @@ from fleet import sentinels
 from fleet.joining import NodeNames, name_in
 from fleet.ports import Clock
 from fleet.telemetry import GpuTelemetry, NodeTelemetry
-from fleet.xid import Severity, SeverityOf, worst
+from fleet.xid import Severity, SeverityOf, shown_since, worst
 
 WINDOW = timedelta(hours=24)
 STEP = timedelta(minutes=1)
@@ -129,9 +129,9 @@ class XidAges:
         known = self._known.get(host)
         if known is None or known.codes != self._shown.get(host):
             return None
-        times = [gpu.at for gpu in known.gpus.values() if gpu.code == code]
-        told = [at for at in times if at is not None]
-        return max(told) if told and len(told) == len(times) else None
+        shown = [(gpu.code, gpu.at) for gpu in known.gpus.values()]
+        undated = {*(known.codes or ())} - {gpu.code for gpu in known.gpus.values()}
+        return shown_since(code, [*shown, *((other, None) for other in undated)], self._severity_of)
 
     async def find_some(self, shape: Shape, nodes: NodeNames, behind: timedelta) -> None:
         """Find out the ages of a few wanted hosts, the hardest codes first. Raises FleetError, and asks no more for a while."""

@@ -331,3 +331,19 @@ def test_what_brings_no_time_of_its_own_is_of_now_and_newer_than_what_brings_an_
     rows.add(sentinels.GPU_UTIL, {"gpu": "0", "UUID": "GPU-a"}, 4)
     (row,) = rows.by_node(AT)["gpu-1"]
     assert (row.gpu, row.util, row.at) == ("0", 4, AT)
+
+
+def test_a_nodes_xid_is_not_told_to_be_old_where_another_gpu_shows_as_hard_a_one_since_later() -> None:
+    old, new = AT - timedelta(hours=5), AT - timedelta(minutes=1)
+
+    def since(other: int, at: datetime | None) -> datetime | None:
+        rows = [GpuTelemetry("0", xid=79, xid_at=old), GpuTelemetry("1", xid=other, xid_at=at)]
+        summed = node_from_gpus(rows, AT)
+        assert summed.xid == 79
+        return summed.xid_at
+
+    assert since(48, new) is None
+    assert since(48, None) is None
+    assert since(48, old - timedelta(hours=1)) == old
+    assert since(31, new) == old
+    assert since(0, None) == old

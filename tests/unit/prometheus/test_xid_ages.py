@@ -162,6 +162,21 @@ async def test_a_node_is_as_old_as_the_last_of_its_gpus_and_unknown_where_one_is
     assert ages.on_nodes({"gpu-1": node})["gpu-1"].xid_at is None, "since when GPU 2 shows it is not known"
 
 
+@pytest.mark.parametrize(
+    ("other", "ago"),
+    [((0, 48, 48, 48), 1), ((0, 0, 0, 48), None), ((48, 48, 48, 48), None), ((0, 0, 0, 31), 1)],
+    ids=["an older one", "a younger one", "one of unknown age", "a lighter one"],
+)
+async def test_a_nodes_xid_is_not_told_to_be_old_where_another_gpu_shows_as_hard_a_one_since_later(
+    other: tuple[int, ...], ago: int | None
+) -> None:
+    ages = ages_of(Gauges({("gpu-1", "0"): (0, 0, 79, 79), ("gpu-1", "1"): other}))
+    ages.see({"gpu-1": {79: 1, other[-1]: 1}})
+    await ages.find_some(SHAPE, NODES, timedelta())
+    node = ages.on_nodes({"gpu-1": NodeTelemetry(START, xid=79)})["gpu-1"]
+    assert node.xid_at == (None if ago is None else START - ago * MINUTE)
+
+
 async def test_it_is_asked_once_until_what_is_shown_changes() -> None:
     gauges = Gauges({("gpu-1", "0"): (0, 79)})
     ages = ages_of(gauges)
