@@ -90,8 +90,11 @@ class NodesIntake:
         self._unreadable.update(page.unreadable)
         # One that can't be read is there all the same: it must not be taken for gone.
         self._listed.update(name for name, _ in page.unreadable)
-        self._reshared.update(shape.metadata.name for shape in named if self._shares(shape))
-        return [NodeSeen(self._roster.offered(node_of(shape, self._source, self._keys))) for shape in named]
+        seen = [self._seen(shape) for shape in named]
+        self._reshared.update(
+            shape.metadata.name for shape, (_, news) in zip(named, seen, strict=True) if news
+        )
+        return [each for each, _ in seen]
 
     def complete(self) -> Iterable[Observation]:
         fresh = self._listed - self._roster.names | self._reshared
@@ -111,18 +114,20 @@ class NodesIntake:
         if event.type == "DELETED":
             self._roster.forget(name)
             return (NodeGone(NodeKey(self._source, name)),)
-        seen = NodeSeen(self._roster.offered(node_of(event.shape, self._source, self._keys)))
-        reshared = self._shares(event.shape)
+        seen, reshared = self._seen(event.shape)
         if name in names and not reshared:
             return (seen,)
         names.add(name)
         return (seen, *self._work([name]))
 
-    def _shares(self, shape: NodeShape) -> bool:
-        """Note how the node's GPUs are shared; whether that is news."""
-        status = shape.status or NodeStatus()
+    def _seen(self, shape: NodeShape) -> tuple[NodeSeen, bool]:
+        """The node, and whether its work reads otherwise from now on: its GPUs are shared, or counted, in another way."""
+        roster, name, status = self._roster, shape.metadata.name, shape.status or NodeStatus()
         counts = gpu_counts(status.capacity, status.allocatable, shape.labels)
-        return self._roster.shares(shape.metadata.name, sharing_of(shape.labels, counts))
+        counted = roster.counted(name)
+        seen = NodeSeen(roster.offered(node_of(shape, self._source, self._keys)))
+        reshared = roster.shares(name, sharing_of(shape.labels, counts))
+        return seen, reshared or roster.counted(name) != counted
 
     def _work(self, names: Iterable[str]) -> Iterable[Observation]:
         for name in names:

@@ -208,6 +208,10 @@ class Roster:
         node = self._uncounted.get(name)
         return None if node is None else with_offer(node, self._offer(name))
 
+    def counted(self, name: str) -> bool:
+        """Whether the node's agent counts GPUs, as far as it was told of."""
+        return name not in self._uncounted
+
     def forget(self, name: str) -> None:
         """A node is gone."""
         self.names.discard(name)

@@ -314,6 +314,21 @@ async def test_what_a_device_plugin_counts_is_not_counted_again_by_claims() -> N
         await here.shows(4, 4, 2)
 
 
+async def test_what_is_used_is_told_anew_when_a_device_plugin_begins_to_count_or_ends() -> None:
+    """Where no label says that claims give out the GPUs, a node without a device plugin looks like one without GPUs."""
+    async with given() as here:
+        here.store.update(NODES, "dra-1", lambda it: it["metadata"].update(labels={}))
+        (uid,) = here.bind("a")
+        here.store.create(RESOURCESLICES, slice_of(GPUS))
+        here.store.create(RESOURCECLAIMS, claim("c", ["gpu-0", "gpu-1"], uid))
+        await here.shows(8, 8, 2)
+        counts = {"nvidia.com/gpu": "4"}
+        here.store.update(NODES, "dra-1", lambda it: it["status"].update(capacity=counts, allocatable=counts))
+        await here.shows(4, 4, 0)
+        here.store.update(NODES, "dra-1", lambda it: it["status"].update(capacity={}, allocatable={}))
+        await here.shows(8, 8, 2)
+
+
 async def test_instances_are_counted_apart_and_what_is_for_administration_takes_nothing() -> None:
     async with given() as here:
         (uid,) = here.bind("a")
