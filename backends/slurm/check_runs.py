@@ -34,6 +34,8 @@ SLACK = timedelta(minutes=2)
 _DRAINING = "draining it with Quarterdeck"
 _SETTLE = timedelta(seconds=1)
 _SETTLES = 20
+_ENDS = 180
+"""So many looks at a job that was cancelled: KillWait is 30 s by default (slurm.conf), and an epilog comes after it."""
 _RAN = re.compile(r"^srun: error: \S+: tasks? [\d,-]+: ", re.MULTILINE)
 _ERROR = re.compile(r"^srun: error: (.+)$", re.MULTILINE)
 _CUT_OFF = re.compile(
@@ -74,7 +76,8 @@ class SrunRunner:
             return Ran(why=why, clears="the end of that check; see doctor", where=where, at=self._clock.now())
         if there is not None:
             await self._end_jobs(name)
-            await self._until(step.node, lambda now: not now.busy, "what was left running there does not end")
+            says = "what was left running there does not end"
+            await self._until(step.node, lambda now: not now.busy, says, looks=_ENDS)
         seen = await self._see(step.node)
         if why := _unfit(seen, facts, reserved=there is not None):
             return Ran(why=why, clears=_DRAINING, where=where, at=self._clock.now())
@@ -144,9 +147,12 @@ class SrunRunner:
             return
         await self._until(node, lambda now: "MAINT" not in now.flags, "its reservation does not go away")
 
-    async def _until(self, node: NodeKey, holds: Callable[[Seen], bool], says: str) -> Seen:
+    async def _until(
+        self, node: NodeKey, holds: Callable[[Seen], bool], says: str, *, looks: int = _SETTLES
+    ) -> Seen:
+        """The node once it is as `holds` says. Raises Conflict after so many looks."""
         seen = await self._see(node)
-        for _ in range(_SETTLES):
+        for _ in range(looks):
             if holds(seen):
                 return seen
             await self._clock.sleep(_SETTLE)
