@@ -385,6 +385,7 @@ class NodeFacts:
     exporter) whose pods the gate taint would keep out. `unschedulable` is what the orchestrator enforces now.
     `lock` is whose turn it is there, where somebody took it; `no_lock` says why none may be had, where that is in doubt.
     `no_close` and `no_open` are why the orchestrator would not let it be closed, or opened, or would undo that by itself.
+    `untold` says what its work may hold beside what is counted, and why that is not known.
     """
 
     node: Node
@@ -397,6 +398,7 @@ class NodeFacts:
     no_lock: str = ""
     no_close: Blocker | None = None
     no_open: Blocker | None = None
+    untold: str = ""
 
 
 def plan_hash(promise: Mapping[str, object]) -> str:

@@ -100,6 +100,8 @@ def _plan_side(request: Request, key: NodeKey, ground: Ground, policy: Policy, n
     category = policy.category(facts.node.category)
     question = Question(request, facts, category, policy, now, permission, no_checks)
     made = replace(_VERBS[request.verb](question), promise=plan_hash(_promise_of(question)))
+    if made.moves and facts.untold:
+        made = replace(made, warnings=(*made.warnings, facts.untold))
     return _with_its_lock(_as_the_orchestrator_lets(made, facts), question)
 
 

@@ -16,7 +16,7 @@ from backends.kubernetes.claims_feed import LOOK_AGAIN, OF_DRIVER, served
 from backends.kubernetes.connection import Api, Query
 from backends.kubernetes.pods import PodShape
 from backends.kubernetes.work import counts_none, with_offer
-from fleet.errors import Denied, Garbled, Missing, Rejected
+from fleet.errors import Denied, FleetError, Garbled, Missing, Rejected
 from fleet.node import NodeKey
 from fleet.plan import NodeFacts
 
@@ -44,14 +44,17 @@ class ClaimsReader:
         What can't be read keeps nobody from reading the nodes. Raises FleetError where the server is away, or asks us to slow down.
         """
         asking = [key for key, found in facts.items() if counts_none(found.node)]
-        for _ in range(2 if asking else 0):
+        if not asking:
+            return facts
+        try:
             try:
-                return {**facts, **await self._by_claims(asking, facts, pods)}
+                told = await self._by_claims(asking, facts, pods)
             except Missing:
                 self._group = None  # the version that was served is not any more
-            except (Denied, Garbled, Rejected):
-                break
-        return facts
+                told = await self._by_claims(asking, facts, pods)
+        except (Missing, Denied, Garbled, Rejected) as error:
+            told = _untold(asking, facts, pods, error)
+        return {**facts, **told}
 
     async def _by_claims(
         self,
@@ -96,6 +99,22 @@ class ClaimsReader:
             listed = await self._lists(CLAIMS, f"{group}/namespaces/{namespace}/resourceclaims", ())
             await asyncio.to_thread(claims.put, listed)
         return claims
+
+
+def _untold(
+    asking: Sequence[NodeKey],
+    facts: Mapping[NodeKey, NodeFacts],
+    pods: Mapping[NodeKey, Sequence[PodShape]],
+    error: FleetError,
+) -> Mapping[NodeKey, NodeFacts]:
+    """The facts of those nodes on which pods have devices by claims, saying that how many is not known."""
+    found: dict[NodeKey, NodeFacts] = {}
+    for key in asking:
+        using = sum(bool(pod.spec is not None and pod.spec.resource_claims) for pod in pods[key])
+        if using:
+            who = "1 pod holds" if using == 1 else f"{using} pods hold"
+            found[key] = replace(facts[key], untold=f"how many GPUs {who} by claims is not known: {error}")
+    return found
 
 
 def _told(facts: NodeFacts, slices: Slices, claims: Claims) -> NodeFacts:

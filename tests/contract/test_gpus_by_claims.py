@@ -263,6 +263,19 @@ async def test_what_claims_tell_of_a_fleet_is_worked_out_beside_the_screen(
         assert threading.get_ident() not in threads
 
 
+async def test_a_plan_says_where_it_does_not_know_what_pods_hold_by_claims() -> None:
+    async with given() as here:
+        here.store.create(RESOURCESLICES, slice_of(GPUS))
+        assert (await here.facts()).untold == ""
+        (uid,) = here.bind("a")
+        here.store.create(RESOURCECLAIMS, claim("c", ["gpu-0"], uid))
+        assert (await here.facts()).untold == ""
+        here.cluster.api.permissions.deny("list", "resourceclaims")
+        facts = await here.facts()
+        assert facts.untold.startswith("how many GPUs 1 pod holds by claims is not known: ")
+        assert "resourceclaims" in facts.untold
+
+
 async def test_a_look_at_a_node_alone_asks_for_no_claims() -> None:
     async with given() as here:
         here.store.create(RESOURCESLICES, slice_of(GPUS))

@@ -490,6 +490,18 @@ def test_a_gate_that_would_open_or_close_is_refused_and_one_that_only_looks_is_n
     assert found_blockers(over(Verb.GATE)) == []
 
 
+@pytest.mark.parametrize(("verb", "warned"), [(Verb.DRAIN, True), (Verb.CORDON, False)])
+def test_a_radius_that_may_be_more_is_said_to_be(verb: Verb, warned: bool) -> None:
+    facts = NodeFacts(node(), "1", placements=(pod(gpus=0),), untold="how many GPUs 1 pod holds is not known")
+    found = plan(
+        request(verb),
+        Ground({key("gpu-1"): facts}, identity={"lab": SourceIdentity("lab", "c")}),
+        Policy(),
+        START,
+    )
+    assert (facts.untold in found.nodes[0].warnings) is warned
+
+
 def test_one_reason_against_opening_and_closing_is_told_once() -> None:
     assert found_blockers(over(Verb.GATE, closed=True, no_close=MOVING)) == [MOVING]
 
