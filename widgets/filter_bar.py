@@ -19,6 +19,7 @@ from textual.widgets import Input
 
 from fleet.selection import EVERYTHING, Selection, SelectionError, parse
 from fleet.selection_completion import Completion, completions
+from fleet.selection_match import quote
 from fleet.selection_typing import fields_begun, gone_on
 from widgets.fitting import fit, printable, width_of
 from widgets.lines import spread, text_of
@@ -188,7 +189,7 @@ class FilterBar(Vertical):
             return
         if fields := fields_begun(read, event.value):
             word = read.terms[-1].values[0].text
-            self._line.say(f"{', '.join(fields)}, or enter to look for {word!r}")
+            self._line.say(f"enter looks for {quote(word)}, or type on: {', '.join(fields)}")
         else:
             self._ask(read, gone_on(read, event.value))
 

@@ -103,10 +103,19 @@ async def test_a_word_that_begins_a_field_is_looked_for_once_it_is_finished() ->
         await pilot.press(*keys("temp"))
         await pilot.pause()
         assert app.selections == []
-        assert app.line == "  gpu_temp, gpu_margin, or enter to look for 'temp'"
+        assert app.line == '  enter looks for "temp", or type on: gpu_temp, gpu_margin'
         await pilot.press("space")
         await pilot.pause()
         assert app.selections == [parse("temp")]
+
+
+async def test_what_enter_does_is_said_first_where_not_every_field_finds_room() -> None:
+    app = FilterApp()
+    async with app.run_test(size=(60, 10)) as pilot:
+        await pilot.press(*keys("gpu"))
+        await pilot.pause()
+        assert app.line.startswith('  enter looks for "gpu", or type on: gpus, ')
+        assert app.line.endswith("…")
 
 
 async def test_enter_looks_for_a_word_though_it_begins_a_field() -> None:
