@@ -76,7 +76,7 @@ class Checking:
                 if verdict.admits or self.clock.monotonic() >= until or _is_final(findings):
                     break
                 so_far = f"{verdict.value} so far"
-                performer.progress(Progress(step.id, step.node, so_far, _lacking(findings)))
+                performer.progress(Progress(step.id, step.node, so_far, lacking(findings)))
             await performer.stop.unless(performer.pause())
         category = self.policy.category(facts.node.category)
         record = GateRecord(
@@ -157,9 +157,15 @@ def _is_final(findings: tuple[Finding, ...]) -> bool:
     return bool(lacking) and all(lacking)
 
 
-def _lacking(findings: tuple[Finding, ...]) -> tuple[Waiting, ...]:
+def lacking(findings: tuple[Finding, ...]) -> tuple[Waiting, ...]:
+    """What a gate waits for: each check that keeps the node closed, with what it found, wants, and what would clear it."""
     return tuple(
-        Waiting(finding.check, f"{finding.value or finding.verdict.value}", finding.clears)
+        Waiting(finding.check, "to pass", "; ".join(filter(None, (_seen(finding), finding.clears))))
         for finding in findings
         if not weight_of(finding).admits
     )
+
+
+def _seen(finding: Finding) -> str:
+    value = finding.value or finding.verdict.value
+    return f"{value}, wants {finding.threshold}" if finding.threshold else value

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from fleet.checking import lacking
+from fleet.health import Finding, Verdict
 from fleet.operation import Waiting
 
 
@@ -21,3 +23,15 @@ from fleet.operation import Waiting
 )
 def test_what_is_waited_for_reads_as_a_sentence(waiting: Waiting, says: str) -> None:
     assert waiting.says == says
+
+
+def test_a_gate_waits_for_its_checks_to_pass_and_not_for_what_it_found() -> None:
+    findings = (
+        Finding("ready", Verdict.PASS),
+        Finding("gpus", Verdict.FAIL, "7 GPUs", "8 GPUs", clears="the device plugin advertising them all"),
+        Finding("telemetry", Verdict.UNKNOWN),
+    )
+    assert [waiting.says for waiting in lacking(findings)] == [
+        "gpus to pass (7 GPUs, wants 8 GPUs; the device plugin advertising them all)",
+        "telemetry to pass (UNKNOWN)",
+    ]
