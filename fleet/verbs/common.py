@@ -60,7 +60,8 @@ class Question:
 def found(facts: NodeFacts) -> str:
     """The node as found, in the fleet's words: `in-service, open, ready, v1`."""
     node = facts.node
-    words = [node.stage.value, node.admission.value, "asleep" if node.asleep else node.readiness.value]
+    agent = "not heard of" if node.readiness is Readiness.UNKNOWN else node.readiness.value
+    words = [node.stage.value, node.admission.value, "asleep" if node.asleep else agent]
     if node.image.running:
         words.append(node.image.running)
     return ", ".join(words)

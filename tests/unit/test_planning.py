@@ -343,6 +343,15 @@ def test_an_uncordon_of_a_node_that_failed_its_gate_says_so() -> None:
     assert "gpus FAIL (7, wants 8)" in " ".join(found.nodes[0].warnings)
 
 
+@pytest.mark.parametrize(
+    ("readiness", "says"),
+    [(Readiness.READY, "ready"), (Readiness.NOT_READY, "not-ready"), (Readiness.UNKNOWN, "not heard of")],
+)
+def test_a_node_as_found_says_what_is_unknown_of_it(readiness: Readiness, says: str) -> None:
+    found = planned(request(Verb.CORDON), node(readiness=readiness))
+    assert found.nodes[0].found.startswith(f"in-service, open, {says}")
+
+
 def test_a_node_that_somebody_else_drained_gains_a_hold_of_ours() -> None:
     drained = node(admission=Admission.CORDONED, stage=Stage.DRAINED, holds=(COLLEAGUE,))
     assert actions(planned(request(Verb.DRAIN), drained)) == ["Close", "MoveWork", "Mark"]
