@@ -288,7 +288,8 @@ class PrometheusSource:
         left = await self._threads.call(partial(left_over, rows["gpus_seen"], shape, known))
         self._reckon(rows["gpus_seen"])
         alerts, unread = await self._firing(known)
-        return TelemetryRead(self._ages.on_nodes(nodes), (*told, *unread), alerts), left
+        dated = await self._threads.call(partial(self._ages.on_nodes, nodes))
+        return TelemetryRead(dated, (*told, *unread), alerts), left
 
     async def _idle_rows(self, query: str) -> Sequence[Row]:
         """Held and idle GPUs, asked for as seldom as the question is dear: it goes over the last minutes of every GPU.

@@ -53,11 +53,15 @@ class Dated:
 
 @dataclass(frozen=True, slots=True)
 class _Host:
-    """What was found out of one host, the codes that it showed to a reading then, and when that was (monotonic seconds)."""
+    """What was found out of one host, the codes that it showed to a reading then, and when that was (monotonic seconds).
+
+    `since` is the age of each code for the host as a whole.
+    """
 
     codes: Codes | None
     gpus: Mapping[Device, Dated]
     asked: float
+    since: Mapping[int, datetime | None]
 
 
 class _Asked(Protocol):
@@ -105,11 +109,17 @@ class XidAges:
         return bool(self._wanted) and self._clock.monotonic() >= self._rests_until
 
     def on_nodes(self, nodes: Mapping[str, NodeTelemetry]) -> Mapping[str, NodeTelemetry]:
-        """The nodes by host, those that show an XID with since when the last of its GPUs turned to it, as far as it is known."""
-        return {
-            host: replace(node, xid_at=self._of_node(host, node.xid)) if node.xid else node
-            for host, node in nodes.items()
-        }
+        """The nodes by host, those that show an XID with since when the last of its GPUs turned to it, as far as it is known.
+
+        Changes nothing here, so that a thread may do it: ten thousand nodes that show one are more than a frame.
+        """
+        shown, known = self._shown, self._known
+        dated = dict(nodes)
+        for host, codes in shown.items():
+            node, found = nodes.get(host), known.get(host)
+            if node is not None and node.xid and found is not None and found.codes == codes:
+                dated[host] = replace(node, xid_at=found.since.get(node.xid))
+        return dated
 
     def on_gpus(self, host: str, gpus: Sequence[GpuTelemetry]) -> Sequence[GpuTelemetry]:
         """The rows of a host, each XID with since when it is shown; what was not found out yet is wanted."""
@@ -124,14 +134,6 @@ class XidAges:
             self.want(host)
             return gpu
         return replace(gpu, xid_at=dated.at)
-
-    def _of_node(self, host: str, code: int) -> datetime | None:
-        known = self._known.get(host)
-        if known is None or known.codes != self._shown.get(host):
-            return None
-        shown = [(gpu.code, gpu.at) for gpu in known.gpus.values()]
-        undated = {*(known.codes or ())} - {gpu.code for gpu in known.gpus.values()}
-        return shown_since(code, [*shown, *((other, None) for other in undated)], self._severity_of)
 
     async def find_some(self, shape: Shape, nodes: NodeNames, behind: timedelta) -> None:
         """Find out the ages of a few wanted hosts, the hardest codes first. Raises FleetError, and asks no more for a while."""
@@ -152,8 +154,14 @@ class XidAges:
             series += await self._source.ask_range(query, end - WINDOW, end, STEP)
         found = await self._threads.call(partial(dated_by, rows, series, shape, nodes, behind))
         for host in hosts:
-            self._known[host] = _Host(codes[host], found.get(host, {}), self._clock.monotonic())
+            self._known[host] = self._host(codes[host], found.get(host, {}))
             self._wanted.pop(host, None)
+
+    def _host(self, codes: Codes | None, gpus: Mapping[Device, Dated]) -> _Host:
+        shown: list[tuple[int, datetime | None]] = [(gpu.code, gpu.at) for gpu in gpus.values()]
+        shown += [(code, None) for code in {*(codes or ())} - {gpu.code for gpu in gpus.values()}]
+        since = {code: shown_since(code, shown, self._severity_of) for code in codes or ()}
+        return _Host(codes, gpus, self._clock.monotonic(), since)
 
     def _is_due(self, host: str) -> bool:
         known = self._known.get(host)

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,8 +17,10 @@ from aiohttp import web
 
 from backends.prometheus.client import PrometheusSettings, PrometheusSource
 from backends.prometheus.threads import DaemonThreads
+from backends.prometheus.xid_ages import XidAges
 from fleet.errors import Denied, FleetError, Garbled, Rejected, TimedOut, Unreachable
 from fleet.node import NodeKey
+from fleet.telemetry import NodeTelemetry
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 NODES = [NodeKey("lab", "gpu-1"), NodeKey("lab", "gpu-2")]
@@ -213,6 +215,25 @@ async def test_the_labels_that_name_nodes_are_found_out_once() -> None:
         assert list((await source.by_node()).nodes) == ["gpu-1"]
         await source.by_node()
     assert sum("__name__,Hostname" in query for query in asked) == 1
+
+
+async def test_the_ages_of_a_whole_fleet_are_put_on_beside_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    on: list[threading.Thread] = []
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        return vector(
+            {"metric": {"__name__": "DCGM_FI_DEV_FB_USED", "Hostname": "gpu-1"}, "value": [100, "90"]}
+        )
+
+    def on_nodes(ages: XidAges, nodes: Mapping[str, NodeTelemetry]) -> Mapping[str, NodeTelemetry]:
+        on.append(threading.current_thread())
+        return nodes
+
+    monkeypatch.setattr(XidAges, "on_nodes", on_nodes)
+    async with asking(answer) as source:
+        await source.by_node()
+    assert on
+    assert threading.main_thread() not in on
 
 
 async def test_the_labels_are_found_out_again_when_nothing_comes_back() -> None:
