@@ -20,7 +20,7 @@ from backends.slurm.editing import Look, expect_name
 from backends.slurm.errors import Completed
 from backends.slurm.seen import Seen
 from fleet.diagnosis import OUTPUT_LIMIT, Diagnose, Ran
-from fleet.errors import Conflict, FleetError, Missing, Rejected
+from fleet.errors import Conflict, FleetError, Missing, Rejected, Unreachable
 from fleet.holder import Hold
 from fleet.node import NodeKey
 from fleet.operation import Progress
@@ -99,14 +99,20 @@ class SrunRunner:
                     "scontrol", "update", f"NodeName={name}", "State=UNDRAIN", about=name
                 )
             await self._answers(step.node)
-            done = await self._commands.ask_long(
-                *await self._srun(name, action), deadline=action.starts_in + action.deadline + SLACK
-            )
-            return _ran(done, where, self._clock)
+            return await self._ran(await self._srun(name, action), action, where)
         finally:
             with suppress(FleetError):
                 found = "" if seen.note.holds else seen.reason
                 await asyncio.shield(self._put_back(step, found, mine=mine))
+
+    async def _ran(self, argv: Sequence[str], action: Diagnose, where: str) -> Ran:
+        """Run it once: what srun does not tell in time is told, and not asked for again."""
+        deadline = action.starts_in + action.deadline + SLACK
+        try:
+            done = await self._commands.ask_long(*argv, deadline=deadline)
+        except Unreachable as error:
+            return Ran(why=str(error), where=where, at=self._clock.now())
+        return _read(done, where, self._clock)
 
     async def clean_up(self, step: Step) -> None:
         """See `fleet.ports.CommandRunner.clean_up`. A reservation that is not this operation's is left as it is."""
@@ -229,7 +235,7 @@ def _unfit(seen: Seen, facts: NodeFacts, *, reserved: bool) -> str:
     return "" if seen.drain or reserved else f"it is {seen.state}, not drained"
 
 
-def _ran(done: Completed, where: str, clock: Clock) -> Ran:
+def _read(done: Completed, where: str, clock: Clock) -> Ran:
     """What srun's end says of the command's. One that Slurm never started, or cut off, has no exit of its own."""
     output = "".join(
         line for line in done.err.splitlines(keepends=True) if not line.startswith(("srun:", "slurmstepd"))

@@ -15,7 +15,7 @@ from backends.slurm.commands import SlurmCommands
 from backends.slurm.errors import Completed
 from backends.slurm.seen import Seen
 from fleet.diagnosis import Diagnose, Ran
-from fleet.errors import Missing
+from fleet.errors import Missing, Unreachable
 from fleet.node import Node, NodeKey
 from fleet.plan import NodeFacts, Step
 from tests.clocks import ManualClock
@@ -33,6 +33,7 @@ class Cluster:
         self.clock = ManualClock()
         self.reserved, self.drained = reserved, not reserved
         self.ends_in, self.ends_at = ends_in, float("inf") if ends_in else 0.0
+        self.silent = False
         self.said = Completed(("srun",), rc, "all links up\n", err)
 
     async def read(self, *argv: str, about: str = "") -> str:
@@ -56,6 +57,8 @@ class Cluster:
         return ""
 
     async def ask_long(self, *argv: str, deadline: timedelta) -> Completed:
+        if self.silent:
+            raise Unreachable(f"no answer in {deadline.total_seconds():g} s", about="srun")
         return self.said
 
     @property
@@ -81,6 +84,15 @@ async def test_what_was_left_running_is_waited_for_as_long_as_slurm_takes_to_kil
     cluster = Cluster(reserved=True, ends_in=90.0)
     ran = await cluster.run()
     assert (ran.exit_code, ran.why) == (0, "")
+    assert (cluster.reserved, cluster.drained) == (False, True)
+
+
+async def test_an_srun_that_never_ends_is_told_and_not_run_once_more() -> None:
+    """What can't be reached is tried again for a while; a check is not."""
+    cluster = Cluster()
+    cluster.silent = True
+    ran = await cluster.run()
+    assert (ran.exit_code, ran.why) == (None, "srun: no answer in 1020 s")
     assert (cluster.reserved, cluster.drained) == (False, True)
 
 
