@@ -54,9 +54,14 @@ def diagnose_actions(request: Request, name: str, category: Category) -> list[tu
             starts_in=category.settle_deadline,
         )
         image = f", in {clean(on_node.image, _WORDS)}" if on_node.image else ""
-        at_most = f"at most {deadline.total_seconds() / 60:g} min"
-        found.append((action, f"run {check} on {name}: {what}, {at_most}, on all its GPUs{image}"))
+        most = _span(deadline)
+        found.append((action, f"run {check} on {name}: {what}, at most {most}, on all its GPUs{image}"))
     return found
+
+
+def _span(span: timedelta) -> str:
+    seconds = round(span.total_seconds())
+    return f"{seconds} s" if seconds % 60 else f"{seconds // 60} min"
 
 
 def not_to_be_run(question: Question) -> tuple[list[Blocker], list[str]]:

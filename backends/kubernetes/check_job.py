@@ -1,17 +1,22 @@
 """The Job that runs one active check on one closed node, and how it is called, so that it is found again after a crash.
 
-It is pinned to the node by name through the scheduler, so that GPUs that somebody holds keep it waiting rather than failing, and it
-tolerates what closes the node. It asks for no right: no privilege, no service account's token, no host path.
+It is pinned to the node by name through the scheduler, so that GPUs that somebody holds keep it waiting rather than failing. It
+tolerates what closes the node and what dedicates it to some work, not what says that it is ill or about to go. It asks for no
+right: no privilege, no service account's token, no host path.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any
 
 from backends.kubernetes.gpu_counts import GPU
+from backends.kubernetes.manifests import CONTROLLERS_TAINTS
 from backends.kubernetes.our_keys import OurKeys, slug
+from fleet.admission import CLOSING_TAINTS, HARD
 from fleet.diagnosis import CheckSite, Diagnose
+from fleet.node import Taint
 from fleet.plan import Step
 
 MANAGED = ("app.kubernetes.io/managed-by", "quarterdeck")
@@ -29,8 +34,15 @@ def name_of(operation: str, step_id: str) -> str:
     return f"quarterdeck-check-{digits}"
 
 
-def check_job(step: Step, action: Diagnose, site: CheckSite, keys: OurKeys, boot: str = "") -> dict[str, Any]:
-    """The whole Job, with the boot that it is of.
+def check_job(
+    step: Step,
+    action: Diagnose,
+    site: CheckSite,
+    keys: OurKeys,
+    boot: str = "",
+    taints: Iterable[Taint] = (),
+) -> dict[str, Any]:
+    """The whole Job, for the boot that it is of and the taints that its node has now.
 
     An emptyDir in memory is /dev/shm: NCCL needs more of it than a container's 64 MiB.
     """
@@ -49,7 +61,7 @@ def check_job(step: Step, action: Diagnose, site: CheckSite, keys: OurKeys, boot
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": 10,
         "affinity": {"nodeAffinity": _only(step.node.name)},
-        "tolerations": _tolerations(keys),
+        "tolerations": _tolerations(keys, taints),
         "containers": [_container(action)],
         "volumes": [{"name": "shm", "emptyDir": {"medium": "Memory"}}],
     }
@@ -95,7 +107,12 @@ def _only(node: str) -> dict[str, Any]:
     }
 
 
-def _tolerations(keys: OurKeys) -> list[dict[str, str]]:
-    """What keeps work off a closed node: our gate, a cordon, and the GPUs' own taint. Not what says that the node is ill."""
+def _tolerations(keys: OurKeys, taints: Iterable[Taint]) -> list[dict[str, str]]:
+    """What keeps work off a closed node (our gate, a cordon, the GPUs' own taint), and off a dedicated one."""
     closed = (keys.gate_taint, "node.kubernetes.io/unschedulable", GPU)
-    return [{"key": key, "operator": "Exists", "effect": "NoSchedule"} for key in closed]
+    tolerated = dict.fromkeys((key, "NoSchedule") for key in closed)
+    for taint in taints:
+        ill = taint.key in CLOSING_TAINTS or taint.key.startswith(CONTROLLERS_TAINTS)
+        if taint.effect in HARD and not ill:
+            tolerated[taint.key, taint.effect] = None
+    return [{"key": key, "operator": "Exists", "effect": effect} for key, effect in tolerated]

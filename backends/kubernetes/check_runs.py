@@ -20,6 +20,7 @@ from backends.kubernetes.permissions import Right, refused
 from backends.kubernetes.shapes import Reading
 from fleet.diagnosis import OUTPUT_LIMIT, CheckSite, Diagnose, Ran
 from fleet.errors import Denied, Missing, OutcomeUnknown, Throttled, Unreachable
+from fleet.node import Node
 from fleet.operation import Progress
 from fleet.plan import NodeFacts, Step
 from fleet.ports import Clock
@@ -74,7 +75,7 @@ class JobRunner:
             why = _unfit(action, facts)
             if why:
                 return Ran(why=why[0], clears=why[1], where=where, at=self._clock.now())
-            await self._make(step, action, boot)
+            await self._make(step, action, facts.node)
         return await self._followed(step, action, where, progress)
 
     async def clean_up(self, step: Step) -> None:
@@ -97,9 +98,10 @@ class JobRunner:
         namespace, name = self._site.namespace, name_of(action.operation, step.id)
         return f"Job {namespace}/{name}: kubectl delete job -n {namespace} {name}"
 
-    async def _make(self, step: Step, action: Diagnose, boot: str) -> None:
+    async def _make(self, step: Step, action: Diagnose, node: Node) -> None:
         """Make the Job. One of that name that is not this step's is nobody we know. Raises FleetError."""
-        body = json.dumps(check_job(step, action, self._site, self._keys, boot)).encode()
+        job = check_job(step, action, self._site, self._keys, node.boot_id, node.taints)
+        body = json.dumps(job).encode()
         try:
             await self._api.send("POST", self._jobs, body)
         except (AlreadyThere, OutcomeUnknown):

@@ -108,6 +108,13 @@ async def test_the_plan_shows_what_is_run_before_the_verdict(desk: Desk) -> None
     ]
 
 
+async def test_a_deadline_of_odd_seconds_is_told_in_seconds(desk: Desk) -> None:
+    desk.dispatcher = desk.another(
+        policy(dcgm_diag=CheckPolicy(on_node=OnNode(deadline=timedelta(seconds=40))))
+    )
+    assert "at most 40 s, on all its GPUs" in (await plan(desk)).steps[0].says
+
+
 async def test_a_command_of_the_sites_own_is_shown_as_it_is_and_not_as_what_it_stands_for(desk: Desk) -> None:
     own = OnNode(
         level=3, command=("dcgmi", "diag", "-r", "pcie\x1b[2J", "x" * 500), deadline=timedelta(hours=2)

@@ -17,7 +17,7 @@ from backends.kubernetes.errors import AlreadyThere
 from backends.kubernetes.our_keys import OurKeys
 from fleet.diagnosis import OUTPUT_LIMIT, CheckSite, Diagnose, Ran
 from fleet.errors import Denied, FleetError, Missing, Unreachable
-from fleet.node import Node, NodeKey
+from fleet.node import Node, NodeKey, Taint
 from fleet.operation import Progress
 from fleet.plan import NodeFacts, Step
 from tests.clocks import ManualClock
@@ -278,3 +278,21 @@ def test_a_class_of_priority_is_named_and_names_are_stable() -> None:
     assert pod["priorityClassName"] == "low"
     assert name_of("op-1", STEP.id) == name_of("op-1", STEP.id)
     assert name_of("op-1", STEP.id) != name_of("op-2", STEP.id)
+
+
+def test_what_dedicates_a_node_is_tolerated_and_what_says_that_it_is_ill_or_leaves_is_not() -> None:
+    taints = [
+        Taint("lab.example/team-a", "yes", "NoExecute"),
+        Taint("nvidia.com/gpu", "present"),
+        Taint("soft", effect="PreferNoSchedule"),
+        Taint("node.kubernetes.io/unreachable", effect="NoExecute"),
+        Taint("karpenter.sh/disrupted"),
+    ]
+    pod = check_job(STEP, ACTION, SITE, OurKeys(), taints=taints)["spec"]["template"]["spec"]
+    assert [(each["key"], each["effect"]) for each in pod["tolerations"]] == [
+        ("node.lab/health-gate", "NoSchedule"),
+        ("node.kubernetes.io/unschedulable", "NoSchedule"),
+        ("nvidia.com/gpu", "NoSchedule"),
+        ("lab.example/team-a", "NoExecute"),
+    ]
+    assert {each["operator"] for each in pod["tolerations"]} == {"Exists"}
