@@ -127,10 +127,7 @@ def _named(hold: Hold) -> str:
 
 
 def verdict_step(check: Check, record: GateRecord, facts: NodeFacts) -> ApplyVerdict:
-    """What the verdict does. A node that is open by now is not quarantined, whatever was planned: work may have landed there.
-
-    One that passes loses what is ours on it all the same: nobody else takes it off an open node.
-    """
+    """What the verdict does. A node that is open by now is only flagged, whatever was planned: work may have landed there."""
     flag_only = check.flag_only or facts.node.admission is Admission.OPEN
     fails = record.verdict is Verdict.FAIL
     hold = Hold(
@@ -144,7 +141,7 @@ def verdict_step(check: Check, record: GateRecord, facts: NodeFacts) -> ApplyVer
     return ApplyVerdict(
         record,
         check.operation,
-        admit=record.verdict.admits and not check.flag_only,
+        admit=record.verdict.admits and not flag_only,
         quarantine=fails and not flag_only,
         hold=hold if fails else None,
         by_cordon=check.by_cordon,

@@ -39,11 +39,19 @@ class Endings:
         judged = isinstance(step.action, Check) and outcome.evidence in {verdict.value for verdict in Verdict}
         try:
             if judged:
-                await self._off_if_opened(step)
+                await self._off_if_opened(step, self._stage_when_opened(step))
             else:
                 await self._named_or_off(step, outcome.says, self._stage_of_a_failure(step))
         except FleetError as error:
             says = f"{outcome.says}; and it could not be named on the node: {error}"
+            self.performer.progress(Progress(step.id, step.node, says))
+
+    async def passed(self, step: Step) -> None:
+        """Take our hold off a node that passed its gate once somebody had opened it: the verdict leaves it there."""
+        try:
+            await self._off_if_opened(step, Stage.IN_SERVICE)
+        except FleetError as error:
+            says = f"it passed, and our hold could not be taken off it: {error}"
             self.performer.progress(Progress(step.id, step.node, says))
 
     async def cancelled(self, step: Step) -> StepState:
@@ -118,23 +126,21 @@ class Endings:
         node = await self._held(step)
         if node is None:
             return
-        opened = node.admission is Admission.OPEN
+        opened, open_stage = node.admission is Admission.OPEN, self._stage_when_opened(step)
         try:
-            await (self._take_off(step) if opened else self._name(step, says, stage))
+            await (self._take_off(step, open_stage) if opened else self._name(step, says, stage))
         except Conflict:
             if await self._held(step) is not None:
-                await (self._name(step, says, stage) if opened else self._take_off(step))
+                await (self._name(step, says, stage) if opened else self._take_off(step, open_stage))
 
-    async def _off_if_opened(self, step: Step) -> None:
+    async def _off_if_opened(self, step: Step, stage: Stage | None) -> None:
         node = await self._held(step)
         if node is not None and node.admission is Admission.OPEN:
-            await self._take_off(step)
+            await self._take_off(step, stage)
 
-    async def _take_off(self, step: Step) -> None:
+    async def _take_off(self, step: Step, stage: Stage | None) -> None:
         """Take what is ours off a node that somebody else opened, and leave it open. Raises Conflict where it is closed by then."""
-        release = Release(
-            operations=(self.plan.request.operation,), stage=self._stage_when_opened(step), as_it_stands=True
-        )
+        release = Release(operations=(self.plan.request.operation,), stage=stage, as_it_stands=True)
         says = f"take our hold off {step.node.name}, which somebody opened"
         ending = replace(step, id=f"{step.node}/let-go", action=release, says=says)
         outcome = await self.performer.ended(await self.performer.attempt(ending, ending=True))

@@ -28,6 +28,11 @@ class MachineEndings(Endings):
         if step.id != self.node.steps[0].id and not judged:
             await self._left(step)
 
+    async def passed(self, step: Step) -> None:
+        """Take our hold off each side that somebody had opened before the machine passed."""
+        for side in self._sides():
+            await Endings.passed(side, _at(side, step))
+
     async def cancelled(self, step: Step) -> StepState:
         """Put a cancelled drain back on both sides, Kubernetes' first; or leave both closed, with the step named."""
         await self.performer.end(step, StepState.CANCELLED, "cancelled")

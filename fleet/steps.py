@@ -89,6 +89,8 @@ class NodeSteps:
                     await self.diagnosing.leavings.take_away()
                     await self.endings.failed(step, outcome)
                     return outcome.state
+                if isinstance(step.action, Check):
+                    await self.endings.passed(step)
         except Stopped:
             if self.performer.stop.why is not Stop.CANCEL:
                 return StepState.CANCELLED

@@ -15,7 +15,7 @@ from fleet.holder import Hold
 from fleet.journal import Kind
 from fleet.node import Admission, Stage
 from fleet.operation import Effect, Operation, OperationState, Outcome, Progress, StepState
-from fleet.plan import Close, PutImage, Release, Step, Verb
+from fleet.plan import ApplyVerdict, Close, PutImage, Release, Step, Verb
 from fleet.policy import Policy
 from fleet.stopping import Stop
 from tests.desk import Desk
@@ -156,6 +156,23 @@ async def test_what_is_ours_comes_off_a_node_that_was_opened_before_its_gate_jud
     assert found.gate is not None
     assert found.gate.verdict is verdict
     assert ended.state is (OperationState.DONE if verdict.admits else OperationState.FAILED)
+    assert not verdict.admits or found.stage is Stage.IN_SERVICE
+
+
+async def test_a_node_that_somebody_opened_and_closed_again_is_not_opened_by_a_pass(desk: Desk) -> None:
+    await desk.start_and_hold(Verb.REIMAGE, "AwaitBoot")
+    desk.lab.change(key("gpu-1"), admission=Admission.OPEN)
+    perform = desk.lab.perform
+
+    async def closed_again(step: Step, progress: Callable[[Progress], None]) -> Outcome:
+        if isinstance(step.action, ApplyVerdict):
+            desk.lab.change(key("gpu-1"), admission=Admission.CORDONED)
+        return await perform(step, progress)
+
+    desk.lab.perform = closed_again  # type: ignore[method-assign]
+    desk.lab.holds["AwaitBoot"].set()
+    await desk.ended()
+    assert desk.lab.node().admission is Admission.CORDONED
 
 
 async def test_a_cancel_takes_what_is_ours_off_a_node_that_somebody_opened(desk: Desk) -> None:

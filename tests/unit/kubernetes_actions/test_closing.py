@@ -408,6 +408,17 @@ def test_taking_our_hold_off_an_open_node_never_closes_it_for_a_colleague() -> N
     assert DO_NOT_DISRUPT not in lab.node.annotations
 
 
+def test_a_pass_takes_what_is_ours_off_a_node_that_somebody_opened_meanwhile() -> None:
+    lab = Lab()
+    lab.note(SCALE_DOWN_DISABLED, "false")
+    lab.take(close(lab.node, Close(replace(DRAIN, verb="reimage"), Stage.REIMAGING, gate=True), KEYS))
+    lab.object["spec"].clear()
+    lab.take(apply_verdict(lab.node, ApplyVerdict(PASS, "op-3", admit=True), KEYS, nobody))
+    assert (lab.holders, lab.cordoned(), lab.stage) == ([], False, Stage.IN_SERVICE.value)
+    assert lab.node.annotations[SCALE_DOWN_DISABLED] == "false"
+    assert DO_NOT_DISRUPT not in lab.node.annotations
+
+
 def test_a_node_that_was_to_be_left_open_and_is_closed_is_a_conflict() -> None:
     lab = Lab()
     lab.take(close(lab.node, Close(DRAIN), KEYS))
