@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
 
 from backends.kubernetes.check_runs import leftovers
 from backends.kubernetes.connection import Api
@@ -19,12 +20,14 @@ from fleet.plan import ApplyVerdict, Step
 from fleet.policy import Policy
 from tests.driver import Driver, at_the_desk, driving
 from tests.fakes import SOURCE, key
+from tests.snapshots.check_scenes import check_fleet, ended
 from tui.choice import Choice, DemoChoice
 from tui.chosen import CHECKED
 from tui.commands import BACK, CANCEL, GATE, OPEN, OPERATIONS, SHOW_OPERATION, TIMELINE
 from tui.past import read_lately
 from tui.settings import Settings
 from tui.wiring import open_deck
+from widgets.node_pane import NodePane
 
 NODES, SEED = 60, 1
 NEW = "gpu-l40s-005"
@@ -138,6 +141,24 @@ async def test_the_pane_shows_the_whole_verdict_that_the_journal_of_another_day_
             assert "clears: a reset of the GPU" in told
             assert ("GPU 3: row 7 differs" in told) is shows
             await at.press(BACK)
+
+
+async def test_the_pane_drops_what_this_sitting_found_once_somebody_else_has_judged_the_node() -> None:
+    async with at_the_desk(fleet=check_fleet()) as at:
+        await ended(at)
+        node, fleet = key("h100-007"), at.fleet
+        await at.press(BACK, BACK, OPEN)
+        pane = at.app.screen.query_one(NodePane)
+
+        def found() -> set[str]:
+            return {finding.check for finding in pane.view.findings} if pane.view is not None else set()
+
+        await at.until(lambda: DCGM_DIAG in found(), "what this sitting found")
+        await fleet.clock.advance(timedelta(minutes=5))
+        judged = GateRecord(Verdict.PASS, (), fleet.clock.now(), "colleague@desk", "c0ffee000000")
+        fleet.lab.change(node, gate=judged)
+        fleet.lab.show(node)
+        await at.until(lambda: found() == set(), "the end of what this sitting found")
 
 
 async def test_cancelled_half_way_it_leaves_nothing_on_the_cluster_and_no_verdict() -> None:

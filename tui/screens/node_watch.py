@@ -10,7 +10,7 @@ from typing import Any
 
 from textual.timer import Timer
 
-from fleet.health import Finding
+from fleet.health import Finding, GateRecord
 from fleet.history import SPANS, Metric, Span
 from fleet.node import NodeKey
 from tui import readings
@@ -114,14 +114,16 @@ class NodeWatch:
 
     def _findings(self, node: NodeKey) -> Sequence[Finding]:
         """What the last gate found, passing checks included: of this sitting, else as the journal has the verdict on the node."""
+        row = self._session.deck.store.record(node)
+        kept = row.node.gate if row is not None else None
         runs = reversed(list(self._session.deck.dispatcher.runs.values()))
-        record = next((run.records[node] for run in runs if node in run.records), None)
-        if record is None and self._lately.judged is not None:
-            row = self._session.deck.store.record(node)
-            kept = row.node.gate if row is not None else None
-            same = kept is not None and kept.digest and kept.digest == self._lately.judged.digest
-            record = self._lately.judged if same else None
-        return record.findings if record is not None else ()
+        ours = next((run.records[node] for run in runs if node in run.records), None)
+        if ours is not None and not _is_newer(kept, ours):
+            return ours.findings
+        judged = self._lately.judged
+        if kept is None or judged is None or not kept.digest or kept.digest != judged.digest:
+            return ()
+        return judged.findings
 
     def _read(self) -> None:
         node = self._node
@@ -158,3 +160,10 @@ class NodeWatch:
         if found.node == self._node:
             self._gpus = found
             self.paint()
+
+
+def _is_newer(kept: GateRecord | None, ours: GateRecord) -> bool:
+    """Whether somebody judged the node after us."""
+    if kept is None or kept.at is None or ours.at is None:
+        return False
+    return kept.digest != ours.digest and kept.at > ours.at
