@@ -19,6 +19,9 @@ _START = b'"result":['
 _NEXT = b',{"metric":'
 _SLICE = 200_000
 _SAID = 300
+_LAST = 4e9
+"""Seconds beyond which a time is none: the year 2096. Ages that are reckoned from one stay within what `datetime` counts."""
+
 _one_at_a_time = threading.Lock()
 
 
@@ -103,6 +106,8 @@ def read_answer(body: bytes, about: str) -> Answer:
     if last.data is None or last.data.result is None:
         raise Garbled("its answer has no result", about=about)
     rows += last.data.result
+    if not all(0 <= row.value[0] < _LAST for row in rows):
+        raise Garbled("its answer is of no time", about=about)
     return Answer(rows, tuple(clean(warning, _SAID) for warning in last.warnings or ()))
 
 
@@ -117,6 +122,9 @@ def read_matrix(body: bytes, about: str) -> Sequence[Series]:
         raise Rejected(clean(read.error or "it answers without success", _SAID), about=about)
     if read.data is None or read.data.result is None:
         raise Garbled("its answer has no result", about=about)
+    for series in read.data.result:
+        if not all(0 <= at < _LAST for at, _ in (*series.values[:1], *series.values[-1:])):
+            raise Garbled("its samples are of no time", about=about)
     return read.data.result
 
 

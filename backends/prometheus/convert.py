@@ -75,7 +75,7 @@ def nodes_of(
         for row in rows:
             host, value = host_of_row(row), _number(row)
             if name == "at" and value is not None:
-                value = now.timestamp() - max(row.value[0] - value, 0.0)
+                value = now.timestamp() - _age(row, value)
             if host and value is not None:
                 kept = fields.setdefault(host, {})
                 kept[name] = _MERGED.get(name, max)(kept[name], value) if name in kept else value
@@ -97,7 +97,7 @@ def gpus_of(
     for row in sampled:
         value = _number(row)
         if value is not None:
-            gpu, at = _gpu(row, host_of_row(row)), now - timedelta(seconds=max(row.value[0] - value, 0.0))
+            gpu, at = _gpu(row, host_of_row(row)), now - timedelta(seconds=_age(row, value))
             times[gpu] = min(at, times.get(gpu, at))
     rows = GpuRows(lambda labels: name_in(labels, shape.labels, nodes))
     for row in raw:
@@ -166,6 +166,11 @@ def _gpu(row: Row, host: str) -> tuple[str, ...]:
         labels.get("UUID") or labels.get("uuid", ""),
         labels.get("GPU_I_ID", ""),
     )
+
+
+def _age(row: Row, sampled: float) -> float:
+    """Seconds from a sample to the answer that tells its time; a time before all times is the first."""
+    return max(0.0, row.value[0] - max(0.0, sampled))
 
 
 def _number(row: Row) -> float | None:

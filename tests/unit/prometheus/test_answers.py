@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backends.prometheus.answers import failure_of, read_answer
+from backends.prometheus.answers import failure_of, read_answer, read_matrix
 from fleet.errors import Denied, FleetError, Garbled, Missing, Rejected, Throttled, TimedOut, Unreachable
 
 ABOUT = "http://prometheus:9090"
@@ -50,6 +50,15 @@ def test_numbers_that_are_none_are_read_as_they_are() -> None:
     numbers = [read.number for read in read_answer(json.dumps(vector(rows)).encode(), ABOUT).rows]
     assert math.isnan(numbers[0])
     assert numbers[1:] == [math.inf, -math.inf]
+
+
+@pytest.mark.parametrize("at", [-1, 4e9, 1e18, 1e300])
+def test_times_that_are_none_are_garbled(at: float) -> None:
+    with pytest.raises(Garbled, match="of no time"):
+        read_answer(json.dumps(vector([row(7), {"metric": {}, "value": [at, "1"]}])).encode(), ABOUT)
+    series = {"metric": {}, "values": [[1772334000.5, "1"], [at, "1"]]}
+    with pytest.raises(Garbled, match="of no time"):
+        read_matrix(json.dumps(vector([series])).encode(), ABOUT)
 
 
 def test_what_other_servers_add_is_passed_over() -> None:

@@ -57,6 +57,16 @@ def test_a_node_whose_age_nobody_knows_is_left_out() -> None:
     assert nodes_of({"gpu_util": [row(5)], "at": [row("+Inf")]}, SHAPE, KNOWN, NOW) == {}
 
 
+def test_a_time_before_all_times_is_the_first() -> None:
+    first = NOW - timedelta(seconds=THEIRS)
+    (node,) = nodes_of({"at": [row(-1e300)]}, SHAPE, KNOWN, NOW).values()
+    assert node.at == first
+    labels = {"gpu": "0", "UUID": "GPU-0"}
+    told = row(50, __name__=GPU_TEMP, **labels)
+    ((gpu,),) = gpus_of([told], [row(-1e300, **labels)], SHAPE, KNOWN, NOW).values()
+    assert gpu.at == first
+
+
 def test_the_xid_is_zero_only_where_every_gpu_says_so() -> None:
     answers = {"at": [row(THEIRS)], "gpus_seen": [row(8)], "xid": [row(8, **{XID: "0"})]}
     assert nodes_of(answers, SHAPE, KNOWN, NOW)["gpu-1"].xid == 0
