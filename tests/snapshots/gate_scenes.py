@@ -9,6 +9,7 @@ from fleet.health import Acceptance, Finding, GateRecord, Repair, Verdict
 from fleet.observation import FlagsSeen
 from tests.driver import Driver
 from tests.fakes import key
+from tests.snapshots.check_scenes import is_read
 from tui.commands import GATE, OPEN
 from widgets.node_pane import NodePane
 
@@ -70,6 +71,7 @@ async def verdict(at: Driver) -> None:
     await at.press(OPEN)
     await at.sees("gate FAIL: xid")
     pane = at.app.screen.query_one(NodePane)
+    await at.until(lambda: is_read(pane), "the node's readings")
     pane.scroll_to(y=pane.max_scroll_y - 15, animate=False)
     await at.sees("repaired: replaced GPU 3")
     await at.pilot.pause(0.05)
