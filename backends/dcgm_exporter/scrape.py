@@ -25,6 +25,7 @@ from fleet.node import NodeKey
 from fleet.ports import Clock, TelemetryRead
 from fleet.telemetry import GpuTelemetry, NodeTelemetry
 from fleet.xid import SeverityOf, default_severity
+from fleet.xid_turns import BRIDGED, dated
 
 NODE = "{node}"
 """Stands in a page's address for the name of each node."""
@@ -144,7 +145,9 @@ class DcgmExporterSource:
             try:
                 async with self._slots:
                     page.said = await self._fetched(page, known)
-            except FleetError as error:
+            except (
+                FleetError
+            ) as error:  # what its GPUs showed before is no word on what they turn to after it
                 page.said = error
             page.fetched = self._clock.monotonic()
             return page.said
@@ -179,8 +182,16 @@ class DcgmExporterSource:
     def _rows(self, page: _Page, body: bytes, known: NodeNames) -> Rows:
         text, at = body.decode("utf-8", "replace"), self._clock.now()
         if page.node:
-            return rows_of_node(text, page.about, host_of(page.node), at)
-        return rows_of_page(text, page.about, host_of(URL(page.url).host or ""), known, at)
+            rows = rows_of_node(text, page.about, host_of(page.node), at)
+        else:
+            rows = rows_of_page(text, page.about, host_of(URL(page.url).host or ""), known, at)
+        return dated(self._before(page), rows, at)
+
+    def _before(self, page: _Page) -> Rows:
+        """What the page said last; nothing where it failed, or was not asked for too long."""
+        if page.fetched is None or isinstance(page.said, FleetError):
+            return {}
+        return page.said if self._clock.monotonic() - page.fetched <= BRIDGED.total_seconds() else {}
 
 
 def _sums(rows: Rows, at: datetime, severity_of: SeverityOf, idle: IdleWatch) -> dict[str, NodeTelemetry]:

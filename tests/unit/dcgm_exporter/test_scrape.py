@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
@@ -229,3 +230,61 @@ async def test_a_large_page_is_read_beside_the_loop() -> None:
     page = "".join(line(f"gpu-{node}", gpu) for node in range(200) for gpu in range(8))
     async with serving(saying(page)) as url, source(url) as exporters:
         assert len((await exporters.by_node()).nodes) == 200
+
+
+@dataclass
+class Exporter:
+    """An exporter whose one GPU shows `xid` (None leaves it out), read every 15 s by a source that `reading` makes."""
+
+    xid: int | None = 0
+    status: int = 200
+
+    async def answer(self, _: web.Request) -> web.StreamResponse:
+        shown = "" if self.xid is None else line("gpu-1", value=self.xid).replace("GPU_UTIL", "XID_ERRORS")
+        return web.Response(text=line("gpu-1") + shown, status=self.status)
+
+    async def ages(self, steps: Sequence[int | str | None]) -> list[timedelta | None]:
+        """The age of the GPU's XID after each step: a code, `down`, or `late` for minutes without a reading."""
+        clock, told = ManualClock(), list[timedelta | None]()
+        async with serving(self.answer) as url:
+            exporters = DcgmExporterSource([url], clock, lambda: [NodeKey("lab", "gpu-1")])
+            for step in steps:
+                await clock.advance(timedelta(minutes=4) if step == "late" else timedelta(seconds=15))
+                self.status = 503 if step == "down" else 200
+                if isinstance(step, str):
+                    told.append(None)
+                    if step == "down":
+                        with pytest.raises(Unreachable):
+                            await exporters.by_node()
+                    continue
+                self.xid = step
+                node = (await exporters.by_node()).nodes["gpu-1"]
+                (gpu,) = (await exporters.by_gpu(["gpu-1"]))["gpu-1"]
+                assert node.xid_at == gpu.xid_at
+                told.append(None if gpu.xid_at is None else clock.now() - gpu.xid_at)
+            await exporters.close()
+        return told
+
+
+NEW, ONCE_AGO = timedelta(0), timedelta(seconds=15)
+
+
+@pytest.mark.parametrize(
+    ("steps", "ages"),
+    [
+        ([0, 79, 79], [None, NEW, ONCE_AGO]),
+        ([0, 79, 48, 48], [None, NEW, NEW, ONCE_AGO]),
+        ([0, 79, 0, 79], [None, NEW, None, NEW]),
+        ([79, 79], [None, None]),
+        ([79, 48], [None, NEW]),
+        ([None, 79], [None, None]),
+        ([0, "down", 79, 79], [None] * 4),
+        ([0, 79, "down", 79], [None, NEW, None, None]),
+        ([0, "late", 79], [None] * 3),
+        ([0, 79, None, 79], [None, NEW, None, None]),
+    ],
+)
+async def test_an_xid_dates_from_the_reading_that_first_showed_it_where_the_one_before_had_another_code(
+    steps: Sequence[int | str | None], ages: Sequence[timedelta | None]
+) -> None:
+    assert await Exporter().ages(steps) == ages
