@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from fleet.feeds import FeedState
@@ -64,10 +65,14 @@ class AlertsSeen:
 
 @dataclass(frozen=True, slots=True)
 class FlagsSeen:
-    """The passive checks that a node in service has begun to fail, none where it fails none."""
+    """The passive checks that a node in service has begun to fail, none where it fails none.
+
+    `unwatched` are those that are flagged no longer without having passed, by check, with why they are not looked at any more.
+    """
 
     key: NodeKey
     flags: tuple[Flag, ...]
+    unwatched: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

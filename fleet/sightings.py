@@ -7,7 +7,7 @@ are forgotten first. It is this program's memory alone: what happened while it d
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -76,9 +76,9 @@ class Sightings:
                 if row is not None and row.node != node:
                     found = changes(row.node, node, now)
                     self.note(node.key, _since_last_known(found, store, node.key.source, now))
-            case FlagsSeen(key, flags):
+            case FlagsSeen(key, flags, unwatched):
                 if (row := rows.get(key)) is not None:
-                    self.note(key, flag_changes(row.flags, flags, now))
+                    self.note(key, flag_changes(row.flags, flags, now, unwatched))
             case NodeGone(key):
                 self._gone(store, [key] if key in rows else [], now)
             case Listed(source, names):
@@ -148,15 +148,19 @@ def telemetry_changes(
         yield Entry(now, EntryKind.TELEMETRY, f"{other} GPUs report, {one} before", SEEN, weight=weight)
 
 
-def flag_changes(before: Iterable[Flag], after: Iterable[Flag], now: datetime) -> Iterator[Entry]:
-    """Checks that began to fail in service, with since when, and those that pass again, or are not made any more."""
+def flag_changes(
+    before: Iterable[Flag], after: Iterable[Flag], now: datetime, unwatched: Mapping[str, str]
+) -> Iterator[Entry]:
+    """Checks that began to fail in service, with since when, and those that pass again; `unwatched` are others, with why."""
     old, new = ({flag.check: flag for flag in flags} for flags in (before, after))
     for check, flag in new.items():
         if check not in old:
             says = clean(f"flagged in service: {check} FAIL ({flag.value})", LONGEST)
             yield Entry(flag.since, EntryKind.FLAG, says, SEEN, weight=Weight.BAD)
     for check in (check for check in old if check not in new):
-        yield Entry(now, EntryKind.FLAG, clean(f"no longer flagged: {check}", LONGEST), SEEN)
+        why = unwatched.get(check)
+        says = f"{check} passes again" if why is None else f"{check} no longer watched: {why}"
+        yield Entry(now, EntryKind.FLAG, clean(says, LONGEST), SEEN)
 
 
 def _xid(before: int | None, after: int | None, at: datetime) -> Entry:

@@ -110,7 +110,8 @@ class Watch:
             watched = self._nodes.pop(key, None)
             self._turning.discard(key)
             if watched is not None and watched.told:
-                report([FlagsSeen(key, ())])
+                why = _why_unwatched(node)
+                report([FlagsSeen(key, (), {flag.check: why for flag in watched.told})])
             return
         watched = self._nodes.get(key)
         facts = _facts_of(row, self._policy, self._clock.now())
@@ -147,14 +148,26 @@ class Watch:
             sorted(replace(flag, value=last.get(flag.check, flag.value)) for flag in flagged.values())
         )
         if told != watched.told:
+            ended = {flag.check for flag in watched.told} - flagged.keys()
             watched.told = told
-            report([FlagsSeen(key, told)])
+            report(
+                [FlagsSeen(key, told, dict.fromkeys(ended - watched.signs.keys(), "not checked any more"))]
+            )
 
 
 def signs_of(row: FleetRow, policy: Policy, now: datetime) -> Signs:
     """What a node fails now of the checks that can be made from its row, under its category's rules."""
     category = policy.category(row.node.category)
     return dict([*_of_node(row, category, policy, now), *_of_sums(row.telemetry, category, policy, now)])
+
+
+def _why_unwatched(node: Node) -> str:
+    """Why a node that was watched no longer is, of those that still are."""
+    if node.admission is not Admission.OPEN:
+        return "the node was closed"
+    if node.stage is not Stage.IN_SERVICE:
+        return f"the node is {node.stage.value}"
+    return "its source does not answer"
 
 
 def _facts_of(row: FleetRow, policy: Policy, now: datetime) -> tuple[object, ...]:

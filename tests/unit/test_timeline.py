@@ -216,7 +216,7 @@ def test_a_check_that_begins_to_fail_in_service_is_told_since_when_and_when_it_p
         store.apply(observation)
     assert [(entry.at, entry.kind, entry.says) for entry in seen.of(node().key)] == [
         (began, EntryKind.FLAG, "flagged in service: gpus FAIL (7 GPUs, wants 8)"),
-        (NOW, EntryKind.FLAG, "no longer flagged: gpus"),
+        (NOW, EntryKind.FLAG, "gpus passes again"),
     ]
 
 

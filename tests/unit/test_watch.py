@@ -16,6 +16,7 @@ from fleet.node import Admission, Condition, Node, Readiness, Stage
 from fleet.observation import LastKnown, Listed, NodeGone, NodeSeen, Observation, TelemetrySeen
 from fleet.policy import Policy
 from fleet.severity import FLAG, Severity, concerns
+from fleet.sightings import Sightings
 from fleet.store import FleetStore
 from fleet.telemetry import NodeTelemetry
 from fleet.watch import Watch
@@ -36,6 +37,7 @@ FINE = NodeTelemetry(
     recovery_action=0,
     temp_margin_min=20,
 )
+BAD = replace(FINE, ecc_dbe=2)
 
 
 class Seat:
@@ -47,6 +49,7 @@ class Seat:
         self.store = FleetStore(self.policy)
         self.watch = Watch(self.store, self.policy, self.clock)
         self.told: list[Observation] = []
+        self.sightings = Sightings()
 
     def sees(self, node: Node, telemetry: NodeTelemetry | None = FINE) -> None:
         self.store.apply_all([NodeSeen(node), TelemetrySeen(node.key, telemetry)])
@@ -60,6 +63,8 @@ class Seat:
 
     def _report(self, observations: Sequence[Observation]) -> None:
         self.told += observations
+        for observation in observations:
+            self.sightings.hear(self.store, observation, self.clock.now())
         self.store.apply_all(observations)
 
 
@@ -173,6 +178,28 @@ async def test_a_node_that_is_closed_has_no_flags() -> None:
     assert await seat.after() == ()
     seat.sees(node(admission=Admission.CORDONED, stage=Stage.DRAINED), replace(FINE, ecc_dbe=3))
     assert await seat.after(AFTER) == ()
+
+
+@pytest.mark.parametrize(
+    ("then", "shows", "says"),
+    [
+        (node(), FINE, "ecc-dbe passes again"),
+        (node(admission=Admission.CORDONED), BAD, "ecc-dbe no longer watched: the node was closed"),
+        (node(admission=Admission.CORDONED), FINE, "ecc-dbe no longer watched: the node was closed"),
+        (node(stage=Stage.DRAINING), BAD, "ecc-dbe no longer watched: the node is draining"),
+    ],
+)
+async def test_a_flag_ends_as_passed_only_where_the_check_passes(
+    then: Node, shows: NodeTelemetry, says: str
+) -> None:
+    seat = Seat()
+    seat.sees(node(), BAD)
+    await seat.after()
+    assert await seat.after(AFTER) != ()
+    seat.sees(then, shows)
+    await seat.after()
+    assert await seat.after(AFTER) == ()
+    assert [entry.says for entry in seat.sightings.of(node().key)][1:] == [says]
 
 
 async def test_the_category_rules_what_is_flagged() -> None:
