@@ -77,12 +77,16 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """What a log had: faults, the hardest first; lines read; lines that named an XID nobody can read; faults beyond the limit."""
+    """What a log had: faults, the hardest first; lines read; lines that begin an XID nobody can read; faults beyond the limit.
+
+    Of the unreadable lines the first has its number, and in `unreadable_says` its text.
+    """
 
     faults: tuple[Fault, ...]
     lines: int
     unreadable: int = 0
     first_unreadable: int = 0
+    unreadable_says: str = ""
     beyond: int = 0
 
     @property
@@ -97,6 +101,7 @@ _XID = re.compile(r"\bNVRM:\s*Xid\s*(?:\(([^)]{0,80})\)\s*)?:\s*([^\s,(]{1,20})(
 _SXID = re.compile(
     r"\bnvidia-nvswitch\S{0,20}\s*SXid\s*(?:\(([^)]{0,80})\)\s*)?:\s*([^\s,(]{1,20})(.*)", re.IGNORECASE
 )
+_BEGINS = re.compile(r"\bNVRM:\s*Xid\b|\bnvidia-nvswitch\S{0,20}\s*SXid\b", re.IGNORECASE)
 _UUID = re.compile(rf"\bNVRM:\s*GPU at {_PCI}:\s*(GPU-[0-9a-fA-F-]{{36}})")
 _LOST_STARTS = re.compile(rf"\bNVRM:\s*(?:The NVIDIA GPU|GPU(?: at)?)\s+{_PCI}(?=[\s:]|\Z)(.*)")
 _LOST_SAYS = re.compile(r"fallen off the bus", re.IGNORECASE)
@@ -140,6 +145,7 @@ class LogReader:
         self._lines = 0
         self._unreadable = 0
         self._first_unreadable = 0
+        self._unreadable_says = ""
         self._beyond = 0
         self._starts: tuple[int, str, str, str] | None = (
             None  # line, host, device, when: a loss told over several lines
@@ -158,6 +164,8 @@ class LogReader:
         text = _text(line)
         if (found := _XID.search(text)) or (found := _SXID.search(text)):
             self._coded(text, found, Kind.SXID if found.re is _SXID else Kind.XID)
+        elif _BEGINS.search(text):
+            self._not_readable(text)
         elif found := _UUID.search(text):
             self._uuids[_host(text), _joined(*found.groups()[:3])] = found[4]
         else:
@@ -173,14 +181,19 @@ class LogReader:
         ]
         order = tuple(Severity)
         kept.sort(key=lambda fault: (-order.index(fault.severity), fault.line))
-        return Digest(tuple(kept), self._lines, self._unreadable, self._first_unreadable, self._beyond)
+        unreadable = self._unreadable, self._first_unreadable, self._unreadable_says
+        return Digest(tuple(kept), self._lines, *unreadable, self._beyond)
+
+    def _not_readable(self, text: str) -> None:
+        self._unreadable += 1
+        if self._unreadable == 1:
+            self._first_unreadable, self._unreadable_says = self._lines, clean(text, _MESSAGE_LIMIT)
 
     def _coded(self, text: str, found: re.Match[str], kind: Kind) -> None:
         device, uuid = _device(found[1] or ""), _uuid(found[1] or "")
         word, rest = found[2].rstrip(":."), found[3]
         if not (word.isascii() and word.isdecimal() and len(word) <= 6):
-            self._unreadable += 1
-            self._first_unreadable = self._first_unreadable or self._lines
+            self._not_readable(text)
             return
         if kind is Kind.SXID:
             self._switch_fault(text, device, int(word), rest)

@@ -28,14 +28,21 @@ def test_a_code_says_what_to_do_who_disagrees_and_which_policy_won(tmp_path: Pat
 
 def test_a_log_on_stdin_is_decoded_and_fails_by_the_site_s_policy(tmp_path: Path) -> None:
     said = quarterdeck("xid", stdin=LOG)
-    assert said.code == 0
+    assert said.code == 3, "what can't be read may be a fault"
     assert "XID 94 (RC_CONTAINED_ERROR)  0000:02:00  1" in said.out
     assert "nvc:[driver] (pid 8)" in said.out
-    assert "XIDs that can't be read: 1, the first on line 3" in said.err
+    assert (
+        "XIDs that can't be read: 1, the first on line 3: [12.000000] NVRM: Xid (PCI:0000:03:00): what"
+        in said.err
+    )
     site = tmp_path / "site.toml"
     site.write_text("[xid.severity]\n94 = 'FAIL'\n")
     ruled = quarterdeck("xid", "-", "--json", "--config", str(site), stdin=LOG)
     assert (ruled.code, ruled.json["worst"], ruled.json["unreadable"]) == (1, "FAIL", 1)
+    assert ruled.json["first_unreadable"] == {
+        "line": 3,
+        "says": "[12.000000] NVRM: Xid (PCI:0000:03:00): what",
+    }
     assert [fault["code"] for fault in ruled.json["faults"]] == [94, 13]
     assert ruled.json["faults"][1]["investigate"] == "WORKFLOW_XID_13"
     assert "run the DCGM EUD" in ruled.json["faults"][1]["investigate_asks"]
@@ -50,6 +57,15 @@ def test_what_is_neither_a_code_nor_a_log_is_wrong_usage() -> None:
 def test_a_log_without_faults_says_how_much_was_read() -> None:
     said = quarterdeck("xid", stdin="a\nb\n")
     assert (said.code, said.err.strip()) == (0, "no GPU fault in 2 lines")
+
+
+def test_an_xid_that_can_t_be_read_is_told_and_is_no_clean_log() -> None:
+    said = quarterdeck("xid", stdin="boot\nNVRM: Xid banana\n")
+    assert said.code == 3
+    assert said.err.splitlines() == [
+        "no GPU fault that can be read in 2 lines",
+        "XIDs that can't be read: 1, the first on line 2: NVRM: Xid banana",
+    ]
 
 
 def test_a_hostile_log_is_read_to_its_end() -> None:

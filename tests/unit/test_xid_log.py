@@ -229,6 +229,27 @@ def test_a_code_that_is_no_number_is_counted_and_its_line_named() -> None:
     assert (digest.faults, digest.unreadable, digest.first_unreadable) == ((), 2, 2)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[ 9.1] NVRM: Xid banana",
+        "[ 9.1] NVRM: Xid (PCI:0000:38:00 79, cut off",
+        "[ 9.1] NVRM: Xid",
+        "[ 9.1] nvidia-nvswitch1: SXid (PCI:0000:06:00.0) what",
+    ],
+)
+def test_a_line_that_begins_an_xid_and_has_no_code_is_counted_and_kept(line: str) -> None:
+    digest = read(f"hello\n{line}\nNVRM: Xid (PCI:0000:01:00): 79\n")
+    assert (len(digest.faults), digest.unreadable, digest.first_unreadable) == (1, 1, 2)
+    assert digest.unreadable_says == line
+
+
+def test_an_unreadable_line_is_shown_cleaned_and_bounded() -> None:
+    says = read("\x1b[31mNVRM: Xid " + "banana" * 10_000).unreadable_says
+    assert "\x1b" not in says
+    assert len(says) <= 300
+
+
 def test_a_code_nobody_lists_is_a_warning() -> None:
     fault = only("NVRM: Xid (PCI:0000:01:00): 999, pid=1, name=a")
     assert (fault.label, fault.severity) == ("XID 999", Severity.WARN)

@@ -11,7 +11,7 @@ from fleet.policy import Policy
 from fleet.text import clean
 from fleet.xid import Severity, View, Xid, asks, lookup
 from fleet.xid_log import Digest, Fault, LogReader, asks_of
-from tui.exits import DONE, FAILED
+from tui.exits import BLOCKED, DONE, FAILED
 from tui.headless.shapes import Shape, put
 from tui.headless.words import table, tell
 from tui.settings import BadSettings, Settings
@@ -97,7 +97,7 @@ def _forbids(found: Xid, policy: Policy) -> bool:
 
 
 def _log(stream: BinaryIO, policy: Policy, *, json: bool) -> int:
-    """Every fault of a kernel log, the hardest first. Exit 1 where one is of severity FAIL."""
+    """Every fault of a kernel log, the hardest first. Exit 1 where one is of severity FAIL, 3 where an XID can't be read."""
     digest = LogReader(policy).read(_lines(stream))
     if json:
         put(_log_shape(digest))
@@ -106,7 +106,9 @@ def _log(stream: BinaryIO, policy: Policy, *, json: bool) -> int:
             print(line)  # noqa: T201 - what was asked for
     for line in _words(digest):
         tell(line)
-    return FAILED if digest.worst is Severity.FAIL else DONE
+    if digest.worst is Severity.FAIL:
+        return FAILED
+    return BLOCKED if digest.unreadable else DONE
 
 
 def _lines(stream: BinaryIO) -> Iterator[bytes]:
@@ -119,9 +121,10 @@ def _lines(stream: BinaryIO) -> Iterator[bytes]:
 
 def _words(digest: Digest) -> Iterator[str]:
     if not digest.faults:
-        yield f"no GPU fault in {digest.lines} lines"
+        yield f"no GPU fault {'that can be read ' if digest.unreadable else ''}in {digest.lines} lines"
     if digest.unreadable:
-        yield f"XIDs that can't be read: {digest.unreadable}, the first on line {digest.first_unreadable}"
+        first = f"the first on line {digest.first_unreadable}: {digest.unreadable_says}"
+        yield f"XIDs that can't be read: {digest.unreadable}, {first}"
     if digest.beyond:
         yield f"{digest.beyond} more faults were left out"
 
@@ -145,6 +148,9 @@ def _log_shape(digest: Digest) -> Shape:
         "worst": digest.worst.value if digest.worst else None,
         "lines": digest.lines,
         "unreadable": digest.unreadable,
+        "first_unreadable": {"line": digest.first_unreadable, "says": digest.unreadable_says}
+        if digest.unreadable
+        else None,
         "left_out": digest.beyond,
         "faults": [_fault_shape(fault) for fault in digest.faults],
     }
