@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from fleet.active_checks import asked, not_run
 from fleet.category import Category
 from fleet.diagnosis import Diagnose, Diagnosed, as_evidence, from_evidence, unknown
 from fleet.errors import FleetError
-from fleet.health import Finding, failing, same_boot
+from fleet.health import Finding, Verdict, failing, same_boot
 from fleet.journal import Kind
 from fleet.leavings import Leavings
 from fleet.node import Admission, NodeKey
@@ -55,11 +56,15 @@ class Diagnoses:
         diagnosed = self._found.get((facts.node.key, check))
         if diagnosed is None:
             return not_run(facts, check, looks_only=self._looks_only)
-        finding, repair = diagnosed.finding, facts.node.repair
+        finding, repair, gate = diagnosed.finding, facts.node.repair, facts.node.gate
         if not same_boot(diagnosed.boot_id, facts.node.boot_id):
             return unknown(check, "it ran before the node's last boot", source=finding.source, at=finding.at)
-        if repair is not None and (finding.at is None or finding.at < repair.at):
+        if repair is not None and _older(finding, repair.at):
             says = f"it ran before what was mended on {repair.at:%Y-%m-%d %H:%M} UTC"
+            return unknown(check, says, source=finding.source, at=finding.at)
+        failed = gate is not None and gate.verdict is Verdict.FAIL and _older(finding, gate.at)
+        if failed and finding.verdict is not Verdict.FAIL:
+            says = "it ran before the node failed its gate"
             return unknown(check, says, source=finding.source, at=finding.at)
         return replace(finding, tail=diagnosed.tail)
 
@@ -144,6 +149,11 @@ class Diagnosing:
         words = {"{gpus}": str(gpus), "{node}": node.key.name}
         command = tuple(_filled(part, words) for part in action.command)
         return replace(action, command=command, gpus=gpus, model=node.software.gpu_product)
+
+
+def _older(finding: Finding, than: datetime | None) -> bool:
+    """Whether it can't be told to be of that time or later, where there is one."""
+    return than is not None and (finding.at is None or finding.at < than)
 
 
 def _filled(part: str, words: Mapping[str, str]) -> str:

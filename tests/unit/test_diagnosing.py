@@ -13,7 +13,7 @@ import pytest
 from fleet.category import Category, CheckPolicy, OnNode
 from fleet.diagnosis import Diagnose, Diagnosed, Ran, from_evidence, unknown
 from fleet.errors import Denied, FleetError, Rejected, Unreachable
-from fleet.health import Finding, Repair, Verdict
+from fleet.health import Finding, GateRecord, Repair, Verdict
 from fleet.holder import Hold, HolderKind
 from fleet.node import Admission, Software, Stage
 from fleet.operation import OperationState, Progress
@@ -341,6 +341,26 @@ async def test_what_ran_before_a_repair_that_was_noted_since_is_unknown(desk: De
     operation = await desk.ended()
     assert operation.state is OperationState.FAILED
     assert "it ran before what was mended on 2026-03-01 13:00 UTC" in operation.outcomes[-1].says
+    assert desk.lab.node().admission is Admission.GATED
+
+
+async def test_what_ran_before_the_node_failed_a_gate_since_is_unknown(desk: Desk, runner: Runner) -> None:
+    """A colleague's verdict, or this gate's own before it was resumed: only evidence newer than the fault opens."""
+    desk.dies_after(3)
+    await desk.start(Verb.GATE)
+    with pytest.raises(Killed):
+        await desk.ended()
+    desk.lives_again()
+    (found,) = await desk.journal.operations()
+    failed = GateRecord(
+        Verdict.FAIL, (Finding("xid", Verdict.FAIL, "79"),), NOW + timedelta(hours=1), "colleague"
+    )
+    desk.lab.change(key("gpu-1"), gate=failed)
+    desk.dispatcher = desk.another(policy())
+    await desk.dispatcher.resume(found)
+    operation = await desk.ended()
+    assert operation.state is OperationState.FAILED
+    assert "it ran before the node failed its gate" in operation.outcomes[-1].says
     assert desk.lab.node().admission is Admission.GATED
 
 
