@@ -6,6 +6,7 @@ not make it another GPU: index, UUID and MIG instance do.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -230,6 +231,7 @@ def node_from_gpus(
         power_watts=_total(_most(row.power_watts for row in instances) for instances in grouped),
         xid=code,
         xid_at=xid.shown_since(code, _shown(rows), severity_of) if code else None,
+        xids=_by_code(grouped) if code else (),
         row_remap_failure=_any(row.row_remap_failure for row in rows),
         remap_pending=_any(row.remap_pending for row in rows),
         remapped_rows=_most(row.remapped_uncorrectable for row in rows),
@@ -366,6 +368,12 @@ def _xid(rows: Sequence[GpuTelemetry], severity_of: xid.SeverityOf) -> int | Non
 def _shown(rows: Iterable[GpuTelemetry]) -> Iterator[tuple[int, datetime | None]]:
     """The XIDs that GPUs show, each with since when."""
     return ((row.xid, row.xid_at) for row in rows if row.xid)
+
+
+def _by_code(grouped: Iterable[Sequence[GpuTelemetry]]) -> tuple[tuple[int, int], ...]:
+    """Every XID with how many GPUs show it."""
+    shown = ({row.xid for row in instances if row.xid} for instances in grouped)
+    return tuple(sorted(Counter(code for codes in shown for code in codes).items()))
 
 
 def _any(flags: Iterable[bool | None]) -> bool | None:

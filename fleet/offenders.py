@@ -171,9 +171,9 @@ def _with_holds(known: Offences, node: Node, trail: Trail, since: datetime) -> O
 
 
 def _with_xids(known: Offences, row: FleetRow, sightings: Sightings, since: datetime) -> Offences:
-    """XIDs that were seen to appear; else those that show now, by telemetry or a condition, or failed a gate: at least one."""
+    """XIDs that were seen to appear, on each GPU one; else those that show, by telemetry or a condition, or failed a gate."""
     seen = [
-        entry.at
+        (entry.at, entry.gpus)
         for entry in sightings.of(row.node.key)
         if entry.kind is EntryKind.XID and entry.source == SEEN and entry.weight is Weight.BAD
         if entry.at is not None and entry.at >= since
@@ -187,8 +187,10 @@ def _with_xids(known: Offences, row: FleetRow, sightings: Sightings, since: date
         for condition in row.node.conditions
         if condition.bad and "xid" in f"{condition.type} {condition.reason}".lower()
     ]
-    count = max(len(seen), known.xids, int(shows or bool(conditions)))
-    last = max((at for at in (*seen, known.last) if at is not None), default=None)
+    shown = sum(gpus for _, gpus in telemetry.xids) if telemetry is not None and shows else 0
+    appeared = sum(gpus for _, gpus in seen)
+    count = max(appeared, known.xids, shown, int(shows or bool(conditions)))
+    last = max((at for at in (*(at for at, _ in seen), known.last) if at is not None), default=None)
     return replace(known, xids=count, last=last)
 
 

@@ -6,7 +6,7 @@ are forgotten first. It is this program's memory alone: what happened while it d
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -92,7 +92,7 @@ class Sightings:
             if before is after or (before is None and key not in self._silent):
                 return
             (self._silent.add if after is None else self._silent.discard)(key)
-        elif before.xid == after.xid and before.gpus_seen == after.gpus_seen:
+        elif (before.xid, before.xids, before.gpus_seen) == (after.xid, after.xids, after.gpus_seen):
             return
         self.note(key, telemetry_changes(before, after, now))
 
@@ -140,8 +140,7 @@ def telemetry_changes(
             weight = Weight.NOTE if after is None else Weight.PLAIN
             yield Entry(now, EntryKind.TELEMETRY, says, SEEN, weight=weight)
         return
-    if after.xid != before.xid and (after.xid or (before.xid and after.xid == 0)):
-        yield _xid(before.xid, after.xid, after.xid_at or now)
+    yield from _xid_changes(before, after, now)
     one, other = before.gpus_seen, after.gpus_seen
     if one is not None and other is not None and one != other:
         weight = Weight.BAD if other < one else Weight.PLAIN
@@ -163,12 +162,25 @@ def flag_changes(
         yield Entry(now, EntryKind.FLAG, clean(says, LONGEST), SEEN)
 
 
-def _xid(before: int | None, after: int | None, at: datetime) -> Entry:
+def _xid_changes(before: NodeTelemetry, after: NodeTelemetry, now: datetime) -> Iterator[Entry]:
+    """XIDs that more GPUs show than before; the node's alone, where one of the readings does not tell them all."""
+    all_told = all(told.xids or told.xid == 0 for told in (before, after))
+    if all_told and after.xid and (before.gpus_seen or 0) >= (after.gpus_seen or 0):
+        more = Counter(dict(after.xids)) - Counter(dict(before.xids))
+        for code, gpus in sorted(more.items()):
+            at = after.xid_at if code == after.xid and after.xid_at is not None else now
+            yield _xid(before.xid, code, at, gpus)
+    elif after.xid != before.xid and (after.xid or (before.xid and after.xid == 0)):
+        yield _xid(before.xid, after.xid, after.xid_at or now)
+
+
+def _xid(before: int | None, after: int | None, at: datetime, gpus: int = 1) -> Entry:
     if not after:
         says = f"no XID is shown any more (XID {before} before): the exporter or the driver started anew"
         return Entry(at, EntryKind.XID, says, SEEN)
     how = "shows; what was before is not known" if before is None else "appeared"
-    return Entry(at, EntryKind.XID, f"{lookup(after).label} {how}", SEEN, weight=Weight.BAD)
+    on = f" on {gpus} GPUs" if gpus > 1 else ""
+    return Entry(at, EntryKind.XID, f"{lookup(after).label} {how}{on}", SEEN, weight=Weight.BAD, gpus=gpus)
 
 
 def _state(now: datetime, says: str, weight: Weight = Weight.PLAIN) -> Entry:

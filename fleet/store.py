@@ -51,6 +51,7 @@ _measured = attrgetter(
     "power_watts",
     "xid",
     "xid_at",
+    "xids",
     "row_remap_failure",
     "remap_pending",
     "remapped_rows",

@@ -23,8 +23,9 @@ class NodeTelemetry:
     `gpu_util` percent, mean over GPUs; `gpu_util_min`, `gpu_util_max` percent; `gpu_temp_max` degrees Celsius;
     `temp_margin_min` degrees Celsius to the nearest slowdown threshold of any GPU; `fb_used_ratio` 0 to 1 of framebuffer used
     of all; `power_watts` summed; `gpus_seen` how many GPUs reported; `xid` the gravest last XID of any GPU (its age unknown
-    unless `xid_at`), 0 when every GPU reports none; `idle_held` GPUs that a pod or job has held for `fleet.idle.IDLE_AFTER`
-    without using them, named in `idle_holder`, None where no holder is told; `at` when it was sampled. The worst of any GPU:
+    unless `xid_at`), 0 when every GPU reports none; `xids` all of them, each with how many GPUs show it, at least;
+    `idle_held` GPUs that a pod or job has held for `fleet.idle.IDLE_AFTER` without using them, named in `idle_holder`,
+    None where no holder is told; `at` when it was sampled. The worst of any GPU:
     `remapped_rows` for errors that could not be corrected, `ecc_dbe` volatile, `recovery_action` as NVML numbers it, `slowed`
     where heat or a lack of power holds its clocks down.
     """
@@ -40,6 +41,7 @@ class NodeTelemetry:
     power_watts: float | None = None
     xid: int | None = None
     xid_at: datetime | None = None
+    xids: tuple[tuple[int, int], ...] = ()
     row_remap_failure: bool | None = None
     remap_pending: bool | None = None
     remapped_rows: float | None = None

@@ -51,6 +51,7 @@ class Entry:
 
     `at` None: nobody knows when. `within` is how long before `at` it may have been (a poll, a step of a range query). `source`
     says who tells it (`journal`, `seen here`, `node`, `Kubernetes Event`, `prometheus`), `by` whose doing it was, where known.
+    `gpus` is on how many GPUs it happened, of what happens to single ones.
     """
 
     at: datetime | None
@@ -61,6 +62,7 @@ class Entry:
     weight: Weight = Weight.PLAIN
     operation: str = ""
     within: timedelta = timedelta(0)
+    gpus: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -230,6 +230,7 @@ def _node(
         at=datetime.fromtimestamp(values["at"], UTC),
         gpus_seen=None if seen is None else int(seen),
         xid=worst,
+        xids=tuple((code, 1) for code in sorted(codes) if code),  # two series that show it may be one GPU's
         row_remap_failure=_flag(values.get("row_remap_failure")),
         remap_pending=_flag(values.get("remap_pending")),
         slowed=_flag(values.get("slowed")),

@@ -131,6 +131,13 @@ def test_a_node_sums_up_its_gpus() -> None:
     assert node.row_remap_failure is None
 
 
+def test_every_xid_is_summed_with_how_many_gpus_show_it_and_instances_of_one_gpu_are_one() -> None:
+    shown = (("a", "", 79), ("a", "1", 79), ("b", "", 79), ("c", "", 48), ("d", "", 0), ("e", "", None))
+    rows = [GpuTelemetry("0", uuid, instance=instance, xid=code) for uuid, instance, code in shown]
+    assert node_from_gpus(rows, AT).xids == ((48, 1), (79, 2))
+    assert node_from_gpus(rows[-2:], AT).xids == ()
+
+
 def test_a_gpu_whose_xid_is_unreadable_keeps_the_nodes_unknown() -> None:
     assert node_from_gpus([GpuTelemetry("0", xid=0), GpuTelemetry("1")], AT).xid is None
     assert node_from_gpus([GpuTelemetry("0", xid=79), GpuTelemetry("1")], AT).xid == 79

@@ -10,8 +10,10 @@ from fleet.health import Finding, GateRecord, Verdict
 from fleet.holder import Hold, HolderKind
 from fleet.journal import Kind, Record
 from fleet.node import Condition, Node, NodeKey
+from fleet.observation import NodeSeen, Observation, TelemetrySeen
 from fleet.offenders import Offences, Trail, offences_of, offenders, trail_of
 from fleet.sightings import Sightings
+from fleet.store import FleetStore
 from fleet.telemetry import NodeTelemetry
 from fleet.timeline import Entry, EntryKind, Weight
 from tests.builders import NOW, node, row, telemetry
@@ -33,6 +35,15 @@ def counted(
     seen: Sightings | None = None,
 ) -> Offences:
     return offences_of(row(of=of or node(), shows=shows), trail_of(records), seen or Sightings(), NOW)
+
+
+def heard(seen: Sightings, *shown: NodeTelemetry) -> None:
+    """Have the sightings hear of a node, and of readings of it one after the other."""
+    store = FleetStore()
+    facts: list[Observation] = [NodeSeen(node()), *(TelemetrySeen(KEY, each) for each in shown)]
+    for fact in facts:
+        seen.hear(store, fact, NOW)
+        store.apply(fact)
 
 
 def test_an_operation_of_many_steps_is_one_drain_and_a_verdict_one_failed_gate() -> None:
@@ -106,6 +117,23 @@ def test_an_xid_that_appeared_twice_is_two() -> None:
     went = Entry(NOW - DAY, EntryKind.XID, "no XID is shown any more", "seen here")
     seen.note(KEY, [*appeared, went])
     assert counted(seen=seen).xids == 2
+
+
+def test_the_xids_of_two_gpus_are_two_whether_they_show_now_or_appeared_one_by_one() -> None:
+    both = replace(telemetry(xid=79), xids=((48, 1), (79, 1)))
+    assert counted(shows=both).xids == 2
+    assert counted(shows=replace(telemetry(xid=79), xids=((79, 3),))).xids == 3
+    seen = Sightings()
+    heard(seen, telemetry(), replace(telemetry(xid=79), xids=((79, 1),)), both, both, telemetry())
+    assert counted(seen=seen, shows=both).says == "2 XIDs"
+    assert counted(seen=seen).xids == 2, "they are gone, and were there"
+
+
+def test_gpus_that_came_to_show_one_xid_together_are_as_many() -> None:
+    seen = Sightings()
+    three = replace(telemetry(xid=79), xids=((79, 3),))
+    heard(seen, telemetry(), three)
+    assert counted(seen=seen, shows=three).xids == 3
 
 
 def test_only_nodes_with_more_than_one_offence_are_named_the_worst_first() -> None:

@@ -255,6 +255,35 @@ def test_an_xid_is_told_as_it_appears_and_as_it_goes(
     assert found == told
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ({}, {48: 1, 79: 1}, ["XID 48 (DBE) appeared", "XID 79 (GONE) appeared"]),
+        ({79: 1}, {48: 1, 79: 1}, ["XID 48 (DBE) appeared"]),
+        ({79: 1}, {79: 3}, ["XID 79 (GONE) appeared on 2 GPUs"]),
+        ({48: 1, 79: 1}, {48: 1}, []),
+        ({48: 1}, {}, ["no XID is shown any more (XID 48 before): the exporter or the driver started anew"]),
+    ],
+)
+def test_every_gpu_that_comes_to_show_an_xid_is_told_beside_those_that_showed_one(
+    before: dict[int, int], after: dict[int, int], told: list[str]
+) -> None:
+    one, other = (
+        replace(telemetry(xid=max(codes, default=0)), xids=tuple(codes.items())) for codes in (before, after)
+    )
+    names = {"DBE": "RC_GPU_ECC_DBE", "GONE": "RC_GPU_HAS_FALLEN_OFF_THE_BUS"}
+    found = [entry.says for entry in telemetry_changes(one, other, NOW)]
+    for short, name in names.items():
+        found = [says.replace(name, short) for says in found]
+    assert found == told
+
+
+def test_an_xid_that_a_gpu_brings_back_from_its_silence_did_not_appear() -> None:
+    silent = replace(telemetry(xid=79), xids=((79, 1),), gpus_seen=7)
+    back = replace(telemetry(xid=79), xids=((48, 1), (79, 1)), gpus_seen=8)
+    assert [entry.says for entry in telemetry_changes(silent, back, NOW)] == ["8 GPUs report, 7 before"]
+
+
 def test_telemetry_that_ends_and_gpus_that_fall_silent_are_told() -> None:
     (ended,) = telemetry_changes(telemetry(), None, NOW)
     (fewer,) = telemetry_changes(telemetry(), replace(telemetry(), gpus_seen=7), NOW)
