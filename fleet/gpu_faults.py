@@ -85,7 +85,7 @@ def _absolute(scene: Scene, gpu: GpuTelemetry) -> float | None:
 
 
 def _degrees(limit: float) -> str:
-    return "judged by its margin" if limit == float("inf") else f"below {limit:g} °C"
+    return "below its slowdown threshold" if limit == float("inf") else f"below {limit:g} °C"
 
 
 def _asks(value: float) -> str:

@@ -34,7 +34,7 @@ from tui.settings import Settings
 
 ME = "oncall@desk"
 FORBIDDEN = Finding(
-    "xid", Verdict.FAIL, "79", "none that forbids", "DCGM_FI_DEV_XID_ERRORS", clears="a reset or a reboot"
+    "xid", Verdict.FAIL, "79", "no forbidden XID", "DCGM_FI_DEV_XID_ERRORS", clears="a reset or a reboot"
 )
 
 
@@ -293,7 +293,7 @@ def _story(
         )
     if name == "h100-007":
         hold = Hold(
-            "gate", "xid FAIL (79, wants none that forbids)", verb="gate", since=now - timedelta(hours=2)
+            "gate", "xid FAIL (79, wants no forbidden XID)", verb="gate", since=now - timedelta(hours=2)
         )
         sick = replace(
             node,

@@ -90,7 +90,7 @@ def _mark(site: Site, story: Story, node: Json) -> None:
             timedelta(minutes=38),
             [
                 {"check": "gpus", "verdict": "FAIL", "value": "7", "threshold": "8"},
-                {"check": "xid", "verdict": "FAIL", "value": "79", "threshold": "none that forbids"},
+                {"check": "xid", "verdict": "FAIL", "value": "79", "threshold": "no forbidden XID"},
             ],
         )
     elif story is Story.HELD:

@@ -345,6 +345,8 @@ def test_a_gpu_is_judged_by_its_margin_and_else_by_its_heat() -> None:
         Verdict.PASS,
     )
     assert found("temperature", gpu(temp=95, temp_margin=None)).verdict is Verdict.WARN
+    unread = found("temperature", gpu(temp=None))
+    assert (unread.verdict, unread.threshold) == (Verdict.UNKNOWN, "below its slowdown threshold")
 
 
 def test_a_health_check_that_failed_before_this_boot_warns() -> None:

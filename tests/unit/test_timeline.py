@@ -77,7 +77,7 @@ def test_only_the_kinds_asked_for_are_left_and_none_asked_for_is_all() -> None:
 
 
 def test_a_node_tells_when_its_conditions_turned_who_holds_it_and_its_verdict() -> None:
-    finding = Finding("xid", Verdict.FAIL, "79", "none that forbids")
+    finding = Finding("xid", Verdict.FAIL, "79", "no forbidden XID")
     shown = replace(
         node(holds=[Hold("NVSentinel", "fatal", HolderKind.CONTROLLER, since=NOW - HOUR)]),
         conditions=(
@@ -91,7 +91,7 @@ def test_a_node_tells_when_its_conditions_turned_who_holds_it_and_its_verdict() 
     assert says(told) == [
         "held by NVSentinel: fatal",
         "GpuXidError True: XID 79: fell off",
-        "gate FAIL: xid FAIL (79, wants none that forbids)",
+        "gate FAIL: xid FAIL (79, wants no forbidden XID)",
         "Ready True: KubeletReady",
         "made in demo",
     ]

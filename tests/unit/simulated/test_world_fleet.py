@@ -61,6 +61,7 @@ def test_the_quarantined_node_lost_a_gpu_and_is_closed_with_the_verdict_that_say
     assert gate["verdict"] == "FAIL"
     assert gate["boot"] == node["status"]["nodeInfo"]["bootID"]
     assert {finding["check"] for finding in gate["failing"]} == {"gpus", "xid"}
+    assert {finding["threshold"] for finding in gate["failing"]} == {"8", "no forbidden XID"}
 
 
 def test_a_person_s_hold_names_the_role_the_reason_and_the_time() -> None:
