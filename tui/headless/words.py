@@ -138,8 +138,8 @@ def operation_lines(operation: Operation) -> list[str]:
 def verdict_lines(name: str, record: GateRecord, *, runs: bool = False) -> list[str]:
     """A node's verdict, and under it each finding that did not pass, with its evidence and what would clear it.
 
-    With `runs` also those that passed of checks that ran on the node. Ages are as of when it was judged; checks whose metric
-    nobody exports or needs share one line.
+    With `runs` also those that passed of checks that ran on the node, without what they printed. Ages are as of when it was
+    judged; checks whose metric nobody exports or needs share one line.
     """
     lines = [f"{name}: {record.verdict.value}"]
     absent = [finding.check for finding in record.findings if counts_for_nothing(finding)]
@@ -155,7 +155,10 @@ def verdict_lines(name: str, record: GateRecord, *, runs: bool = False) -> list[
             lines.append(f"    accepted until {word.until:%Y-%m-%d %H:%M} UTC by {word.by or '?'}{why}")
         if finding.clears and finding.needed:
             lines.append(f"    would be cleared by: {finding.clears}")
-        lines += [f"    | {line}" for line in finding.tail]
+        if (
+            finding.verdict is not Verdict.PASS
+        ):  # what one that passed ended with may be the middle of its JSON
+            lines += [f"    | {line}" for line in finding.tail]
     if absent:
         lines.append(f"  not judged, for nobody tells it or gave a limit: {', '.join(absent)}")
     return [_printable(line) for line in lines]

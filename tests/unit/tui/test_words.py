@@ -62,11 +62,14 @@ def test_a_holds_long_reason_does_not_push_the_table_apart() -> None:
     assert "oncall: the deadline passed" in told[-1]
 
 
-def test_what_a_check_printed_last_is_told_under_it_and_in_the_past_also_of_one_that_passed() -> None:
+def test_what_a_check_printed_last_is_told_under_it_unless_it_passed_and_the_past_names_also_that_one() -> (
+    None
+):
     findings = (
         Finding("ready", Verdict.PASS),
         Finding("dcgm-diag", Verdict.FAIL, "memory: Fail on GPU 3", clears="a reset", tail=("GPU 3", "done")),
         Finding("nccl-allreduce", Verdict.PASS, "478 GB/s", tail=("# Avg bus bandwidth : 478",)),
+        Finding("site-burn", Verdict.UNKNOWN, "it broke off", tail=("pass 3 of 9",)),
     )
     record = GateRecord(Verdict.FAIL, findings, NOW)
     failed = [
@@ -76,14 +79,15 @@ def test_what_a_check_printed_last_is_told_under_it_and_in_the_past_also_of_one_
         "    | GPU 3",
         "    | done",
     ]
-    assert verdict_lines("gpu-1", record) == failed
+    broke_off = ["  site-burn UNKNOWN: it broke off", "    | pass 3 of 9"]
+    assert verdict_lines("gpu-1", record) == [*failed, *broke_off]
     assert verdict_lines("gpu-1", record, runs=True) == [
         *failed,
         "  nccl-allreduce PASS: 478 GB/s",
-        "    | # Avg bus bandwidth : 478",
+        *broke_off,
     ]
     told = [finding["last_lines"] for finding in verdict_shape(record)["findings"]]
-    assert told == [[], ["GPU 3", "done"], ["# Avg bus bandwidth : 478"]]
+    assert told == [[], ["GPU 3", "done"], ["# Avg bus bandwidth : 478"], ["pass 3 of 9"]]
 
 
 def test_a_verdict_is_told_with_each_finding_that_did_not_pass() -> None:
