@@ -35,7 +35,7 @@ class OperationEnd:
 
     def told(self) -> tuple[OperationState, str]:
         """The state, and what is said of it."""
-        left = f"; {self.not_started} nodes were not started" if self.not_started else ""
+        left = _not_started(self.not_started)
         bad, behind = self._ended_as(StepState.FAILED, StepState.UNKNOWN), self._left_behind()
         if self.broken is not None:
             return OperationState.INTERRUPTED, f"left unfinished: {self.broken}{left}"
@@ -60,7 +60,7 @@ class OperationEnd:
             says = f"cancelled; how {', '.join(untold[:_NAMED])} was left is not known: resume it{left}"
             return OperationState.FAILED, says
         done = sum(state in ENDED_WELL for state in self.nodes.values())
-        done_too = f"; {done} were done before" if done else ""
+        done_too = f"; {done} {'was' if done == 1 else 'were'} done before" if done else ""
         not_back = f"; look at {_named(bad)}" if bad else ""
         return OperationState.CANCELLED, f"cancelled{done_too}{not_back}{left}"
 
@@ -77,6 +77,11 @@ class OperationEnd:
         """Which nodes passed and stay closed for somebody else, as the end of what is said."""
         closed = [outcome for outcome in self.outcomes if outcome.stays_closed]
         return _listed(f"{outcome.node.name} {outcome.says}" for outcome in closed)
+
+
+def _not_started(count: int) -> str:
+    were = "node was" if count == 1 else "nodes were"
+    return f"; {count} {were} not started" if count else ""
 
 
 def _named(names: Sequence[str]) -> str:

@@ -49,7 +49,7 @@ async def test_a_feed_that_goes_stale_between_two_looks_is_heeded() -> None:
     looks = iter([(), ("nodes",)])
     desk.dispatcher._stale = lambda: next(looks, ("nodes",))
     ended = await desk.dispatcher.run(plan)
-    assert ended.says == "stopped: the feed nodes is stale; 1 nodes were not started"
+    assert ended.says == "stopped: the feed nodes is stale; 1 node was not started"
 
 
 async def test_permissions_are_asked_once_and_not_at_each_nodes_turn() -> None:

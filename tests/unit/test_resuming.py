@@ -247,7 +247,7 @@ async def test_wherever_it_was_killed_a_cancel_begins_nothing_and_calls_no_step_
     )
     if key("gpu-1") in desk.lab.facts and desk.lab.node().admission is not Admission.OPEN:
         (hold,) = desk.lab.node().holds
-        assert "cancelled" in hold.reason or operation.says == "cancelled; 1 were done before"
+        assert "cancelled" in hold.reason or operation.says == "cancelled; 1 was done before"
 
 
 async def test_a_drain_that_was_killed_before_it_was_done_is_put_back_by_a_cancel() -> None:
@@ -265,4 +265,4 @@ async def test_a_node_that_was_done_when_it_was_killed_is_said_to_be_done_by_a_c
     desk = Desk()
     desk.lab.add(node())
     operation = await cancelled_from_elsewhere(desk, verb, records)
-    assert operation.says == "cancelled; 1 were done before"
+    assert operation.says == "cancelled; 1 was done before"
