@@ -29,7 +29,7 @@ from tests.contract.real_clock import RealClock
 from tests.fakes import MemoryJournal
 from tests.slurm_lab import SlurmLab, slurm_lab
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("slurm-trouble")]
+pytestmark = [pytest.mark.server, pytest.mark.xdist_group("slurm-checks")]
 
 CHECK = "site.links"
 

@@ -25,7 +25,7 @@ from tests.contract.real_clock import RealClock
 from tests.fakes import pod
 from tests.slurm_lab import SlurmLab, slurm_lab
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("slurm-trouble")]
+pytestmark = [pytest.mark.server, pytest.mark.xdist_group("slurm-checks")]
 
 REASON = "quarterdeck: new (oncall, gate)"
 REPORT = """#!/bin/sh
@@ -332,10 +332,9 @@ async def test_a_node_that_somebody_takes_down_during_a_check_passes_nothing_and
     floor.lab.update("gpu1", "State=DOWN", "Reason=smoke from its power supply")
     finding = (await running).finding
     try:
-        assert (finding.verdict, finding.value) == (
-            Verdict.UNKNOWN,
-            "Slurm cut it off: Node failure on gpu1",
-        )
+        assert finding.verdict is Verdict.UNKNOWN
+        assert finding.value.startswith("Slurm cut it off: ")
+        assert "NODE FAILURE" in finding.value.upper(), "srun says it in one of two ways"
         assert floor.lab.states("gpu1") == {"DOWN", "DRAIN"}
         assert "Reason=smoke from its power supply [" in floor.lab.line("gpu1")
         assert list(await leftovers(floor.commands, "lab")) == []

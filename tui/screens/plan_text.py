@@ -60,6 +60,10 @@ class PlanText(VerticalScroll, can_focus=False):
     def compose(self) -> ComposeResult:
         yield self._sheet
 
+    def on_mount(self) -> None:
+        """Hear of every layout: a Resize is not sent of each, and a form that grew shows less of the plan."""
+        self.screen.screen_layout_refresh_signal.subscribe(self, lambda _: self._moved())
+
     def show(self, plan: Plan, hidden: tuple[NodeKey, ...]) -> None:
         """Show a plan that was read just now. `hidden` are those of its nodes that the filter hides."""
         self._sheet.plan, self._sheet.hidden = plan, hidden
@@ -74,12 +78,9 @@ class PlanText(VerticalScroll, can_focus=False):
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
-        self.post_message(self.Moved())
+        self._moved()
 
-    def watch_virtual_size(self) -> None:
-        self.post_message(self.Moved())
-
-    def on_resize(self) -> None:
+    def _moved(self) -> None:
         self.post_message(self.Moved())
 
     def doubt(self) -> None:
