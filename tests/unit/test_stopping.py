@@ -44,7 +44,7 @@ async def test_a_cordon_cancelled_too_late_says_that_it_took_effect(desk: Desk) 
     await desk.start_and_hold(Verb.CORDON, "Close")
     desk.dispatcher.cancel("op-1")
     ended = await desk.ended()
-    assert "1 were done" in ended.says
+    assert "1 was done" in ended.says
     assert ended.outcomes[0].state is StepState.DONE
     assert desk.lab.node().holds[0].by == "oncall@desk"
 
