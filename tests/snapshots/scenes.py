@@ -38,6 +38,7 @@ from tui.commands import (
     SORT,
     UNCORDON,
 )
+from tui.screens.confirm import ConfirmScreen
 from tui.screens.fleet import FleetScreen
 from tui.settings import Settings
 
@@ -257,6 +258,18 @@ async def scene(name: str, size: tuple[int, int], theme: str) -> AsyncIterator[D
             if isinstance(screen, FleetScreen):
                 screen.tick()  # lines change places once a second: here they have
         await at.pilot.pause()
+        await at.until(lambda: _tells_what_follows(at), "how much of the plan follows")
+        await at.pilot.pause()
         yield at
         for held in at.fleet.lab.holds.values():
             held.set()
+
+
+def _tells_what_follows(at: Driver) -> bool:
+    """Whether a confirm screen says how much of its plan is below, as it is laid out now. It is told of that by a message."""
+    screen = at.app.screen
+    if not isinstance(screen, ConfirmScreen):
+        return True
+    _, below = screen.text.beyond
+    told = str(screen.query_one("#form").border_title or "")
+    return f" {below} more line" in told if below else "more line" not in told
