@@ -14,7 +14,7 @@ from typing import Protocol
 
 from backends.prometheus.answers import Series
 from backends.prometheus.gpu_series import device_of, numbers_of
-from backends.prometheus.queries import Shape, one_of, quoted
+from backends.prometheus.queries import Shape, on_hosts
 from fleet import sentinels
 from fleet.joining import NodeNames, name_in
 from fleet.node import Node, NodeKey
@@ -55,12 +55,7 @@ def step_of(span: timedelta) -> timedelta:
 
 def of_host(shape: Shape, host: str, matchers: Mapping[str, str]) -> Sequence[str]:
     """The gauge of the host's GPUs, by each label that may name it."""
-    low, high = sentinels.PLAUSIBLE[sentinels.XID_ERRORS]
-    more = "".join(f",{name}={quoted(value)}" for name, value in matchers.items())
-    return [
-        f"{sentinels.XID_ERRORS}{{{label}=~{quoted(one_of([host]))}{more}}} >= {low:g} <= {high:.15g}"
-        for label in shape.labels
-    ]
+    return on_hosts(sentinels.XID_ERRORS, shape, [host], matchers)
 
 
 def told_by(

@@ -59,6 +59,25 @@ def selector(metric: str, matchers: Mapping[str, str]) -> str:
     return f"{metric}{{{inside}}}"
 
 
+def on_hosts(
+    metric: str, shape: Shape, hosts: Collection[str], matchers: Mapping[str, str], more: str = ""
+) -> Sequence[str]:
+    """What can be so of a metric on these hosts, by each label that may name them. `more` matchers each begin with a comma."""
+    low, high = sentinels.PLAUSIBLE[metric]
+    return [
+        f"{at_hosts(metric, label, hosts, matchers, more)} >= {low:g} <= {high:.15g}"
+        for label in shape.labels
+    ]
+
+
+def at_hosts(
+    metric: str, label: str, hosts: Collection[str], matchers: Mapping[str, str], more: str = ""
+) -> str:
+    """A metric on the hosts that this label names."""
+    others = "".join(f",{name}={quoted(value)}" for name, value in matchers.items())
+    return f"{metric}{{{label}=~{quoted(one_of(hosts))}{others}{more}}}"
+
+
 def shapes(matchers: Mapping[str, str]) -> str:
     """Which labels the series have: one row for each way that a node is named, by presence metric."""
     return f"count by (__name__,{','.join(CANDIDATES)}) ({_any(PRESENCE, _inside(matchers))})"

@@ -14,7 +14,7 @@ from datetime import datetime
 from backends.prometheus import recorded
 from backends.prometheus.answers import Row, Series
 from backends.prometheus.gpu_series import device_of, numbers_of
-from backends.prometheus.queries import Shape, one_of, quoted
+from backends.prometheus.queries import Shape, at_hosts, on_hosts
 from fleet import sentinels
 from fleet.history import Line, Metric, Span
 from fleet.text import clean
@@ -40,12 +40,7 @@ def of_gpus(shape: Shape, host: str, matchers: Mapping[str, str], span: Span) ->
     by = ",".join(_BY)
 
     def seen(metric: str, more: str = "") -> str:
-        low, high = sentinels.PLAUSIBLE[metric]
-        each = [
-            f"{metric}{{{_inside(matchers, label, host)}{more}}} >= {low:g} <= {high:.15g}"
-            for label in shape.labels
-        ]
-        return f"max by ({by}) ({' or '.join(each)})"
+        return f"max by ({by}) ({' or '.join(on_hosts(metric, shape, [host], matchers, more))})"
 
     used, free = seen(sentinels.FB_USED), seen(sentinels.FB_FREE)
     reserved = f"({seen(sentinels.FB_RESERVED)} or {used} * 0)"
@@ -64,7 +59,7 @@ def of_node(shape: Shape, host: str, matchers: Mapping[str, str], span: Span) ->
     asked = {}
     for metric, (field, _, factor) in _RECORDED.items():
         how = "max" if metric is not Metric.POWER else "sum"
-        each = [f"{recorded.name_of(field)}{{{_inside(matchers, label, host)}}}" for label in shape.labels]
+        each = [at_hosts(recorded.name_of(field), label, [host], matchers) for label in shape.labels]
         asked[metric] = _over(f"{how} ({' or '.join(each)}) * {factor}", metric, span)
     return asked
 
@@ -93,12 +88,7 @@ def lines_of(metric: Metric, series: Sequence[Series], end: datetime, span: Span
 
 def slowdown(shape: Shape, host: str, matchers: Mapping[str, str]) -> str:
     """Where the node's most delicate GPU slows down."""
-    low, high = sentinels.PLAUSIBLE[sentinels.TEMP_SLOWDOWN]
-    each = [
-        f"{sentinels.TEMP_SLOWDOWN}{{{_inside(matchers, label, host)}}} >= {low:g} <= {high:g}"
-        for label in shape.labels
-    ]
-    return f"min ({' or '.join(each)})"
+    return f"min ({' or '.join(on_hosts(sentinels.TEMP_SLOWDOWN, shape, [host], matchers))})"
 
 
 def number_of(rows: Sequence[Row]) -> float | None:
@@ -112,11 +102,6 @@ def _over(query: str, metric: Metric, span: Span) -> str:
         return query
     how = "max" if metric is Metric.TEMP else "avg"
     return f"{how}_over_time(({query})[{seconds}s:{_SCRAPES}s])"
-
-
-def _inside(matchers: Mapping[str, str], label: str, host: str) -> str:
-    others = "".join(f",{name}={quoted(value)}" for name, value in matchers.items())
-    return f"{label}=~{quoted(one_of((host,)))}{others}"
 
 
 def _name(gpu: str, instance: str) -> str:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from backends.prometheus.answers import Series
 from backends.prometheus.gpu_series import device_of
-from backends.prometheus.queries import Shape, one_of, quoted
+from backends.prometheus.queries import Shape, on_hosts
 from fleet import sentinels
 from fleet.joining import NodeNames, name_in
 from fleet.telemetry import Replays
@@ -18,12 +18,7 @@ STEP = timedelta(minutes=1)
 
 def of_host(shape: Shape, host: str, matchers: Mapping[str, str]) -> Sequence[str]:
     """The counters of the host's GPUs, by each label that may name it."""
-    low, high = sentinels.PLAUSIBLE[sentinels.PCIE_REPLAYS]
-    more = "".join(f",{name}={quoted(value)}" for name, value in matchers.items())
-    return [
-        f"{sentinels.PCIE_REPLAYS}{{{label}=~{quoted(one_of([host]))}{more}}} >= {low:g} <= {high:.15g}"
-        for label in shape.labels
-    ]
+    return on_hosts(sentinels.PCIE_REPLAYS, shape, [host], matchers)
 
 
 def counted(

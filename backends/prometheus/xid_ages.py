@@ -15,7 +15,7 @@ from typing import Protocol
 
 from backends.prometheus.answers import Answer, Row, Series
 from backends.prometheus.gpu_series import device_of
-from backends.prometheus.queries import Shape, exactly, one_of, quoted
+from backends.prometheus.queries import Shape, at_hosts, exactly, on_hosts, quoted
 from backends.prometheus.threads import DaemonThreads
 from fleet import sentinels
 from fleet.joining import NodeNames, name_in
@@ -177,7 +177,10 @@ class XidAges:
 def showing(shape: Shape, hosts: Collection[str], matchers: Mapping[str, str]) -> Sequence[str]:
     """Which GPUs of these hosts show an XID, by each label that may name them."""
     _, high = sentinels.PLAUSIBLE[sentinels.XID_ERRORS]
-    return [f"{_gauge(label, hosts, '', matchers)} > 0 <= {high:.15g}" for label in shape.labels]
+    return [
+        f"{at_hosts(sentinels.XID_ERRORS, label, hosts, matchers)} > 0 <= {high:.15g}"
+        for label in shape.labels
+    ]
 
 
 def past(
@@ -186,15 +189,11 @@ def past(
     """How the gauge of the GPUs in `rows` went, in as many questions as are not too long; whole hosts where GPUs have no UUID."""
     if not rows:
         return []
-    low, high = sentinels.PLAUSIBLE[sentinels.XID_ERRORS]
     uuids = sorted({row.metric.get("UUID", "") for row in rows})
     parts = [uuids[first : first + _GPUS_A_QUERY] for first in range(0, len(uuids), _GPUS_A_QUERY)]
     narrowed = [""] if "" in uuids else [f",UUID=~{quoted(exactly(part))}" for part in parts]
-    return [
-        f"{_gauge(label, hosts, more, matchers)} >= {low:g} <= {high:.15g}"
-        for label in shape.labels
-        for more in narrowed
-    ]
+    asked = [on_hosts(sentinels.XID_ERRORS, shape, hosts, matchers, more) for more in narrowed]
+    return [query for by_label in zip(*asked, strict=True) for query in by_label]
 
 
 def dated_by(
@@ -233,8 +232,3 @@ def _turned(samples: Mapping[float, Sequence[int]], code: int) -> float | None:
             turned = at
         before = at, now
     return turned if before is not None and before[1] == code else None
-
-
-def _gauge(label: str, hosts: Collection[str], more: str, matchers: Mapping[str, str]) -> str:
-    others = "".join(f",{name}={quoted(value)}" for name, value in matchers.items())
-    return f"{sentinels.XID_ERRORS}{{{label}=~{quoted(one_of(hosts))}{more}{others}}}"
