@@ -261,9 +261,7 @@ async def test_one_that_is_left_stays_where_it_is_and_is_found_again(desk: Desk,
     await desk.dispatcher.leave()
     assert runner.cleaned == []
     runner.waits = False
-    desk.dispatcher = desk.another(policy())
-    (found,) = await desk.journal.operations()
-    await desk.dispatcher.resume(found)
+    await resumed(desk)
     assert (await desk.ended()).state is OperationState.DONE
     assert [ran.operation for ran in runner.ran] == ["op-1", "op-1"]
 
@@ -296,15 +294,25 @@ async def test_one_that_never_began_takes_nothing_away(desk: Desk, runner: Runne
     assert (runner.ran, runner.cleaned) == ([], [])
 
 
-async def test_killed_after_its_outcome_it_is_not_run_again(desk: Desk, runner: Runner) -> None:
-    desk.dies_after(3)  # started, intent and outcome of the check; the verdict's intent is not written
+async def killed_after_the_check(desk: Desk) -> None:
+    """A gate whose program dies once the check's outcome is written, and the verdict's intent is not."""
+    desk.dies_after(3)  # started, intent and outcome of the check
     await desk.start(Verb.GATE)
     with pytest.raises(Killed):
         await desk.ended()
     desk.lives_again()
+
+
+async def resumed(desk: Desk) -> None:
+    """Another program goes on with the one operation that there is."""
     desk.dispatcher = desk.another(policy())
     (found,) = await desk.journal.operations()
     await desk.dispatcher.resume(found)
+
+
+async def test_killed_after_its_outcome_it_is_not_run_again(desk: Desk, runner: Runner) -> None:
+    await killed_after_the_check(desk)
+    await resumed(desk)
     assert (await desk.ended()).state is OperationState.DONE
     assert len(runner.ran) == 1
     record = desk.lab.node().gate
@@ -313,15 +321,9 @@ async def test_killed_after_its_outcome_it_is_not_run_again(desk: Desk, runner: 
 
 
 async def test_what_ran_before_the_last_boot_is_unknown(desk: Desk, runner: Runner) -> None:
-    desk.dies_after(3)
-    await desk.start(Verb.GATE)
-    with pytest.raises(Killed):
-        await desk.ended()
-    desk.lives_again()
+    await killed_after_the_check(desk)
     desk.lab.change(key("gpu-1"), boot_id="boot-9")
-    desk.dispatcher = desk.another(policy())
-    (found,) = await desk.journal.operations()
-    await desk.dispatcher.resume(found)
+    await resumed(desk)
     operation = await desk.ended()
     assert operation.state is OperationState.FAILED
     assert "it ran before the node's last boot" in operation.outcomes[-1].says
@@ -329,15 +331,9 @@ async def test_what_ran_before_the_last_boot_is_unknown(desk: Desk, runner: Runn
 
 async def test_what_ran_before_a_repair_that_was_noted_since_is_unknown(desk: Desk, runner: Runner) -> None:
     """The fault came after the pass, or what was mended did: a resume of the old operation must not open over it."""
-    desk.dies_after(3)
-    await desk.start(Verb.GATE)
-    with pytest.raises(Killed):
-        await desk.ended()
-    desk.lives_again()
-    (found,) = await desk.journal.operations()
+    await killed_after_the_check(desk)
     desk.lab.change(key("gpu-1"), repair=Repair("oncall", "new riser", NOW + timedelta(hours=1), "gate abc"))
-    desk.dispatcher = desk.another(policy())
-    await desk.dispatcher.resume(found)
+    await resumed(desk)
     operation = await desk.ended()
     assert operation.state is OperationState.FAILED
     assert "it ran before what was mended on 2026-03-01 13:00 UTC" in operation.outcomes[-1].says
@@ -346,18 +342,12 @@ async def test_what_ran_before_a_repair_that_was_noted_since_is_unknown(desk: De
 
 async def test_what_ran_before_the_node_failed_a_gate_since_is_unknown(desk: Desk, runner: Runner) -> None:
     """A colleague's verdict, or this gate's own before it was resumed: only evidence newer than the fault opens."""
-    desk.dies_after(3)
-    await desk.start(Verb.GATE)
-    with pytest.raises(Killed):
-        await desk.ended()
-    desk.lives_again()
-    (found,) = await desk.journal.operations()
+    await killed_after_the_check(desk)
     failed = GateRecord(
         Verdict.FAIL, (Finding("xid", Verdict.FAIL, "79"),), NOW + timedelta(hours=1), "colleague"
     )
     desk.lab.change(key("gpu-1"), gate=failed)
-    desk.dispatcher = desk.another(policy())
-    await desk.dispatcher.resume(found)
+    await resumed(desk)
     operation = await desk.ended()
     assert operation.state is OperationState.FAILED
     assert "it ran before the node failed its gate" in operation.outcomes[-1].says
